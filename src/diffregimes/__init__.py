@@ -1,0 +1,1 @@
+"""diffregimes: when a diffusion model decides on a class, and when it starts to copy."""

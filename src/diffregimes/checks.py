@@ -1,0 +1,48 @@
+"""What may go wrong with the input, said in one voice.
+
+Every message says what came, what was expected and the way out. `InputError` is
+the one exception of the package for things a user can mend; the command line turns it
+into exit status 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+class InputError(ValueError):
+    """Something about the input can be mended by the user; the message says how."""
+
+
+def finite_points(points: np.ndarray, what: str = "points") -> None:
+    """Raise unless every value is finite; name the first sample that is not."""
+    bad = ~np.isfinite(points).reshape(len(points), -1).all(axis=1)
+    if bad.any():
+        first = int(np.flatnonzero(bad)[0])
+        raise InputError(
+            f"{int(bad.sum())} of {len(points)} {what} hold NaN or infinite values, the first at "
+            f"index {first}; expected finite numbers. Remove or repair these samples."
+        )
+
+
+def in_range(name: str, value: float, low: float, high: float, hint: str = "") -> None:
+    """Raise unless low <= value <= high."""
+    if not low <= value <= high:
+        raise InputError(
+            f"{name} is {value!r}; expected a number from {low:g} to {high:g}. {hint}".strip()
+        )
+
+
+def increasing(name: str, values: Sequence[float] | np.ndarray) -> np.ndarray:
+    """The values as a float64 array; raise unless finite, positive, increasing and at least two."""
+    out = np.asarray(values, dtype=np.float64)
+    if out.ndim != 1 or out.size < 2:
+        raise InputError(f"{name} holds {out.size} value(s); expected at least two, increasing.")
+    if not np.isfinite(out).all() or (out <= 0).any() or (np.diff(out) <= 0).any():
+        raise InputError(
+            f"{name} = {np.array2string(out, threshold=6)} is not a list of finite, positive, "
+            "increasing times; sort it and drop repeated values."
+        )
+    return out

@@ -1,0 +1,246 @@
+"""Result objects: numbers that carry their error, their method and their warnings.
+
+Frozen dataclasses without behaviour beyond reading and writing themselves: `to_dict` gives
+plain JSON types, `from_dict` reads them back without loss, `str()` gives a line fit for a
+paper. A transition that does not exist has `t = None` and a warning that says why.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+FORMAT = "diffregimes.analysis/1"
+
+
+@dataclass(frozen=True)
+class TransitionTime:
+    """A transition time in Ornstein-Uhlenbeck time t, with a 95 % interval [low, high].
+
+    `ddpm_step` counts from 1 (least noise); `sigma` is the variance-exploding noise level
+    1/sqrt(snr). All three are None when the transition does not exist (t is None) or, for the
+    step, when t lies outside the schedule.
+    """
+
+    transition: str  # "speciation" | "collapse"
+    method: str
+    t: float | None
+    low: float | None = None
+    high: float | None = None
+    ddpm_step: int | None = None
+    sigma: float | None = None
+    snr: float | None = None
+    warnings: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        symbol = "t_S" if self.transition == "speciation" else "t_C"
+        if self.t is None:
+            return f"{symbol} ({self.method}): none in the range studied"
+        interval = "" if self.low is None else f" [{self.low:.3f}, {self.high:.3f}]"
+        step = "" if self.ddpm_step is None else f", DDPM step {self.ddpm_step}"
+        return f"{symbol} ({self.method}) = {self.t:.3f}{interval}{step}"
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Observables on a grid of times t (increasing), each with its standard error.
+
+    `values[name]` and `se[name]` are float64 arrays as long as `t`; `draws` is the number of
+    noised samples behind every entry. `curves["mmse"]` is short for `curves.values["mmse"]`.
+    """
+
+    t: np.ndarray
+    values: Mapping[str, np.ndarray]
+    se: Mapping[str, np.ndarray]
+    draws: int
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self.values[name]
+
+    def to_dict(self) -> dict[str, list[float]]:
+        out = {"t": self.t.tolist()}
+        for name, value in self.values.items():
+            out[name] = value.tolist()
+            out[f"{name}_se"] = self.se[name].tolist()
+        return out
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], draws: int) -> Curves:
+        names = [k for k in data if k != "t" and not k.endswith("_se")]
+        return cls(
+            np.asarray(data["t"], dtype=np.float64),
+            {k: np.asarray(data[k], dtype=np.float64) for k in names},
+            {k: np.asarray(data[f"{k}_se"], dtype=np.float64) for k in names},
+            draws,
+        )
+
+    def to_xarray(self) -> Any:
+        """The curves as an `xarray.Dataset` over `t` (needs the optional package xarray)."""
+        import xarray
+
+        both = {**self.values, **{f"{k}_se": v for k, v in self.se.items()}}
+        variables = {k: ("t", v) for k, v in both.items()}
+        return xarray.Dataset(variables, coords={"t": self.t}, attrs={"draws": self.draws})
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """Eigenvalues of the data covariance, largest first, and the edge of pure noise.
+
+    `noise_edge` is where the largest eigenvalue of structureless data of the same n, d and
+    total variance would lie; `largest_first_channel` is the paper's Lambda (table 1), None
+    for data that are not images.
+    """
+
+    largest: float
+    largest_first_channel: float | None
+    noise_edge: float
+    eigenvalues: np.ndarray
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """A training point that a memorising model would copy early: its own collapse time.
+
+    `t` is where its posterior weight, averaged over noise, is one half; `se` its standard error.
+    """
+
+    index: int
+    label: int
+    t: float | None
+    se: float | None
+    nearest_index: int
+    nearest_distance: float
+
+
+@dataclass(frozen=True)
+class Duplicate:
+    """Two training points that are the same (`kind` "exact") or nearly so ("near")."""
+
+    index: int
+    other: int
+    distance: float
+    kind: str
+
+
+@dataclass(frozen=True)
+class Flag:
+    """A self-check of the run: `value` against `threshold`, and what it means."""
+
+    name: str
+    ok: bool
+    value: float
+    threshold: float
+    message: str
+
+
+@dataclass(frozen=True)
+class PointsNeeded:
+    """How many training points would put the collapse at t: log n = I(a; x_t), in nats."""
+
+    t: float
+    log_n: float
+    low: float
+    high: float
+    method: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the run says in words. `regimes` lists (name, t_from, t_to), noise first.
+
+    `t_from` > `t_to`: generation runs t downwards; the noise end is infinity, written as None.
+    """
+
+    headline: str
+    sentences: tuple[str, ...]
+    regimes: tuple[tuple[str, float | None, float], ...]
+    generalizes: bool | None
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """Everything `analyze` found out about a dataset."""
+
+    dataset: dict[str, Any]
+    spectrum: Spectrum
+    times: tuple[TransitionTime, ...]
+    curves: Curves
+    points: tuple[Exposure, ...]
+    point_times: np.ndarray  # one collapse time for each training point that was drawn (NaN: none)
+    duplicates: tuple[Duplicate, ...]
+    reliability: tuple[Flag, ...]
+    points_needed: PointsNeeded | None
+    verdict: Verdict
+    recipe: dict[str, Any]
+    notes: tuple[str, ...] = field(default=())
+
+    def time(self, transition: str, method: str | None = None) -> TransitionTime:
+        """The headline time of a transition, or the one found by `method`."""
+        method = method or self.recipe["headline"][transition]
+        for found in self.times:
+            if found.transition == transition and found.method == method:
+                return found
+        known = ", ".join(x.method for x in self.times if x.transition == transition)
+        raise KeyError(f"no {transition} time by method {method!r}; there are: {known or 'none'}")
+
+    def __str__(self) -> str:
+        head = [str(self.time(k)) for k in self.recipe["headline"]]
+        return "\n".join([self.verdict.headline, *head])
+
+    def to_dict(self) -> dict[str, Any]:
+        point_times = [None if np.isnan(x) else float(x) for x in self.point_times]
+        spectrum = {**asdict(self.spectrum), "eigenvalues": self.spectrum.eigenvalues.tolist()}
+        return {
+            "format": FORMAT,
+            "dataset": self.dataset,
+            "recipe": self.recipe,
+            "verdict": asdict(self.verdict),
+            "spectrum": spectrum,
+            "times": [asdict(x) for x in self.times],
+            "curves": self.curves.to_dict(),
+            "draws": self.curves.draws,
+            "points": [asdict(x) for x in self.points],
+            "point_times": point_times,
+            "duplicates": [asdict(x) for x in self.duplicates],
+            "reliability": [asdict(x) for x in self.reliability],
+            "points_needed": None if self.points_needed is None else asdict(self.points_needed),
+            "notes": list(self.notes),
+        }
+
+    def to_json(self) -> str:
+        return json.dumps(self.to_dict(), indent=1, allow_nan=False, ensure_ascii=False)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Analysis:
+        if data.get("format") != FORMAT:
+            raise ValueError(f"format is {data.get('format')!r}; this version reads {FORMAT!r}")
+
+        spectrum = {**data["spectrum"], "eigenvalues": np.asarray(data["spectrum"]["eigenvalues"])}
+        verdict = data["verdict"]
+        needed = data["points_needed"]
+        return cls(
+            dataset=dict(data["dataset"]),
+            spectrum=Spectrum(**spectrum),
+            times=tuple(
+                TransitionTime(**{**x, "warnings": tuple(x["warnings"])}) for x in data["times"]
+            ),
+            curves=Curves.from_dict(data["curves"], data["draws"]),
+            points=tuple(Exposure(**x) for x in data["points"]),
+            point_times=np.array([np.nan if x is None else x for x in data["point_times"]]),
+            duplicates=tuple(Duplicate(**x) for x in data["duplicates"]),
+            reliability=tuple(Flag(**x) for x in data["reliability"]),
+            points_needed=None if needed is None else PointsNeeded(**needed),
+            verdict=Verdict(
+                verdict["headline"],
+                tuple(verdict["sentences"]),
+                tuple((name, a, b) for name, a, b in verdict["regimes"]),
+                verdict["generalizes"],
+            ),
+            recipe=dict(data["recipe"]),
+            notes=tuple(data["notes"]),
+        )
