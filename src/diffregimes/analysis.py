@@ -1,0 +1,193 @@
+"""`analyze`: from a dataset to its three regimes, the one verb most users need.
+
+dataset -> cloud -> pilot sweep on a wide grid -> sweep on a grid that follows the curves ->
+transition times, points at risk, self-checks, verdict. Nothing is trained and no backward
+process is run.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+import torch
+
+from . import exposure, process, transitions
+from .checks import InputError, in_range, increasing
+from .datasets import Dataset, from_arrays
+from .posterior import prepare
+from .reliability import reliability
+from .results import Analysis
+from .rng import numpy_generator
+from .spectrum import covariance, spectrum
+from .sweep import Progress, Sample, adapt_times, pilot_times, sweep
+from .verdict import points_needed, verdict
+
+PILOT_DRAWS = 1024
+
+
+def analyze(
+    points: Any,
+    labels: Any = None,
+    *,
+    precision: float = 0.005,
+    draws: int | None = None,
+    times: Sequence[float] | np.ndarray | None = None,
+    seed: int = 0,
+    schedule: str | process.Schedule = "linear",
+    device: str = "cpu",
+    memory_mib: int = 1024,
+    progress: Progress | None = None,
+    **preparation: Any,
+) -> Analysis:
+    """Find the regimes of a dataset.
+
+    Parameters
+    ----------
+    points : Dataset, or numpy array or torch tensor (n, d), (n, H, W) or (n, H, W, C)
+    labels : (n,) classes; without them the two sides of the first principal component
+    precision : draws go on until the standard errors of the curves between 0 and 1 reach it
+    draws : a fixed number of noised samples instead (rounded up to blocks of 256)
+    times : Ornstein-Uhlenbeck times, increasing; an adaptive grid without
+    seed : the same seed gives the same numbers, bit for bit
+    schedule : "linear", "cosine", a scheduler_config.json of diffusers, or a `process.Schedule`
+    device : "cpu" or a torch device for the posterior pass
+    memory_mib : budget for the buffers of the pass; results do not depend on it
+    progress : callback (done, total, text)
+    preparation : further keywords of `datasets.from_arrays` (classes, per_class, pixel_range, pad)
+
+    Returns an `Analysis`; raises `InputError` for what the user can mend.
+    """
+    if isinstance(points, Dataset):
+        if labels is not None or preparation:
+            given = ", ".join([*(["labels"] if labels is not None else []), *preparation])
+            raise InputError(f"a Dataset came with {given}; prepare it with datasets.from_arrays.")
+        dataset = points
+    else:
+        dataset = from_arrays(points, labels, **preparation)
+    clock = process.schedule(schedule) if isinstance(schedule, str) else schedule
+    grid = check_options(precision, draws, times, seed, device, memory_mib)
+
+    report = progress or (lambda done, total, text: None)
+    report(0, 1, "spectrum")
+    cloud = prepare(dataset.points, dataset.labels)
+    matrix = covariance(cloud)
+    found_spectrum = spectrum(dataset, matrix)
+    report(1, 1, "spectrum")
+    cloud = cloud.to(device)
+    common = {"seed": seed, "memory_mib": memory_mib, "progress": progress}
+    if grid is None:
+        wide = pilot_times(found_spectrum.eigenvalues, dataset.n)
+        pilot = sweep(cloud, wide, draws=PILOT_DRAWS, text="choosing times", **common)
+        grid = adapt_times(pilot)
+    sample = sweep(cloud, grid, draws=draws, precision=precision, **common)
+
+    report(0, 4, "transition times")
+    rng = numpy_generator(seed, "bootstrap")
+    curves = sample.curves()
+    resampled = transitions.resample(sample, rng)
+    line = transitions.entropy_line(resampled, found_spectrum, dataset.n)
+    dense = matrix.numpy()
+    when = transitions.spectral_times(found_spectrum, dense, cloud, clock, rng)
+    report(1, 4, "transition times")
+    when.append(transitions.landau_time(found_spectrum, cloud, clock, rng))
+    report(2, 4, "transition times")
+    when += transitions.clone_times(resampled, clock, dataset.class_counts)
+    when += transitions.collapse_times(resampled, line, found_spectrum, clock, dataset.n)
+    when.append(transitions.gaussian_bound_time(found_spectrum, dense, cloud, clock, rng))
+    report(3, 4, "points at risk")
+    near, distance = exposure.nearest_neighbours(cloud, dense)
+    twins = exposure.duplicates(dataset, cloud, near, distance)
+    exposed = exposure.most_exposed(cloud, sample, near, distance, seed=seed)
+    report(4, 4, "points at risk")
+
+    headline = {
+        "speciation": "clone-loo" if dataset.labelled else "spectral",
+        "collapse": "free-energy",
+    }
+    first = {(x.transition, x.method): x for x in when}
+    speciation = first["speciation", headline["speciation"]]
+    collapse = first["collapse", headline["collapse"]]
+    needed = None
+    if speciation.t is not None:
+        needed = points_needed(speciation.t, line, curves, found_spectrum, dataset.n)
+    return Analysis(
+        dataset=describe(dataset),
+        spectrum=found_spectrum,
+        times=tuple(when),
+        curves=curves,
+        points=exposed,
+        point_times=exposure.point_times(sample)[1],
+        duplicates=twins,
+        reliability=reliability(sample, dataset.n, None if draws else precision),
+        points_needed=needed,
+        verdict=verdict(speciation, collapse, needed, dataset.n),
+        recipe={
+            "precision": None if draws else precision,
+            "draws": curves.draws,
+            "times": "adaptive" if times is None else "given",
+            "seed": seed,
+            "schedule": clock.name,
+            "device": device,
+            "headline": headline,
+            "versions": _versions(),
+        },
+        notes=dataset.notes + _notes(sample),
+    )
+
+
+def check_options(
+    precision: float,
+    draws: int | None,
+    times: Sequence[float] | np.ndarray | None,
+    seed: int,
+    device: str,
+    memory_mib: int,
+) -> np.ndarray | None:
+    """Raise `InputError` for options out of range; return the times as an array."""
+    in_range("precision", precision, 1e-4, 0.5, "It is a standard error of curves from 0 to 1.")
+    if draws is not None:
+        in_range("draws", draws, 2, 10**8, "It is the number of noised samples.")
+    in_range("seed", seed, 0, 2**63 - 1)
+    in_range("memory_mib", memory_mib, 16, 2**24, "It is the budget of the pass in MiB.")
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        why = str(error).splitlines()[0]
+        raise InputError(f"device {device!r} cannot be used ({why}); try cpu.") from error
+    return None if times is None else increasing("times", times)
+
+
+def describe(dataset: Dataset) -> dict[str, Any]:
+    """The dataset as it stands in results.json."""
+    return {
+        "source": dataset.source,
+        "name": PurePath(dataset.source).stem or "dataset",
+        "n": dataset.n,
+        "d": dataset.d,
+        "classes": list(dataset.class_names),
+        "class_counts": list(dataset.class_counts),
+        "scale": None if dataset.scale is None else list(dataset.scale),
+        "fingerprint": dataset.fingerprint,
+        "sample_shape": list(dataset.sample_shape),
+        "labelled": dataset.labelled,
+    }
+
+
+def _versions() -> dict[str, str]:
+    from . import __version__
+
+    return {
+        "diffregimes": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+    }
+
+
+def _notes(sample: Sample) -> tuple[str, ...]:
+    first, last = sample.times[0], sample.times[-1]
+    return (f"curves from t = {first:.3g} to {last:.3g}, {len(sample.times)} times",)

@@ -1,0 +1,140 @@
+"""Training points at risk: when each one collapses, and which are duplicates.
+
+Point mu is copied once its posterior weight dominates: its own collapse time is the t at which
+w_mu, averaged over noise, is one half. Far from all others means early in the generation, that is
+at large t. Candidates are found by a lower bound on every distance that costs 64 dimensions
+instead of d: |a - b|^2 >= |P(a - b)|^2 + (|a - Pa| - |b - Pb|)^2 for any projection P.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+
+import numpy as np
+import torch
+
+from . import numerics
+from .datasets import Dataset
+from .posterior import Cloud, Draws, moments
+from .process import snr, time_from_snr
+from .results import Duplicate, Exposure
+from .rng import torch_generator
+from .sweep import Sample
+
+NEAR = 0.05  # a distance below this share of the typical distance makes a near-duplicate
+_SCREEN = 64
+_NEIGHBOURS = 3
+_PAIRS = 16  # noise pairs behind the collapse time of a listed point
+
+
+def point_times(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
+    """Indices (p,) of the points drawn, and the collapse time of each (NaN: not in the range)."""
+    points, where = np.unique(sample.points, return_inverse=True)
+    weight = np.zeros((len(points), len(sample.times)))
+    np.add.at(weight, where, sample.values["own_point_probability"])
+    weight /= np.bincount(where)[:, None]
+    return points, _half(np.log(snr(sample.times)), weight)
+
+
+def _half(log_gamma: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Times at which each row of weight (p, T), increasing in gamma, is one half."""
+    found = numerics.crossings(-log_gamma, weight, 0.5)
+    return np.asarray(time_from_snr(np.exp(-found)))
+
+
+def nearest_neighbours(cloud: Cloud, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows (n, k) of near points, and their exact distances in data units.
+
+    The k are nearest by the lower bound of the module's law; `matrix` is the covariance.
+    """
+    from sklearn.neighbors import NearestNeighbors
+
+    rows = cloud.coordinates.cpu().numpy()
+    k = min(_NEIGHBOURS, cloud.n - 1)
+    screen = rows
+    if rows.shape[1] > _SCREEN + 1:
+        vectors = numerics.leading_eigenvectors(matrix, _SCREEN).astype(np.float32)
+        inside = rows @ vectors
+        total = np.einsum("ij,ij->i", rows, rows) - np.einsum("ij,ij->i", inside, inside)
+        screen = np.column_stack([inside, np.sqrt(np.maximum(total, 0))])
+    search = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(screen)
+    near = search.kneighbors(return_distance=False)
+    exact = np.empty(near.shape)
+    for part in np.array_split(np.arange(cloud.n), math.ceil(cloud.n / 1024)):
+        for j in range(k):
+            gap = rows[part].astype(np.float64) - rows[near[part, j]]
+            exact[part, j] = np.sqrt(np.einsum("ij,ij->i", gap, gap)) * cloud.scale
+    return near, exact
+
+
+def duplicates(
+    dataset: Dataset, cloud: Cloud, near: np.ndarray, distance: np.ndarray
+) -> tuple[Duplicate, ...]:
+    """Exact duplicates (the same numbers) and pairs nearer than `NEAR` of the typical distance."""
+    out: list[Duplicate] = []
+    first: dict[bytes, int] = {}
+    exact: set[tuple[int, int]] = set()
+    group = np.arange(dataset.n)
+    for index, point in enumerate(np.ascontiguousarray(dataset.points)):
+        original = first.setdefault(hashlib.sha256(point).digest(), index)
+        group[index] = original
+        if original != index:
+            exact.add((original, index))
+            out.append(Duplicate(original, index, 0.0, "exact"))
+    typical = math.sqrt(2) * cloud.scale
+    pairs: dict[tuple[int, int], float] = {}
+    for row, column in np.argwhere(distance < NEAR * typical):
+        one, two = cloud.order[row], cloud.order[near[row, column]]
+        one, two = int(group[one]), int(group[two])
+        if one != two:
+            pairs[min(one, two), max(one, two)] = float(distance[row, column])
+    out += [Duplicate(a, b, value, "near") for (a, b), value in sorted(pairs.items())]
+    return tuple(out)
+
+
+def most_exposed(
+    cloud: Cloud,
+    sample: Sample,
+    near: np.ndarray,
+    distance: np.ndarray,
+    *,
+    seed: int = 0,
+    count: int = 12,
+) -> tuple[Exposure, ...]:
+    """The `count` points with the largest collapse times, largest first.
+
+    Candidates are the points farthest from their neighbours and those that collapse first
+    among the points drawn; each gets `_PAIRS` noise pairs of its own.
+    """
+    points, times = point_times(sample)
+    drawn = points[np.argsort(-np.nan_to_num(times, nan=-1.0), kind="stable")[: 3 * count]]
+    far = np.argsort(-distance[:, 0], kind="stable")[: 3 * count]
+    rows = np.unique(np.concatenate([far, cloud.row_of[drawn]]))
+    gamma = snr(sample.times)
+    shape = _PAIRS, cloud.coordinates.shape[1]
+    found = []
+    for row in rows.tolist():
+        # a point's noise hangs on the point alone, not on who else is a candidate
+        generator = torch_generator(seed, "exposure", int(cloud.order[row]))
+        noise = torch.randn(shape, generator=generator).to(cloud.coordinates.device)
+        chosen = torch.full((_PAIRS,), row, device=cloud.coordinates.device)
+        weight = torch.sigmoid(-moments(cloud, Draws(chosen, noise), gamma).log_sum)
+        found.append(weight.mean(1).T.cpu().numpy())
+    log_gamma = np.log(snr(sample.times))
+    out = []
+    for row, pairs in zip(rows.tolist(), found, strict=True):
+        mean = pairs.mean(axis=0)
+        t = float(_half(log_gamma, mean[None])[0])
+        # jackknife over the noise pairs
+        left_out = _half(log_gamma, (mean * _PAIRS - pairs) / (_PAIRS - 1))
+        se = math.sqrt((_PAIRS - 1) * left_out.var()) if np.isfinite(left_out).all() else None
+        index = int(cloud.order[row])
+        label = int(cloud.labels[row])
+        best = int(np.argmin(distance[row]))
+        other = int(cloud.order[near[row, best]])
+        seen = float(distance[row, best])
+        out.append(Exposure(index, label, t if math.isfinite(t) else None, se, other, seen))
+    out.sort(key=lambda x: (-(x.t or 0.0), x.index))
+    return tuple(out[:count])
+

@@ -1,0 +1,93 @@
+"""Self-checks of a run: identities that hold exactly, compared with their standard errors.
+
+Nishimori: E[w_mu] = E[sum w^2] at every t (the true point and a posterior draw are
+exchangeable). Two routes to the entropy: E[H(w)] = E[log sum e^l]. I-MMSE: d(d f^e)/d gamma
+= -mmse/2, so the drop of the entropy between two times is the integral of the mmse. None of
+these is built into the pass; a slip in the weights breaks all three.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from .numerics import integral_matrix
+from .observables import PRECISION_CURVES
+from .process import snr
+from .results import Flag
+from .sweep import Sample
+
+Z_LIMIT = 4.5  # of the largest of some 40 correlated z-scores: a false alarm in about 10^4 runs
+_FLOOR = 1e-4  # what float32 weights are held to; errors below it are not news
+_QUADRATURE = 5e-3  # of log n: what a cubic spline through 40 times may miss
+
+
+def _largest_z(difference: np.ndarray, floor: float = _FLOOR) -> float:
+    """Largest |mean| / (standard error + floor) of per-unit differences (units, T)."""
+    error = difference.std(axis=0, ddof=1) / math.sqrt(len(difference))
+    return float((np.abs(difference.mean(axis=0)) / (error + floor)).max())
+
+
+def reliability(sample: Sample, n: int, precision: float | None) -> tuple[Flag, ...]:
+    """The flags of a run; `precision` None where the number of draws was fixed."""
+    values = sample.values
+    z = _largest_z(values["own_point_probability"] - values["same_point_probability"])
+    flags = [
+        Flag(
+            "nishimori",
+            z < Z_LIMIT,
+            z,
+            Z_LIMIT,
+            f"E[w_mu] and E[sum w^2] differ by {z:.1f} standard errors at most",
+        )
+    ]
+    z = _largest_z(
+        values["excess_entropy_over_alpha"] - values["excess_entropy_over_alpha_logsum"]
+    )
+    flags.append(
+        Flag(
+            "two-entropies",
+            z < Z_LIMIT,
+            z,
+            Z_LIMIT,
+            f"E[H(w)] and E[log sum e^l] differ by {z:.1f} standard errors at most",
+        )
+    )
+    z = _largest_z(i_mmse_residual(sample, n), _QUADRATURE)
+    flags.append(
+        Flag(
+            "i-mmse",
+            z < Z_LIMIT,
+            z,
+            Z_LIMIT,
+            f"the entropy and the integral of the mmse part by {z:.1f} standard errors at most",
+        )
+    )
+    curves = sample.curves()
+    worst = max(float(curves.se[name].max()) for name in PRECISION_CURVES)
+    wanted = math.inf if precision is None else 1.1 * precision
+    flags.append(
+        Flag(
+            "precision",
+            worst <= wanted,
+            worst,
+            min(wanted, 1.0),
+            f"the largest standard error of the curves is {worst:.4f}",
+        )
+    )
+    return tuple(flags)
+
+
+def i_mmse_residual(sample: Sample, n: int) -> np.ndarray:
+    """(units, T): [H(gamma) - H(gamma_0)] + (1/2) integral mmse d gamma, over log n.
+
+    gamma_0 is the noisiest time; the integral is a cubic spline's in log gamma.
+    """
+    gamma = snr(sample.times)[::-1]
+    entropy = sample.values["excess_entropy_over_alpha"][:, ::-1]
+    mmse = sample.values["mmse"][:, ::-1]
+    if len(gamma) < 3:
+        return np.zeros((sample.units, 1))
+    drop = 0.5 * (mmse * gamma) @ integral_matrix(np.log(gamma)).T / math.log(n)
+    return np.asarray(entropy - entropy[:, :1] + drop)

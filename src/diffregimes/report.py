@@ -1,0 +1,244 @@
+"""report.html: what a run found out, on one page that needs nothing else.
+
+The page loads no script, font or picture from anywhere: figures are inline SVG that take their
+colours from the page (light, dark or print), samples are PNG data URIs. The same analysis gives
+the same bytes. Everything is rendered before the first file is touched, and each file is
+written under a temporary name and renamed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+from . import pictures, process
+from .checks import InputError
+from .datasets import Dataset
+from .plotting import FIGURES, plot_regimes, speciation_threshold
+from .results import Analysis, Exposure, TransitionTime
+from .strip import Strip, noised_strip
+from .timeaxis import STYLE, regime_kind, time_window
+from .wording import (
+    METHODS,
+    REGIME_WORDS,
+    clocks,
+    count,
+    needed_in_words,
+    number,
+    plus_minus,
+    scale_in_words,
+    shape_in_words,
+    symbols,
+)
+
+Paint = Callable[[int], str | None]
+
+MOST_EXPOSED = 12
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write `data` to `path` whole or not at all: under a temporary name, then renamed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(data)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_report(analysis: Analysis, dataset: Dataset, out_dir: str | Path) -> None:
+    """Write out_dir/report.html and out_dir/figures/*.png and *.svg.
+
+    Raises `InputError` where `dataset` is not the one that was analysed, `OSError` where a file
+    cannot be written; files of an earlier run are replaced one by one, each whole.
+    """
+    if analysis.dataset["fingerprint"] != dataset.fingerprint:
+        raise InputError(
+            f"this analysis is of a dataset with fingerprint {analysis.dataset['fingerprint'][:12]}"
+            f" and the dataset given has {dataset.fingerprint[:12]}; pass the dataset analysed."
+        )
+    strip = noised_strip(dataset, strip_times(analysis), seed=int(analysis.recipe.get("seed", 0)))
+    figures = draw_figures(analysis)
+    drawn = {name: pictures.svg_bytes(figure) for name, figure in figures.items()}
+    files = {Path("report.html"): render_html(analysis, dataset, strip, drawn).encode()}
+    for name in FIGURES:
+        files[Path("figures", f"{name}.svg")] = drawn[name]
+        files[Path("figures", f"{name}.png")] = pictures.png_bytes(figures[name])
+    for relative, data in files.items():
+        write_atomically(Path(out_dir) / relative, data)
+
+
+def strip_times(analysis: Analysis, count: int = 8) -> np.ndarray:
+    """Times from noise to data, even in log-SNR over the window of the figures."""
+    low, high = time_window(analysis)
+    log_snr = np.linspace(np.log(process.snr(high)), np.log(process.snr(low)), count + 2)[1:-1]
+    return np.asarray(process.time_from_snr(np.exp(log_snr)))
+
+
+def draw_figures(analysis: Analysis) -> dict[str, Figure]:
+    """Every figure of the page by name: those of `FIGURES` and the narrow time line."""
+    out = {name: _figure(plot(analysis)) for name, plot in FIGURES.items()}
+    # the time line once more for narrow screens: scaled down, the wide one could not be read
+    with rc_context(STYLE):
+        narrow = Figure(figsize=(4.6, 3.2), layout="constrained")
+        plot_regimes(analysis, ax=narrow.add_subplot())
+    return {**out, "regimes_narrow": narrow}
+
+
+def render_html(
+    analysis: Analysis,
+    dataset: Dataset,
+    strip: Strip,
+    drawn: Mapping[str, bytes] | None = None,
+) -> str:
+    """The page as text; the same arguments give the same text.
+
+    `drawn` holds the SVG of every figure of `draw_figures`, where they are there already.
+    """
+    if drawn is None:
+        figures = draw_figures(analysis)
+        drawn = {name: pictures.svg_bytes(figure) for name, figure in figures.items()}
+    environment = Environment(
+        loader=PackageLoader("diffregimes", "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    environment.filters |= {"number": number, "count": count, "symbols": symbols}
+    facts = analysis.dataset
+    painter = pictures.Painter(dataset) if dataset.is_image else None
+
+    def paint(index: int) -> str | None:
+        return None if painter is None else painter.point(index)
+
+    base, threshold = speciation_threshold(facts["class_counts"])
+    return environment.get_template("report.html.j2").render(
+        a=analysis,
+        facts=facts,
+        shape=shape_in_words(dataset.sample_shape, dataset.d),
+        regimes=[_regime(*x) for x in analysis.verdict.regimes],
+        cards=[_time_row(analysis, analysis.time(x)) for x in ("speciation", "collapse")],
+        figures={
+            name: pictures.inline_svg(svg, name, _caption(name)) for name, svg in drawn.items()
+        },
+        base=base,
+        threshold=threshold,
+        times=[_time_row(analysis, x) for x in analysis.times],
+        strip=_strip_rows(analysis, dataset, strip, painter),
+        exposed=[_exposed(dataset, x, paint) for x in analysis.points[:MOST_EXPOSED]],
+        duplicates=[
+            (x, paint(x.index), paint(x.other)) for x in analysis.duplicates[:MOST_EXPOSED]
+        ],
+        needed=analysis.points_needed and needed_in_words(analysis.points_needed, analysis),
+        scale=scale_in_words(facts["scale"]),
+        recipe=list(_flat(analysis.recipe)),
+    )
+
+
+def _time_row(analysis: Analysis, found: TransitionTime) -> dict[str, Any]:
+    return {
+        "transition": found.transition,
+        "found": found,
+        "headline": analysis.recipe["headline"][found.transition] == found.method,
+        "words": METHODS.get((found.transition, found.method), ""),
+        **clocks(found, str(analysis.recipe.get("schedule", ""))),
+    }
+
+
+def _regime(name: str, start: float | None, end: float) -> dict[str, str]:
+    kind = regime_kind(name)
+    title, words = REGIME_WORDS[kind]
+    first = "pure noise" if start is None else f"t = {start:.3g}"
+    last = "the data" if end <= 0 else f"t = {end:.3g}"
+    return {"kind": kind, "title": title, "words": words, "span": f"from {first} to {last}"}
+
+
+def _caption(name: str) -> str:
+    """What a figure shows, for those who cannot see it: the first line of its docstring."""
+    plot = FIGURES[name.removesuffix("_narrow")]
+    return (plot.__doc__ or name).splitlines()[0]
+
+
+def _figure(ax: Any) -> Figure:
+    figure: Figure = ax.get_figure(root=True)
+    return figure
+
+
+def _class_of(dataset: Dataset, index: int) -> str:
+    return dataset.class_names[int(dataset.labels[index])]
+
+
+def _exposed(dataset: Dataset, point: Exposure, paint: Paint) -> dict[str, Any]:
+    return {
+        "point": point,
+        "time": plus_minus(point.t, point.se),
+        "own_class": _class_of(dataset, point.index),
+        "near_class": _class_of(dataset, point.nearest_index),
+        "picture": paint(point.index),
+        "near_picture": paint(point.nearest_index),
+    }
+
+
+def _strip_rows(
+    analysis: Analysis, dataset: Dataset, strip: Strip, painter: pictures.Painter | None
+) -> dict[str, Any]:
+    """Columns from noise to data; a row for each sample with its noised self and heaviest points"""
+    columns = np.argsort(-strip.times, kind="stable")
+    rows = []
+    for k, index in enumerate(strip.index):
+        cells = []
+        for j in columns:
+            heaviest = [
+                {
+                    "index": int(i),
+                    "percent": f"{100 * w:.0f}" if w >= 0.005 else "<1",
+                    "width": f"{100 * w:.1f}",
+                    "class": _class_of(dataset, int(i)),
+                    "same": int(i) == int(index),
+                    "picture": painter and painter.point(int(i)),
+                }
+                for i, w in zip(strip.top_index[k, j], strip.top_weight[k, j], strict=True)
+            ]
+            noised = painter and painter.noised(strip, k, int(j))
+            cells.append({"picture": noised, "heaviest": heaviest})
+        rows.append(
+            {
+                "index": int(index),
+                "class": _class_of(dataset, int(index)),
+                "picture": painter and painter.point(int(index)),
+                "cells": cells,
+            }
+        )
+    times = [float(strip.times[j]) for j in columns]
+    return {
+        "images": dataset.is_image,
+        "times": [{"t": number(t, 2), "kind": _kind_at(analysis, t)} for t in times],
+        "rows": rows,
+    }
+
+
+def _kind_at(analysis: Analysis, t: float) -> str:
+    for name, start, end in analysis.verdict.regimes:
+        if end <= t and (start is None or t < start):
+            return regime_kind(name)
+    return "noise"
+
+
+def _flat(recipe: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """(key, value) of every entry, nested keys joined by dots."""
+    for key, value in recipe.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        elif isinstance(value, list | tuple):
+            yield f"{prefix}{key}", ", ".join(str(x) for x in value)
+        else:
+            yield f"{prefix}{key}", "–" if value is None else str(value)

@@ -1,0 +1,175 @@
+"""Draws times a time grid: the posterior pass repeated until the curves are known well enough.
+
+A *unit* is one pair of draws (mu, z), (mu, -z); its observables are averaged over the pair.
+Standard errors are those of independent units, sd / sqrt(units). Training points are drawn
+without replacement, so this errs on the safe side for averages over the given training set, and
+is the right scale for the population that the training points came from.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from .observables import PRECISION_CURVES, observables
+from .posterior import (
+    PAIRS_PER_BLOCK,
+    Cloud,
+    all_square_distances,
+    draw_block,
+    moments,
+)
+from .process import snr, time_from_snr
+from .results import Curves
+
+# progress(done, total, text): both in the unit of the text; may raise to stop the run.
+Progress = Callable[[float, float, str], None]
+
+FIRST_BLOCKS = 8  # blocks before the number of draws is settled
+_MIB_PER_WORKER = 64  # buffers of one worker of the pass at 4096 columns
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Observables of every unit: `values[name]` (units, T) at `times` (T,), and `points` (units,),
+    the training point (dataset index) each unit started from."""
+
+    times: np.ndarray
+    points: np.ndarray
+    values: dict[str, np.ndarray]
+
+    @property
+    def units(self) -> int:
+        return len(self.points)
+
+    def curves(self) -> Curves:
+        """Mean and standard error of every observable."""
+        root = math.sqrt(self.units)
+        return Curves(
+            self.times,
+            {k: v.mean(axis=0) for k, v in self.values.items()},
+            {k: v.std(axis=0, ddof=1) / root for k, v in self.values.items()},
+            2 * self.units,
+        )
+
+
+@contextmanager
+def _workers(device: torch.device, memory_mib: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads that each run whole blocks with one core: no waiting for each other inside a block.
+
+    On a GPU one worker feeds the device. The number of torch threads is put back afterwards.
+    """
+    threads = torch.get_num_threads()
+    count = 1 if device.type != "cpu" else max(1, min(threads, memory_mib // _MIB_PER_WORKER))
+    one = (lambda: torch.set_num_threads(1)) if count > 1 else None
+    pool = ThreadPoolExecutor(count, initializer=one)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+        torch.set_num_threads(threads)
+
+
+def sweep(
+    cloud: Cloud,
+    times: np.ndarray,
+    *,
+    draws: int | None = None,
+    precision: float = 0.005,
+    seed: int = 0,
+    memory_mib: int = 1024,
+    progress: Progress | None = None,
+    text: str = "posterior pass",
+) -> Sample:
+    """Run the posterior pass at `times` (T,) until the standard errors reach `precision`.
+
+    `draws` fixes the number of draws instead (rounded up to whole blocks of 256). The
+    precision is that of the curves between 0 and 1 (`observables.PRECISION_CURVES`), the largest
+    over the grid. The same seed gives the same draws for any memory budget.
+    """
+    gamma = snr(times)
+    device = cloud.coordinates.device
+    distances = all_square_distances(cloud, memory_mib)
+    stop = threading.Event()  # an interrupted run does not wait for blocks already queued
+
+    def run(block: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        if stop.is_set():
+            raise InterruptedError
+        drawn = draw_block(cloud, block, seed)
+        columns = _columns(memory_mib)
+        found = moments(cloud, drawn, gamma, distances=distances, columns=columns)
+        values = observables(found, cloud.labels[drawn.points], cloud.n)
+        units = {k: v.mean(1).T.cpu().numpy() for k, v in values.items()}
+        return cloud.order[drawn.points.cpu().numpy()], units
+
+    done: list[tuple[np.ndarray, dict[str, np.ndarray]]] = []
+    total = math.ceil(draws / (2 * PAIRS_PER_BLOCK)) if draws else FIRST_BLOCKS
+    with _workers(device, memory_mib) as pool:
+        try:
+            while len(done) < total:
+                for result in pool.map(run, range(len(done), total)):
+                    done.append(result)
+                    if progress:
+                        progress(len(done), total, text)
+                if draws is None:
+                    total = max(total, _blocks_needed(done, precision))
+        except BaseException:
+            stop.set()
+            raise
+    names = done[0][1]
+    values = {k: np.concatenate([x[1][k] for x in done]) for k in names}
+    return Sample(np.asarray(times), np.concatenate([x[0] for x in done]), values)
+
+
+def _columns(memory_mib: int) -> int:
+    """Training points at a time: about 6 kB of buffers for each, cache-sized at most."""
+    return int(np.clip(memory_mib * 2**20 // 24_000, 256, 4096))
+
+
+def _blocks_needed(done: list[tuple[np.ndarray, dict[str, np.ndarray]]], precision: float) -> int:
+    """Blocks that bring every precision curve to its standard error, given those done."""
+    worst = 0.0
+    for name in PRECISION_CURVES:
+        units = np.concatenate([x[1][name] for x in done])
+        worst = max(worst, float(units.std(axis=0, ddof=1).max()))
+    units_needed = (worst / precision) ** 2
+    return math.ceil(units_needed / PAIRS_PER_BLOCK)
+
+
+def pilot_times(eigenvalues: np.ndarray, n: int, count: int = 48) -> np.ndarray:
+    """A wide grid, even in log gamma: from where nothing is known of the index (the Gaussian
+    bound on the information is 1 % of log n) to where near points are far apart."""
+    variances = eigenvalues[eigenvalues > 0]
+    # information <= (1/2) sum log(1 + gamma lambda) <= gamma trace / 2
+    low = 0.02 * math.log(n) / variances.sum()
+    low = min(low, 0.05 / variances.max())
+    # a distance well below the smallest spread resolves all but near-duplicates
+    high = max(100.0, 1e4 * low)
+    grid = np.geomspace(low, min(high, 1e8 * low), count)
+    return np.asarray(time_from_snr(grid[::-1]))
+
+
+def adapt_times(pilot: Sample, count: int = 40) -> np.ndarray:
+    """A grid of `count` times with equal steps in the change of the curves plus log gamma.
+
+    The part of the range where every point is resolved (mean same-point probability above 0.999)
+    is left out, for nothing changes there any more.
+    """
+    curves = pilot.curves()
+    resolved = np.flatnonzero(curves["same_point_probability"] > 0.999)
+    first = max(0, resolved[-1] - 1) if len(resolved) else 0
+    log_gamma = np.log(snr(pilot.times[first:]))
+    path = np.stack([curves[name][first:] for name in PRECISION_CURVES])
+    free = np.clip(curves["loo_free_energy_over_log_n"][first:], -1, 1)
+    change = np.abs(np.diff(np.vstack([path, free]), axis=1)).sum(axis=0)
+    change = change / change.sum() + np.abs(np.diff(log_gamma)) / np.ptp(log_gamma)
+    length = np.concatenate([[0], np.cumsum(change)])
+    placed = np.interp(np.linspace(0, length[-1], count), length, log_gamma)
+    return np.asarray(time_from_snr(np.exp(placed)))

@@ -1,0 +1,165 @@
+"""The look of the figures, and their time axis from noise to data.
+
+The axis is spaced evenly in log-SNR, log(e^{-2t} / (1 - e^{-2t})): linear in t where noise
+dominates and logarithmic in t near the data, so that both transitions have room. Its data
+coordinates and tick labels are t, falling to the right as it does in generation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from .results import Analysis, TransitionTime
+
+INK = "#22262b"
+# Okabe-Ito hues: told apart with every common colour blindness; line styles repeat the
+# distinction for print without colour. Every role has its own hex value, even where two look the
+# same: a page replaces each by a variable of its light or dark palette.
+COLOURS = {
+    "noise": "#8b95a1",
+    "generalising": "#0072b2",
+    "memorising": "#d55e00",
+    "class": "#0072b3",
+    "class2": "#56b4e9",
+    "point": "#d55e01",
+    "alt": "#9a5fb5",
+}
+# typed Any: the keys are a closed list in the stubs of new matplotlib, plain text in old ones
+STYLE: Any = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "mathtext.fontset": "dejavusans",
+    "font.size": 9.5,
+    "axes.labelsize": 9.5,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "legend.fontsize": 9,
+    "legend.frameon": False,
+    "text.color": INK,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": False,
+    "lines.linewidth": 1.8,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "savefig.facecolor": "auto",
+    # fixed salt: the same figure is the same bytes in every run; text stays text, which keeps
+    # files small and lets the page set it in its own font
+    "svg.hashsalt": "diffregimes",
+    "svg.fonttype": "none",
+    "path.simplify": True,
+}
+SIZE = (4.6, 3.2)
+
+
+def regime_kind(name: str) -> str:
+    """`noise`, `generalising` or `memorising`, from the name of a regime in a verdict."""
+    word = name.lower()
+    if word.startswith("iii") or any(x in word for x in ("memor", "collapse", "copy")):
+        return "memorising"
+    if word.startswith("ii") or any(x in word for x in ("general", "class", "speci")):
+        return "generalising"
+    return "noise"
+
+
+def time_window(analysis: Analysis) -> tuple[float, float]:
+    """(smallest, largest) t worth drawing: every transition and most of the points' own times."""
+    grid = analysis.curves.t
+    seen = [x for k in analysis.times for x in (k.t, k.low, k.high) if x is not None and x > 0]
+    own = analysis.point_times[np.isfinite(analysis.point_times)]
+    if own.size:
+        seen.extend(np.quantile(own, [0.02, 0.98]).tolist())
+    if not seen:
+        return float(grid[0]), float(grid[-1])
+    return max(float(grid[0]), min(seen) / 8), min(float(grid[-1]), max(seen) + 1.2)
+
+
+def headline_times(analysis: Analysis) -> list[tuple[str, str, float, TransitionTime]]:
+    """(symbol, colour, t, TransitionTime) of the headline times that exist."""
+    out: list[tuple[str, str, float, TransitionTime]] = []
+    for transition, symbol, colour in (
+        ("speciation", "$t_S$", COLOURS["class"]),
+        ("collapse", "$t_C$", COLOURS["point"]),
+    ):
+        found = analysis.time(transition)
+        if found.t is not None:
+            out.append((symbol, colour, found.t, found))
+    return out
+
+
+def position(t: Any) -> Any:
+    """-log SNR, the coordinate of the axis; t <= 0 is drawn at the data end."""
+    return np.log(np.expm1(2 * np.clip(np.asarray(t, dtype=float), 1e-9, 300)))
+
+
+def time_at(place: Any) -> Any:
+    """t at a coordinate of the axis, the inverse of `position`."""
+    return 0.5 * np.log1p(np.exp(np.clip(np.asarray(place, dtype=float), -600, 600)))
+
+
+def inches(ax: Axes) -> float:
+    """Width of the axes, near enough to space labels: the layout is made later."""
+    figure = ax.get_figure(root=True)
+    whole = SIZE[0] if figure is None else float(figure.get_size_inches()[0])
+    return 0.85 * whole * ax.get_position().width / 0.775  # 0.775: a figure's only axes
+
+
+def spaced(candidates: Iterable[float], to_t: Callable[[Any], Any], ax: Axes, gap: float) -> Any:
+    """Those candidates, in order of preference, whose labels keep `gap` inches apart."""
+    # the right limit is the smaller t
+    left, right = (float(position(t)) for t in ax.get_xlim())
+    width = inches(ax)
+    kept: list[tuple[float, float]] = []
+    for value in candidates:
+        place = (float(position(to_t(value))) - left) / (right - left) * width
+        if 0 <= place <= width and all(abs(place - other) >= gap for other, _ in kept):
+            kept.append((place, value))
+    return [value for _, value in sorted(kept)]
+
+
+def nice_numbers(low: int, high: int) -> list[float]:
+    return [float(f"{m}e{k}") for m in (1, 2, 5, 3) for k in sorted(range(low, high + 1), key=abs)]
+
+
+def time_scale(analysis: Analysis, ax: Axes) -> None:
+    low, high = time_window(analysis)
+    ax.set_xscale("function", functions=(position, time_at))
+    ax.set_xlim(high, low)
+
+
+def time_axis(analysis: Analysis, ax: Axes) -> None:
+    time_scale(analysis, ax)
+    ticks = spaced([*nice_numbers(-4, 0), 4.0, 6.0, 8.0], lambda t: t, ax, 0.42)
+    ax.set_xticks(ticks, [f"{t:g}" for t in ticks])
+    ax.set_xticks([], minor=True)
+    ax.set_xlabel("noise → data · time t, spaced in log-SNR")
+    low, high = ax.get_xlim()[::-1]
+    marks = headline_times(analysis)
+    places = [float(position(np.clip(t, low, high))) for _, _, t, _ in marks]
+    width = float(position(high) - position(low))
+    # two marks side by side: their symbols step aside, the noisier one to the left
+    close = len(marks) == 2 and abs(places[0] - places[1]) / width * inches(ax) < 0.24
+    for (symbol, colour, t, found), place in zip(marks, places, strict=True):
+        if found.low is not None and found.high is not None:
+            ax.axvspan(found.low, found.high, color=colour, alpha=0.14, lw=0, zorder=0)
+        ax.axvline(t, color=colour, lw=1, zorder=1)
+        side = "right" if place == max(places) else "left"
+        ax.annotate(
+            symbol,
+            (float(np.clip(t, low, high)), 1),
+            xycoords=ax.get_xaxis_transform(),
+            xytext=(0, 2),
+            textcoords="offset points",
+            ha=side if close else "center",
+            va="bottom",
+            color=colour,
+        )

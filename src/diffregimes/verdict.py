@@ -1,0 +1,140 @@
+"""From transition times to words: which regimes exist, and how many points are missing.
+
+Generation runs from noise to data: regime I (wandering) until t_S, regime II (the class is
+decided, the sample is new) until t_C, regime III (memorising) to the end. Where t_C > t_S there
+is no regime II: a model that fits its training set exactly copies before it has even chosen a
+class. The number of points that would put t_C at a given t is exp I(a; x_t).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from .numerics import interval
+from .process import snr
+from .results import Curves, PointsNeeded, Spectrum, TransitionTime, Verdict
+from .spectrum import information_bound
+from .transitions import EntropyLine
+
+WANDERING = "I: wandering"
+GENERALIZING = "II: generalizing"
+MEMORIZING = "III: memorizing"
+
+
+def points_needed(
+    t: float, line: EntropyLine | None, curves: Curves, spectrum: Spectrum, n: int
+) -> PointsNeeded:
+    """log n at which the collapse would happen at t, from I(a; x_t) = log n.
+
+    Where the data have not collapsed at t the information is read off the curve; below, it is
+    extrapolated along the entropy line. Without either, the Gaussian bound is all there is.
+    """
+    log_n = math.log(n)
+    bound = float(information_bound(spectrum.eigenvalues, float(snr(t)))[0])
+    if line is None:
+        return PointsNeeded(t, bound, 0.0, bound, "Gaussian bound on the information")
+    collapsed = np.interp(t, curves.t, curves["same_point_probability"]) > 0.1
+    if not collapsed:
+        value = float(np.interp(t, curves.t, curves["information"]))
+        error = 1.96 * float(np.interp(t, curves.t, curves.se["information"]))
+        return PointsNeeded(t, value, value - error, value + error, "information measured at t")
+    found = line.information(bound, log_n)
+    low, high = interval(found[1:])
+    method = "information extrapolated along the entropy line"
+    value = float(found[0])
+    # resampling knows nothing of the extrapolation; the Gaussian bound is what limits it above
+    top = max(value, bound, high or value)
+    return PointsNeeded(t, value, min(value, low or value), top, method)
+
+
+def power_of_ten(log_n: float) -> str:
+    """exp(log_n) for people: '450', '12 000', '3e+07' or '10^41'."""
+    if log_n < math.log(9.95e5):
+        value = math.exp(log_n)
+        digits = max(0, math.floor(math.log10(max(value, 1.0))) - 1)
+        return f"{round(value / 10**digits) * 10**digits:,}".replace(",", " ")
+    exponent = log_n / math.log(10)
+    if exponent < 12:
+        return f"{10**exponent:.1g}"
+    return f"10^{exponent:.0f}"
+
+
+def _headline(name: str, when: TransitionTime) -> str:
+    step = "" if when.ddpm_step is None else f" (DDPM step {when.ddpm_step})"
+    return f"{name} at t = {when.t:.2f}{step}"
+
+
+def verdict(
+    speciation: TransitionTime, collapse: TransitionTime, needed: PointsNeeded | None, n: int
+) -> Verdict:
+    """The regimes in words, from the two headline times."""
+    t_s, t_c = speciation.t, collapse.t
+    if t_c is None:
+        return Verdict(
+            "The collapse lies outside the range studied.",
+            (*collapse.warnings, "Widen the times, or look for duplicates in the data."),
+            () if t_s is None else ((WANDERING, None, t_s), (GENERALIZING, t_s, 0.0)),
+            None,
+        )
+    if t_s is None:
+        why = "; ".join(speciation.warnings)
+        return Verdict(
+            f"No speciation: the classes are not told apart. {_headline('Copying', collapse)}.",
+            (f"{why}." if why else "The classes do not separate in the range studied.",),
+            ((WANDERING, None, t_c), (MEMORIZING, t_c, 0.0)),
+            None,
+        )
+    apart = (
+        f"t_S = {t_s:.3f} by {speciation.method}, t_C = {t_c:.3f} by {collapse.method}: "
+        f"{'before' if t_c > t_s else 'after'} the class is decided, a model that fits its "
+        "training set exactly starts to copy."
+    )
+    close = _overlap(speciation, collapse)
+    if close:
+        apart += " The two intervals overlap, so the order of the two is open."
+    if t_c < t_s:
+        sentences = [
+            apart,
+            "Generation decides the class at t_S, makes something new of it until t_C, and from "
+            "there on, if the network resolves its training set, falls onto one training image.",
+            "Stop trusting novelty below t_C, or give the network less capacity or time than it "
+            "takes to resolve that range.",
+        ]
+        if needed is not None:
+            sentences.append(
+                f"With fewer than about {power_of_ten(needed.log_n)} points this window would "
+                f"close (you have {n})."
+            )
+        return Verdict(
+            f"The class is decided at t = {t_s:.2f}, copying starts at t = {t_c:.2f}: "
+            "there is a generalizing regime between them.",
+            tuple(sentences),
+            ((WANDERING, None, t_s), (GENERALIZING, t_s, t_c), (MEMORIZING, t_c, 0.0)),
+            None if close else True,
+        )
+    sentences = [apart]
+    if needed is not None:
+        sentences.append(
+            f"About {power_of_ten(needed.log_n)} training points would be needed to open one "
+            f"(at most {power_of_ten(needed.high)} by the Gaussian bound); you have {n}. "
+            f"Method: {needed.method}."
+        )
+    sentences.append(
+        "A network of limited capacity may still generalize, because it cannot resolve the "
+        "training points at these times; the data alone do not force it to."
+    )
+    return Verdict(
+        f"There is no generalizing regime for this n = {n}: collapse (t = {t_c:.2f}) comes before "
+        f"speciation (t = {t_s:.2f}).",
+        tuple(sentences),
+        ((WANDERING, None, t_c), (MEMORIZING, t_c, 0.0)),
+        None if close else False,
+    )
+
+
+def _overlap(one: TransitionTime, two: TransitionTime) -> bool:
+    if one.low is None or one.high is None or two.low is None or two.high is None:
+        return False
+    return one.low <= two.high and two.low <= one.high

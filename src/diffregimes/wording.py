@@ -1,0 +1,164 @@
+"""Numbers and remarks as a person reads them."""
+
+from __future__ import annotations
+
+import numpy as np
+from markupsafe import Markup, escape
+
+from . import process
+from .results import Analysis, PointsNeeded, TransitionTime
+
+METHODS = {
+    ("speciation", "spectral"): "½ log Λ, from the largest eigenvalue of the covariance",
+    ("speciation", "spectral-exact"): "½ log(1 + Λ), the same at any noise level",
+    ("speciation", "landau"): "the noised density gets its second valley",
+    ("speciation", "clone"): "clones of a sample agree on the class",
+    ("speciation", "clone-loo"): "the same without the sample itself: what new data would show",
+    ("collapse", "free-energy"): "a training point outweighs all the others together",
+    ("collapse", "entropy"): "the excess entropy, extended from above, reaches zero",
+    ("collapse", "clone"): "clones of a sample end on the same training point, half the time",
+    ("collapse", "gaussian-bound"): "upper bound from the spectrum alone",
+}
+REGIME_WORDS = {
+    "noise": ("I · noise", "Nothing about the sample is decided yet."),
+    "generalising": (
+        "II · class decided",
+        "The sample has its class and is still free to be a new one.",
+    ),
+    "memorising": ("III · copying", "The sample is pulled to one training point."),
+}
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """`digits` significant digits, without an exponent where that reads well; – for None."""
+    if value is None or not np.isfinite(value):
+        return "–"
+    size = abs(value)
+    if value != 0 and (size < 1e-4 or size >= 1e6):
+        mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+        raised = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+        return f"{mantissa} × 10{raised}".replace("-", "−")
+    decimals = 0 if value == 0 else max(0, digits - 1 - int(np.floor(np.log10(size))))
+    return f"{value:.{decimals}f}".replace("-", "−")
+
+
+def count(value: float) -> str:
+    """A whole number with thin spaces between thousands, which no line break may split."""
+    return f"{value:,.0f}".replace(",", "\u202f")
+
+
+def symbols(text: str) -> Markup:
+    """`text`, escaped, with t_S and t_C set as symbols."""
+    out = str(escape(text))
+    for letter in "SC":
+        out = out.replace(f"t_{letter}", f"<i>t</i><sub>{letter}</sub>")
+    return Markup(out)
+
+
+def decimals_for(t: float, half_width: float | None) -> int:
+    """Decimals of a time worth printing: two digits of its error, two or three in all.
+
+    Times below 0.1 get up to five, so that they keep significant digits.
+    """
+    half = half_width or 0.02 * abs(t)
+    wanted = 3 if half <= 0 else 1 - int(np.floor(np.log10(half)))
+    return min(max(wanted, 2), 3 if t >= 0.1 else 5)
+
+
+def time_text(found: TransitionTime) -> tuple[str, str]:
+    """t and its interval, "low to high"; ("none", "") where there is no transition."""
+    if found.t is None:
+        return "none", ""
+    if found.low is None or found.high is None:
+        return f"{found.t:.{decimals_for(found.t, None)}f}", ""
+    decimals = decimals_for(found.t, (found.high - found.low) / 2)
+    return f"{found.t:.{decimals}f}", f"{found.low:.{decimals}f} to {found.high:.{decimals}f}"
+
+
+def plus_minus(t: float | None, se: float | None) -> str:
+    """A single point's time with its standard error."""
+    if t is None:
+        return "none"
+    decimals = decimals_for(t, se)
+    return f"{t:.{decimals}f}" + ("" if se is None else f" ± {se:.{decimals}f}")
+
+
+def _log_snr(t: float) -> str:
+    return f"{float(np.log(process.snr(t))):.2f}".replace("-", "−")
+
+
+def clocks(found: TransitionTime, schedule: str) -> dict[str, str]:
+    """A time and its interval in every clock, as text.
+
+    The ends of the interval get a DDPM step for the built-in schedules alone: one read from a
+    file may be gone by now.
+    """
+    value, span = time_text(found)
+    out = {"t": value, "t_span": span, "step": "–", "sigma": "–", "log_snr": "–"}
+    out |= {"step_span": "", "sigma_span": "", "log_snr_span": ""}
+    if found.t is None:
+        return out
+    out["step"] = "beyond the last" if found.ddpm_step is None else str(found.ddpm_step)
+    out["sigma"], out["log_snr"] = number(found.sigma), _log_snr(found.t)
+    if found.low is None or found.high is None or found.low <= 0:
+        return out
+    low, high = found.low, found.high
+    out["sigma_span"] = f"{number(process.sigma(low))} to {number(process.sigma(high))}"
+    out["log_snr_span"] = f"{_log_snr(high)} to {_log_snr(low)}"
+    if schedule in ("linear", "cosine"):
+        steps = [process.schedule(schedule).step(x) for x in (low, high)]
+        if None not in steps:
+            out["step_span"] = f"{steps[0]} to {steps[1]}"
+    return out
+
+
+def shape_in_words(shape: tuple[int, ...], d: int) -> str:
+    return (
+        f"{' × '.join(map(str, shape))} = {d} dimensions" if len(shape) > 1 else f"{d} dimensions"
+    )
+
+
+def scale_in_words(scale: list[float] | None) -> Markup:
+    """What the times hold for: the clock measures noise against the scale of the data."""
+    if scale is None:
+        return Markup(
+            "These times hold for the numbers as they came. The clock measures noise against the "
+            "spread of the data: a model that sees them rescaled has other times."
+        )
+    low, high = (f"{float(x):g}".replace("-", "−") for x in scale)
+    words = Markup("These times hold for data scaled to [{}, {}].").format(low, high)
+    if [float(x) for x in scale] == [0.0, 1.0]:
+        return words + Markup(
+            " A model trained on [−1, 1] needs <code class=nowrap>--range=-1,1</code>: the scale "
+            "moves every time."
+        )
+    return words + Markup(
+        " A model trained on another scale needs its own <code class=nowrap>--range</code>: the "
+        "scale moves every time."
+    )
+
+
+def power(log_n: float) -> Markup:
+    """A number of points from its logarithm in nats: in full, from a million on as 10^x."""
+    if log_n < np.log(1e6):
+        return Markup(count(float(np.exp(log_n))))
+    return Markup("10<sup>{:.1f}</sup>").format(log_n / np.log(10))
+
+
+def needed_in_words(needed: PointsNeeded, analysis: Analysis) -> Markup:
+    """How many points put the collapse at `needed.t`, and what that means for this dataset."""
+    words = Markup(
+        "With about <b>n = {}</b> points ({} to {}) collapse would come at <i>t</i> = {:.3g}; "
+        "this dataset has {}. More points make collapse later."
+    ).format(
+        power(needed.log_n),
+        power(needed.low),
+        power(needed.high),
+        needed.t,
+        count(analysis.dataset["n"]),
+    )
+    if analysis.verdict.generalizes is None:
+        return words
+    if analysis.verdict.generalizes:
+        return words + Markup(" With fewer than that the generalizing regime would close.")
+    return words + Markup(" With more than that a generalizing regime opens.")
