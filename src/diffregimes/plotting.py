@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import wraps
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from matplotlib import rc_context
@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from . import process
-from .results import Analysis
+from .results import Analysis, TransitionTime
 from .timeaxis import (
     COLOURS,
     SIZE,
@@ -37,8 +37,8 @@ from .wording import time_text
 
 REGIMES = {
     "noise": ("I  noise", "I noise", "I"),
-    "generalising": ("II  class decided, sample still new", "II generalising", "II"),
-    "memorising": ("III  copying a training point", "III copying", "III"),
+    "generalizing": ("II  class decided, sample still new", "II generalizing", "II"),
+    "memorizing": ("III  copying a training point", "III copying", "III"),
 }
 
 
@@ -251,22 +251,18 @@ def plot_regimes(analysis: Analysis, ax: Axes) -> None:
         middle = float(time_at((position(left) + position(right)) / 2))
         text = _fitting(REGIMES[kind], (place(right) - place(left)) * width)
         ax.text(middle, (bottom + top) / 2, text, ha="center", va="center_baseline", color="white")
-    for level, (symbol, colour, t, found) in zip(
-        (0.80, 0.94), headline_times(analysis), strict=False
-    ):
-        at = float(np.clip(t, low, high))
+    for symbol, colour, found, at, level, side in _mark_layout(analysis, ax, place):
         ax.plot([at, at], [bottom - 0.02, level], color=colour, lw=1.6)
         value, interval = time_text(found)
-        text = f"{symbol} = {value}"
+        text, edge = f"{symbol} = {value}", at
         if found.low is not None and found.high is not None:
             ax.plot([found.low, found.high], [level, level], color=colour, lw=4, alpha=0.6)
             text += f"  ({interval})"
-        share = place(at)
-        side = "left" if share < 0.55 else "right"
-        edge = found.low if side == "left" else found.high
+            # the text starts where the bar of the interval ends, right of it at small t
+            edge = float(np.clip(found.low if side == "left" else found.high, low, high))
         ax.annotate(
             text,
-            (at if edge is None else edge, level),
+            (edge, level),
             xytext=(6 if side == "left" else -6, 0),
             textcoords="offset points",
             ha=side,
@@ -274,6 +270,33 @@ def plot_regimes(analysis: Analysis, ax: Axes) -> None:
             color=colour,
         )
     _clock_rows(analysis, ax)
+
+
+def _mark_layout(
+    analysis: Analysis, ax: Axes, place: Callable[[float], float]
+) -> list[tuple[str, str, TransitionTime, float, float, Literal["left", "right"]]]:
+    """Where the two marks carry their texts, so that neither is crossed by the other's line.
+
+    The noisier mark has its text to the left, the other one to the right; at the border, where
+    the text finds no room, it changes sides and moves to the upper level.
+    """
+    right, left = ax.get_xlim()[::-1]
+    marks = [(float(np.clip(t, right, left)), x) for *x, t, _ in headline_times(analysis)]
+    found = [x for *_, x in headline_times(analysis)]
+    order = sorted(range(len(marks)), key=lambda i: -marks[i][0])
+    room = 2.1 / inches(ax)  # a text is about two inches wide
+    out: list[tuple[str, str, TransitionTime, float, float, Literal["left", "right"]]] = []
+    upper = 1  # which of the two, in order, takes the upper level
+    for turn, i in enumerate(order):
+        at, (symbol, colour) = marks[i]
+        side: Literal["left", "right"]
+        if turn == 0 and len(order) == 2:
+            side = "right" if place(at) > room else "left"
+            upper = 1 if side == "right" else 0
+        else:
+            side = "left" if 1 - place(at) > room else "right"
+        out.append((symbol, colour, found[i], at, 0.94 if turn == upper else 0.80, side))
+    return out
 
 
 def _clock_rows(analysis: Analysis, ax: Axes) -> None:

@@ -77,9 +77,15 @@ def write_report(analysis: Analysis, dataset: Dataset, out_dir: str | Path) -> N
 
 
 def strip_times(analysis: Analysis, count: int = 8) -> np.ndarray:
-    """Times from noise to data, even in log-SNR over the window of the figures."""
+    """Times from noise to data, even in log-SNR over the window of the figures.
+
+    The last is where the noise is a third of the spread of a pixel, if that is closer to the
+    data: there the eye, too, sees what the weights have known for long.
+    """
     low, high = time_window(analysis)
-    log_snr = np.linspace(np.log(process.snr(high)), np.log(process.snr(low)), count + 2)[1:-1]
+    log_snr = np.linspace(np.log(process.snr(high)), np.log(process.snr(low)), count + 1)[1:-1]
+    spread = float(np.sum(analysis.spectrum.eigenvalues)) / analysis.dataset["d"]
+    log_snr = np.append(log_snr, max(np.log(9 / spread), np.log(process.snr(low))))
     return np.asarray(process.time_from_snr(np.exp(log_snr)))
 
 

@@ -2,7 +2,7 @@
 
 x_t = e^{-t} a + sqrt(1 - e^{-2t}) z with one z for a sample at all times, and the posterior
 weights w_nu = softmax(-|x_t - e^{-t} a_nu|^2 / (2 Delta_t)) over all training points. In the
-noise regime no point stands out, in the generalising regime the largest weights share a class,
+noise regime no point stands out, in the generalizing regime the largest weights share a class,
 below collapse one point holds all the weight. A handful of samples shows this; how often it
 holds is what the curves say.
 """

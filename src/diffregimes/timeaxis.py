@@ -21,8 +21,8 @@ INK = "#22262b"
 # same: a page replaces each by a variable of its light or dark palette.
 COLOURS = {
     "noise": "#8b95a1",
-    "generalising": "#0072b2",
-    "memorising": "#d55e00",
+    "generalizing": "#0072b2",
+    "memorizing": "#d55e00",
     "class": "#0072b3",
     "class2": "#56b4e9",
     "point": "#d55e01",
@@ -62,12 +62,12 @@ SIZE = (4.6, 3.2)
 
 
 def regime_kind(name: str) -> str:
-    """`noise`, `generalising` or `memorising`, from the name of a regime in a verdict."""
+    """`noise`, `generalizing` or `memorizing`, from the name of a regime in a verdict."""
     word = name.lower()
     if word.startswith("iii") or any(x in word for x in ("memor", "collapse", "copy")):
-        return "memorising"
+        return "memorizing"
     if word.startswith("ii") or any(x in word for x in ("general", "class", "speci")):
-        return "generalising"
+        return "generalizing"
     return "noise"
 
 

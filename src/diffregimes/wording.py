@@ -21,11 +21,11 @@ METHODS = {
 }
 REGIME_WORDS = {
     "noise": ("I · noise", "Nothing about the sample is decided yet."),
-    "generalising": (
+    "generalizing": (
         "II · class decided",
         "The sample has its class and is still free to be a new one.",
     ),
-    "memorising": ("III · copying", "The sample is pulled to one training point."),
+    "memorizing": ("III · copying", "The sample is pulled to one training point."),
 }
 
 

@@ -1,0 +1,22 @@
+# Everything runs in .venv, which the first target makes; versions are pinned in constraints.txt.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint benchmark
+demo: .venv/ready
+	$(BIN)/diffregimes analyze digits
+
+test: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest -n 2
+
+benchmark: .venv/ready
+	$(BIN)/python benchmarks/speed.py
+
+.venv/ready: constraints.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "diffregimes needs Python 3.11 or newer")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt torch -e ".[dev]"
+	touch $@

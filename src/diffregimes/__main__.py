@@ -1,0 +1,5 @@
+"""`python -m diffregimes`."""
+
+from .cli import main
+
+main()
