@@ -7,6 +7,7 @@ process is run.
 
 from __future__ import annotations
 
+import functools
 import platform
 from collections.abc import Sequence
 from pathlib import PurePath
@@ -78,12 +79,12 @@ def analyze(
     found_spectrum = spectrum(dataset, matrix)
     report(1, 1, "spectrum")
     cloud = cloud.to(device)
-    common = {"seed": seed, "memory_mib": memory_mib, "progress": progress}
+    run = functools.partial(sweep, cloud, seed=seed, memory_mib=memory_mib, progress=progress)
     if grid is None:
         wide = pilot_times(found_spectrum.eigenvalues, dataset.n)
-        pilot = sweep(cloud, wide, draws=PILOT_DRAWS, text="choosing times", **common)
+        pilot = run(wide, draws=PILOT_DRAWS, text="choosing times")
         grid = adapt_times(pilot)
-    sample = sweep(cloud, grid, draws=draws, precision=precision, **common)
+    sample = run(grid, draws=draws, precision=precision)
 
     report(0, 4, "transition times")
     rng = numpy_generator(seed, "bootstrap")

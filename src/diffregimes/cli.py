@@ -112,9 +112,7 @@ def analyze(
     ] = "linear",
     device: Annotated[str, typer.Option(help="Where the pass runs: cpu, cuda, mps.")] = "cpu",
     memory_mib: Annotated[int, typer.Option(help="Memory budget of the pass in MiB.")] = 1024,
-    out: Annotated[
-        Path | None, typer.Option(help="Output folder. [default: runs/NAME]")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Output folder. [default: runs/NAME]")] = None,
     format: Annotated[
         Format, typer.Option(help="text: a table; json: results.json alone on stdout.")
     ] = Format.text,
@@ -232,7 +230,11 @@ def _print_plan(dataset: Dataset, folder: Path, draws: int | None, precision: fl
     typer.echo(f"{dataset.source}: {dataset.n} points, {shape} (d = {dataset.d})")
     for name, count in zip(dataset.class_names, dataset.class_counts, strict=True):
         typer.echo(f"  class {name}: {count}")
-    scale = "as they came" if dataset.scale is None else f"in [{dataset.scale[0]:g}, {dataset.scale[1]:g}]"
+    scale = (
+        "as they came"
+        if dataset.scale is None
+        else f"in [{dataset.scale[0]:g}, {dataset.scale[1]:g}]"
+    )
     typer.echo(f"  values {scale}; fingerprint {dataset.fingerprint[:12]}")
     for note in dataset.notes:
         typer.echo(f"  note: {note}")

@@ -137,4 +137,3 @@ def most_exposed(
         out.append(Exposure(index, label, t if math.isfinite(t) else None, se, other, seen))
     out.sort(key=lambda x: (-(x.t or 0.0), x.index))
     return tuple(out[:count])
-

@@ -32,7 +32,8 @@ PRECISION_CURVES = (
 
 def entropy(probability: Tensor) -> Tensor:
     """-sum p log p over the last axis, in nats."""
-    return torch.special.entr(probability).sum(-1)
+    out: Tensor = torch.special.entr(probability).sum(-1)
+    return out
 
 
 def observables(found: Moments, own_class: Tensor, n: int) -> dict[str, Tensor]:

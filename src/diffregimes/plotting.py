@@ -35,6 +35,8 @@ from .timeaxis import (
 )
 from .wording import time_text
 
+# inches from which the time line has room for the intervals as text, not as bars alone
+WIDE = 5.0
 REGIMES = {
     "noise": ("I  noise", "I noise", "I"),
     "generalizing": ("II  class decided, sample still new", "II generalizing", "II"),
@@ -257,7 +259,8 @@ def plot_regimes(analysis: Analysis, ax: Axes) -> None:
         text, edge = f"{symbol} = {value}", at
         if found.low is not None and found.high is not None:
             ax.plot([found.low, found.high], [level, level], color=colour, lw=4, alpha=0.6)
-            text += f"  ({interval})"
+            if inches(ax) > WIDE:
+                text += f"  ({interval})"
             # the text starts where the bar of the interval ends, right of it at small t
             edge = float(np.clip(found.low if side == "left" else found.high, low, high))
         ax.annotate(
@@ -284,7 +287,7 @@ def _mark_layout(
     marks = [(float(np.clip(t, right, left)), x) for *x, t, _ in headline_times(analysis)]
     found = [x for *_, x in headline_times(analysis)]
     order = sorted(range(len(marks)), key=lambda i: -marks[i][0])
-    room = 2.1 / inches(ax)  # a text is about two inches wide
+    room = (2.1 if inches(ax) > WIDE else 0.95) / inches(ax)  # what a text takes, about
     out: list[tuple[str, str, TransitionTime, float, float, Literal["left", "right"]]] = []
     upper = 1  # which of the two, in order, takes the upper level
     for turn, i in enumerate(order):

@@ -31,7 +31,8 @@ from .rng import point_of_pair, torch_generator
 PAIRS_PER_BLOCK = 128  # a block is 256 draws: 128 pairs (mu, +z), (mu, -z)
 _COLUMNS = 4096  # training points at a time: the working set stays in the processor's cache
 _MOST_CACHED = 4096  # points whose distances are kept: with more, most would never be used
-_MASK = 1e30  # squared distance that takes a point out of the sum without making 0 * inf
+_MASK = -1e37  # exponent that takes a point out of the sum at any gamma, without making 0 * inf
+_MOST_GAMMA = 1e30  # in units of the cloud: beyond it float32 exponents would overflow
 _LOG2E = math.log2(math.e)
 
 
@@ -93,20 +94,21 @@ class Draws:
 def prepare(points: np.ndarray, labels: np.ndarray) -> Cloud:
     """Centre, drop what is constant, express in the span of the data, sort by class.
 
-    `points` (n, d), `labels` (n,) in 0..K-1. If n <= d the coordinates are the triangular
+    `points` (n, d), `labels` (n,) in 0..K-1. If 2 n <= d the coordinates are the triangular
     factor of a QR decomposition (n numbers a point instead of d), taken in float64 over
-    slices of the features.
+    slices of the features; with more points it would cost more than it saves.
     """
     order = np.argsort(labels, kind="stable")
     counts = np.bincount(labels)
     varying = np.flatnonzero(points.max(axis=0) > points.min(axis=0))
     n = len(points)
-    if n <= len(varying):
+    if 2 * n <= len(varying):
         factor = np.empty((0, n))
         for columns in np.array_split(varying, math.ceil(len(varying) / max(n, 4096))):
             part = points[:, columns].astype(np.float64)
             part -= part.mean(axis=0)
-            factor = np.linalg.qr(np.concatenate([factor, part[order].T]), mode="r")
+            stacked = np.concatenate([factor, part[order].T])
+            factor = np.asarray(np.linalg.qr(stacked, mode="r"))
         coordinates = factor.T
     else:
         mean = points.mean(axis=0, dtype=np.float64)[varying]
@@ -179,7 +181,8 @@ def moments(
     own = coordinates[chosen]
     own_projection = (draws.noise * own).sum(1, keepdim=True)
     classes = len(cloud.bounds) - 1
-    scaled = np.asarray(gamma, dtype=np.float64) * cloud.scale**2
+    # at the most all but exact duplicates are long resolved
+    scaled = np.minimum(np.asarray(gamma, dtype=np.float64) * cloud.scale**2, _MOST_GAMMA)
     merged: Moments | None = None
     columns = min(columns, cloud.n)
     space = _Workspace(pairs, columns, len(scaled), classes, device)
@@ -190,8 +193,8 @@ def moments(
             square = square_distances(own, part)
         else:
             square = distances[chosen, start:stop]
-        inside = (chosen >= start) & (chosen < stop)
-        square[inside, chosen[inside] - start] = _MASK
+        inside = torch.nonzero((chosen >= start) & (chosen < stop)).squeeze(1)
+        own_entries = inside * (stop - start) + chosen[inside] - start
         projection = torch.empty(2, pairs, stop - start, device=device)
         torch.sub(draws.noise @ part.T, own_projection, out=projection[0])
         torch.neg(projection[0], out=projection[1])
@@ -200,7 +203,7 @@ def moments(
             for c, (a, b) in enumerate(zip(cloud.bounds, cloud.bounds[1:], strict=False))
             if a < stop and b > start
         ]
-        _slice_statistics(space, square, projection, scaled, slices)
+        _slice_statistics(space, square, projection, scaled, slices, own_entries)
         found = _slice_moments(space.statistics, scaled)
         merged = found if merged is None else merge(merged, found)
     assert merged is not None
@@ -219,8 +222,12 @@ def _slice_statistics(
     projection: Tensor,
     gamma: np.ndarray,
     slices: list[tuple[int, int, int]],
+    own_entries: Tensor,
 ) -> None:
-    """Unnormalised sums over one slice, in base 2 below each row's maximum (the hot loop)."""
+    """Unnormalised sums over one slice, in base 2 below each row's maximum (the hot loop).
+
+    `own_entries` are the positions of the points mu in the flattened (pair, point) matrix.
+    """
     width = square.shape[1]
     logits, weights = space.logits[..., :width], space.weights[..., :width]
     if width != space.logits.shape[-1]:
@@ -230,6 +237,7 @@ def _slice_statistics(
         top, squares, logs, distance, *_ = space.statistics[k]
         torch.mul(projection, math.sqrt(g) * _LOG2E, out=logits)
         logits.add_(square, alpha=-0.5 * g * _LOG2E)
+        logits.view(2, -1).index_fill_(1, own_entries, _MASK)
         torch.amax(logits, dim=2, out=top)
         logits.sub_(top[..., None])
         torch.exp2(logits, out=weights)

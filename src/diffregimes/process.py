@@ -65,7 +65,7 @@ class Schedule:
     @property
     def times(self) -> np.ndarray:
         """Ornstein-Uhlenbeck time of every step, increasing."""
-        return -0.5 * np.log(self.alphas_cumprod)
+        return np.asarray(-0.5 * np.log(self.alphas_cumprod))
 
     def step(self, t: float) -> int | None:
         """The step whose time is nearest to t; None where t lies beyond the last step."""

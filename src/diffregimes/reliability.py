@@ -42,9 +42,7 @@ def reliability(sample: Sample, n: int, precision: float | None) -> tuple[Flag, 
             f"E[w_mu] and E[sum w^2] differ by {z:.1f} standard errors at most",
         )
     ]
-    z = _largest_z(
-        values["excess_entropy_over_alpha"] - values["excess_entropy_over_alpha_logsum"]
-    )
+    z = _largest_z(values["excess_entropy_over_alpha"] - values["excess_entropy_over_alpha_logsum"])
     flags.append(
         Flag(
             "two-entropies",

@@ -40,8 +40,8 @@ def spectrum(dataset: Dataset, matrix: torch.Tensor) -> Spectrum:
 def covariance(cloud: Cloud) -> torch.Tensor:
     """Sample covariance (r, r), float64, in data units; the coordinates are centred already."""
     total = torch.zeros((cloud.coordinates.shape[1],) * 2, dtype=torch.float64)
-    for part in cloud.coordinates.cpu().split(8192):
-        rows = part.double()
+    for start in range(0, cloud.n, 8192):
+        rows = cloud.coordinates[start : start + 8192].cpu().double()
         total.addmm_(rows.T, rows)
     return total * (cloud.scale**2 / (cloud.n - 1))
 
@@ -52,4 +52,4 @@ def information_bound(eigenvalues: np.ndarray, gamma: np.ndarray | float) -> np.
     An upper bound on I(a; x_t) for any data with that covariance, in nats.
     """
     gamma = np.atleast_1d(np.asarray(gamma, dtype=np.float64))
-    return 0.5 * np.log1p(gamma[:, None] * eigenvalues).sum(axis=1)
+    return np.asarray(0.5 * np.log1p(gamma[:, None] * eigenvalues).sum(axis=1))

@@ -20,6 +20,9 @@ from .datasets import Dataset
 from .rng import numpy_generator
 
 
+CHUNK_BYTES = 32 << 20
+
+
 @dataclass(frozen=True)
 class Strip:
     """Noised samples and their heaviest training points.
@@ -70,7 +73,7 @@ def noised_strip(
 
     squared = np.empty((samples, dataset.n))  # |a_mu - a_nu|^2
     along = np.empty((samples, dataset.n))  # z . (a_mu - a_nu)
-    step = max(1, (32 << 20) // (16 * dataset.d))
+    step = max(1, CHUNK_BYTES // (16 * dataset.d))
     for first in range(0, dataset.n, step):
         part = slice(first, first + step)
         chunk = dataset.points[part].astype(np.float64) - mean

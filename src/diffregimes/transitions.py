@@ -155,8 +155,8 @@ def spectral_times(
     warnings: tuple[str, ...] = ()
     if spectrum.largest <= spectrum.noise_edge:
         warnings = (
-            f"the largest eigenvalue {spectrum.largest:.3g} does not exceed {spectrum.noise_edge:.3g}, "
-            f"what structureless data of this size would show",
+            f"the largest eigenvalue {spectrum.largest:.3g} does not exceed "
+            f"{spectrum.noise_edge:.3g}, what structureless data of this size would show",
         )
     exact = clocked(
         schedule,
@@ -167,7 +167,10 @@ def spectral_times(
         warnings,
     )
     if spectrum.largest <= 1:
-        why = f"the largest eigenvalue is {spectrum.largest:.3g} <= 1: (1/2) log Lambda is not positive"
+        why = (
+            f"the largest eigenvalue is {spectrum.largest:.3g}, not above 1, "
+            "so that (1/2) log Lambda is not positive"
+        )
         return [clocked(schedule, "speciation", "spectral", None, warnings=(*warnings, why)), exact]
     with np.errstate(divide="ignore"):
         bounds = numerics.interval(np.maximum(0.5 * np.log(resampled), 0))
@@ -193,8 +196,11 @@ def landau_time(
         value, vector = numerics.largest_eigenvector(rows, weights / weights.sum(), vector)
         return gamma * value - 1
 
-    # gamma in units of the cloud; the tilt only narrows the data, so the root lies above 1/Lambda
-    low = high = math.log(0.9 * cloud.scale**2 / spectrum.largest)
+    # gamma in units of the cloud; as a rule the tilt narrows the data and the root lies above
+    # 1/Lambda, but of few points in many dimensions it singles out some, which widens them
+    low = math.log(0.9 * cloud.scale**2 / spectrum.largest)
+    while excess(low) >= 0:
+        low -= 0.2
     for _ in range(24):
         high = low + 0.2
         if excess(high) >= 0:
@@ -220,7 +226,7 @@ def landau_time(
     t, bounds = _from_log_gamma(np.concatenate([[root], found]) - to_data)
     weights = tilted(math.exp(root))
     effective = weights.sum() ** 2 / (weights**2).sum()
-    warnings = ()
+    warnings: tuple[str, ...] = ()
     if effective < 50:
         warnings = (f"the tilted average rests on {effective:.0f} effective points",)
     return clocked(schedule, "speciation", "landau", t, bounds, warnings)
@@ -252,7 +258,7 @@ def gaussian_bound_time(
     change = (counts @ (share - share.mean())) / cloud.n
     slope = 0.5 * float((gamma * values / (1 + gamma * values)).sum())
     t, bounds = _from_log_gamma(np.concatenate([[root], root - change / slope]))
-    warnings = ()
+    warnings: tuple[str, ...] = ()
     if cloud.n <= len(values) + 1:
         why = (
             f"{cloud.n} points do not fill their {len(values)} dimensions: the sample spectrum "
@@ -310,4 +316,5 @@ def collapse_times(
     bound = information_bound(spectrum.eigenvalues, np.exp(axis)) / math.log(n)
     found = np.interp(wanted, bound, axis, left=np.nan, right=np.nan)
     t, bounds = _from_log_gamma(found)
-    return [free, clocked(schedule, "collapse", "entropy", t, bounds), clone]
+    notes = () if t is not None else ("the line through f^e does not reach zero",)
+    return [free, clocked(schedule, "collapse", "entropy", t, bounds, notes), clone]
