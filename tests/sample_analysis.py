@@ -149,8 +149,8 @@ def make_analysis(
         points=tuple(points),
         point_times=np.append(c * np.exp(0.25 * rng.standard_normal(min(dataset.n, 900))), np.nan),
         duplicates=(
-            Duplicate(3, 17, 0.0, "exact"),
-            Duplicate(5, 40, 2.5e-4, "near"),
+            Duplicate(3, 7, 0.0, "exact"),
+            Duplicate(5, 9, 2.5e-4, "near"),
         ),
         reliability=(
             Flag("nishimori", True, 0.7, 3.0, "E[w of the true point] and E[sum of w^2] agree."),

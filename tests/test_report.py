@@ -4,26 +4,46 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from functools import cache
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from sample_analysis import digits, make_analysis, plain_points
 from scipy.special import softmax
 
 from diffregimes import process, wording
 from diffregimes.checks import InputError
 from diffregimes.datasets import Dataset
+from diffregimes.pictures import svg_bytes
 from diffregimes.plotting import FIGURES
-from diffregimes.report import render_html, strip_times, write_atomically, write_report
+from diffregimes.report import (
+    draw_figures,
+    render_html,
+    strip_times,
+    write_atomically,
+    write_report,
+)
 from diffregimes.results import Analysis
 from diffregimes.strip import centre, noised_strip
+from sample_analysis import digits, make_analysis, plain_points
 
 
-def page(dataset: Dataset | None = None, analysis: Analysis | None = None, **options) -> str:
+@cache
+def stock_figures() -> dict[str, bytes]:
+    """Drawn once: most tests are about the page around the figures."""
+    return {name: svg_bytes(x) for name, x in draw_figures(make_analysis()).items()}
+
+
+def page(
+    dataset: Dataset | None = None,
+    analysis: Analysis | None = None,
+    own_figures: bool = False,
+    **options,
+) -> str:
     dataset = dataset or digits(0, 1)
     analysis = analysis or make_analysis(dataset, **options)
-    return render_html(analysis, dataset, noised_strip(dataset, strip_times(analysis)))
+    strip = noised_strip(dataset, strip_times(analysis))
+    return render_html(analysis, dataset, strip, None if own_figures else stock_figures())
 
 
 def visible(html: str) -> str:
@@ -66,7 +86,7 @@ DATASETS = {
 
 @pytest.mark.parametrize("case", DATASETS)
 def test_the_page_needs_nothing_else(case):
-    html = page(DATASETS[case]())
+    html = page(DATASETS[case](), own_figures=case == "ten classes")
     loads = Loads()
     loads.feed(html)
     assert all(x.startswith(("data:", "#")) for x in loads.sources)
@@ -96,7 +116,7 @@ def test_names_are_text_and_never_markup():
 
 
 def test_the_second_page_is_the_first_byte_for_byte():
-    assert page() == page()
+    assert page(own_figures=True) == page(own_figures=True)
 
 
 def test_every_time_of_every_method_is_on_the_page():
@@ -271,7 +291,8 @@ def test_numbers_are_written_with_sensible_digits(value, text):
 
 
 @pytest.mark.parametrize(
-    ("t", "half", "decimals"), [(0.96, 0.03, 3), (0.96, 0.2, 2), (0.96, 1e-5, 3), (0.0123, 4e-4, 5)]
+    ("t", "half", "decimals"),
+    [(0.96, 0.03, 3), (0.96, 0.2, 2), (0.96, 1e-5, 3), (0.0123, 4e-5, 4), (0.0023, 4e-5, 5)],
 )
 def test_times_get_the_decimals_their_error_deserves(t, half, decimals):
     assert wording.decimals_for(t, half) == decimals

@@ -102,7 +102,7 @@ def analyze(
     report(3, 4, "points at risk")
     near, distance = exposure.nearest_neighbours(cloud, dense)
     twins = exposure.duplicates(dataset, cloud, near, distance)
-    exposed = exposure.most_exposed(cloud, sample, near, distance, seed=seed)
+    exposed = exposure.most_exposed(cloud, sample, near, distance, seed=seed, memory_mib=memory_mib)
     report(4, 4, "points at risk")
 
     headline = {

@@ -110,7 +110,7 @@ def analyze(
     schedule: Annotated[
         str, typer.Option(help="linear, cosine, or a scheduler_config.json of diffusers.")
     ] = "linear",
-    device: Annotated[str, typer.Option(help="Where the pass runs: cpu, cuda, mps.")] = "cpu",
+    device: Annotated[str, typer.Option(help="Where the pass runs: cpu, cuda, cuda:1.")] = "cpu",
     memory_mib: Annotated[int, typer.Option(help="Memory budget of the pass in MiB.")] = 1024,
     out: Annotated[Path | None, typer.Option(help="Output folder. [default: runs/NAME]")] = None,
     format: Annotated[

@@ -16,11 +16,11 @@ import torch
 
 from . import numerics
 from .datasets import Dataset
-from .posterior import Cloud, Draws, moments
+from .posterior import PAIRS_PER_BLOCK, Cloud, Draws, moments
 from .process import snr, time_from_snr
 from .results import Duplicate, Exposure
 from .rng import torch_generator
-from .sweep import Sample
+from .sweep import Sample, workers
 
 NEAR = 0.05  # a distance below this share of the typical distance makes a near-duplicate
 _SCREEN = 64
@@ -100,6 +100,7 @@ def most_exposed(
     distance: np.ndarray,
     *,
     seed: int = 0,
+    memory_mib: int = 1024,
     count: int = 12,
 ) -> tuple[Exposure, ...]:
     """The `count` points with the largest collapse times, largest first.
@@ -113,15 +114,23 @@ def most_exposed(
     rows = np.unique(np.concatenate([far, cloud.row_of[drawn]]))
     gamma = snr(sample.times)
     shape = _PAIRS, cloud.coordinates.shape[1]
-    found = []
-    for row in rows.tolist():
+    device = cloud.coordinates.device
+
+    def own_weights(some: np.ndarray) -> np.ndarray:
+        """w_mu (candidates, pairs, T) of a few candidates."""
         # a point's noise hangs on the point alone, not on who else is a candidate
-        generator = torch_generator(seed, "exposure", int(cloud.order[row]))
-        noise = torch.randn(shape, generator=generator).to(cloud.coordinates.device)
-        chosen = torch.full((_PAIRS,), row, device=cloud.coordinates.device)
-        weight = torch.sigmoid(-moments(cloud, Draws(chosen, noise), gamma).log_sum)
-        found.append(weight.mean(1).T.cpu().numpy())
-    log_gamma = np.log(snr(sample.times))
+        generators = [torch_generator(seed, "exposure", int(i)) for i in cloud.order[some]]
+        noise = torch.cat([torch.randn(shape, generator=g) for g in generators])
+        chosen = torch.from_numpy(some.repeat(_PAIRS))
+        draws = Draws(chosen.to(device), noise.to(device))
+        weight = torch.sigmoid(-moments(cloud, draws, gamma).log_sum).mean(1)
+        return weight.T.reshape(len(some), _PAIRS, -1).cpu().numpy()
+
+    with workers(device, memory_mib) as pool:
+        together = PAIRS_PER_BLOCK // _PAIRS
+        batches = np.array_split(rows, math.ceil(len(rows) / together))
+        found = np.concatenate(list(pool.map(own_weights, batches)))
+    log_gamma = np.log(gamma)
     out = []
     for row, pairs in zip(rows.tolist(), found, strict=True):
         mean = pairs.mean(axis=0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import wraps
+from itertools import pairwise
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -192,10 +193,10 @@ def plot_spectrum(analysis: Analysis, ax: Axes) -> None:
     ax.annotate(
         f"Λ = {spectrum.largest:.4g}",
         (1, spectrum.largest),
-        xytext=(9, 1),
+        xytext=(2, 7),
         textcoords="offset points",
-        va="center",
     )
+    ax.set_ylim(top=4 * max(spectrum.largest, spectrum.noise_edge))
     ax.axhline(spectrum.noise_edge, color="gray", lw=1, ls="--")
     ax.annotate(
         "edge of pure noise",
@@ -244,12 +245,16 @@ def plot_regimes(analysis: Analysis, ax: Axes) -> None:
     ax.set_axis_off()
     ax.set_ylim(0, 1)
     bottom, top = 0.54, 0.72
+    marks = headline_times(analysis)
     for name, start, end in analysis.verdict.regimes:
         left, right = min(start or high, high), max(end, low)
         if right >= left:
             continue
         kind = regime_kind(name)
         ax.fill_between([left, right], bottom, top, color=COLOURS[kind], lw=0)
+        # the name stands in the widest piece that no mark cuts through
+        cuts = sorted({left, right, *(t for *_, t, _ in marks if right < t < left)}, reverse=True)
+        left, right = max(pairwise(cuts), key=lambda x: place(x[1]) - place(x[0]))
         middle = float(time_at((position(left) + position(right)) / 2))
         text = _fitting(REGIMES[kind], (place(right) - place(left)) * width)
         ax.text(middle, (bottom + top) / 2, text, ha="center", va="center_baseline", color="white")

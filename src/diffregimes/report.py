@@ -163,8 +163,8 @@ def _time_row(analysis: Analysis, found: TransitionTime) -> dict[str, Any]:
 def _regime(name: str, start: float | None, end: float) -> dict[str, str]:
     kind = regime_kind(name)
     title, words = REGIME_WORDS[kind]
-    first = "pure noise" if start is None else f"t = {start:.3g}"
-    last = "the data" if end <= 0 else f"t = {end:.3g}"
+    first = "pure noise" if start is None else f"t\u00a0=\u00a0{start:.3g}"
+    last = "the data" if end <= 0 else f"t\u00a0=\u00a0{end:.3g}"
     return {"kind": kind, "title": title, "words": words, "span": f"from {first} to {last}"}
 
 

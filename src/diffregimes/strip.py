@@ -19,7 +19,6 @@ from .checks import InputError
 from .datasets import Dataset
 from .rng import numpy_generator
 
-
 CHUNK_BYTES = 32 << 20
 
 

@@ -61,7 +61,7 @@ class Sample:
 
 
 @contextmanager
-def _workers(device: torch.device, memory_mib: int) -> Iterator[ThreadPoolExecutor]:
+def workers(device: torch.device, memory_mib: int) -> Iterator[ThreadPoolExecutor]:
     """Threads that each run whole blocks with one core: no waiting for each other inside a block.
 
     On a GPU one worker feeds the device. The number of torch threads is put back afterwards.
@@ -111,7 +111,7 @@ def sweep(
 
     done: list[tuple[np.ndarray, dict[str, np.ndarray]]] = []
     total = math.ceil(draws / (2 * PAIRS_PER_BLOCK)) if draws else FIRST_BLOCKS
-    with _workers(device, memory_mib) as pool:
+    with workers(device, memory_mib) as pool:
         try:
             while len(done) < total:
                 for result in pool.map(run, range(len(done), total)):

@@ -118,7 +118,8 @@ def verdict(
     if needed is not None:
         sentences.append(
             f"About {power_of_ten(needed.log_n)} training points would be needed to open one "
-            f"(at most {power_of_ten(needed.high)} by the Gaussian bound); you have {n}. "
+            f"({power_of_ten(needed.low)} to {power_of_ten(needed.high)}, the upper end a Gaussian "
+            f"bound from this sample's spectrum); you have {n}. "
             f"Method: {needed.method}."
         )
     sentences.append(

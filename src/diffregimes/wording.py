@@ -58,11 +58,11 @@ def symbols(text: str) -> Markup:
 def decimals_for(t: float, half_width: float | None) -> int:
     """Decimals of a time worth printing: two digits of its error, two or three in all.
 
-    Times below 0.1 get up to five, so that they keep significant digits.
+    Times below 0.1 get up to four and below 0.01 up to five: they keep significant digits.
     """
     half = half_width or 0.02 * abs(t)
     wanted = 3 if half <= 0 else 1 - int(np.floor(np.log10(half)))
-    return min(max(wanted, 2), 3 if t >= 0.1 else 5)
+    return min(max(wanted, 2), 3 if t >= 0.1 else 4 if t >= 0.01 else 5)
 
 
 def time_text(found: TransitionTime) -> tuple[str, str]:
@@ -139,9 +139,9 @@ def scale_in_words(scale: list[float] | None) -> Markup:
 
 
 def power(log_n: float) -> Markup:
-    """A number of points from its logarithm in nats: in full, from a million on as 10^x."""
+    """A number of points from its logarithm in nats: two digits, from a million on as 10^x."""
     if log_n < np.log(1e6):
-        return Markup(count(float(np.exp(log_n))))
+        return Markup(count(float(f"{np.exp(log_n):.2g}")))
     return Markup("10<sup>{:.1f}</sup>").format(log_n / np.log(10))
 
 

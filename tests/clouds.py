@@ -1,0 +1,62 @@
+"""Point clouds that the tests of the engine share, and z-scores."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from sklearn.datasets import load_digits
+
+from diffregimes.datasets import from_arrays
+from diffregimes.posterior import prepare
+from diffregimes.process import linear_schedule
+from diffregimes.spectrum import covariance, spectrum
+
+SCHEDULE = linear_schedule()
+
+
+@cache
+def digits01() -> tuple[np.ndarray, np.ndarray]:
+    """The 360 handwritten zeros and ones, (n, 64) in [0, 1], and their labels."""
+    data = load_digits()
+    keep = data.target < 2
+    return (data.data[keep] / 16).astype(np.float32), data.target[keep].astype(np.int64)
+
+
+def near_duplicates(
+    n: int, d: int, shift: float = 0.0, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """n points like pixels (spread 1/4), half of them 1e-5 of their norm away from a partner."""
+    rng = np.random.default_rng(seed)
+    one = 0.25 * rng.standard_normal((n // 2, d))
+    step = rng.standard_normal(one.shape)
+    step *= 1e-5 * np.linalg.norm(one, axis=1)[:, None] / np.linalg.norm(step, axis=1)[:, None]
+    points = np.concatenate([one, one + step]) + shift
+    return points.astype(np.float32), np.tile(np.arange(n // 2) % 2, 2)
+
+
+def blobs(n: int, d: int, classes: int = 2, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Gaussian classes of unequal size around random centres."""
+    rng = np.random.default_rng(seed)
+    share = np.arange(1, classes + 1) / np.arange(1, classes + 1).sum()
+    labels = np.sort(rng.choice(classes, n, p=share))
+    labels[: 2 * classes] = np.repeat(np.arange(classes), 2)  # no class stays empty
+    centres = rng.standard_normal((classes, d))
+    points = centres[labels] + 0.7 * rng.standard_normal((n, d))
+    order = rng.permutation(n)
+    return points[order].astype(np.float32), labels[order]
+
+
+def prepared(points, labels):
+    """(dataset, cloud, covariance matrix, spectrum), as `analyze` makes them."""
+    dataset = from_arrays(np.asarray(points, dtype=np.float32), labels)
+    cloud = prepare(dataset.points, dataset.labels)
+    matrix = covariance(cloud)
+    return dataset, cloud, matrix.numpy(), spectrum(dataset, matrix)
+
+
+def z_score(samples) -> np.ndarray:
+    """Mean over standard error of rows that should average to zero, column by column."""
+    samples = np.asarray(samples, dtype=np.float64)
+    error = samples.std(axis=0, ddof=1) / np.sqrt(len(samples))
+    return samples.mean(axis=0) / np.maximum(error, 1e-300)

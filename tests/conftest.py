@@ -1,0 +1,33 @@
+"""Options and fixtures of the whole suite."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+def pytest_addoption(parser):
+    parser.addoption("--slow", action="store_true", help="run the tests marked slow as well")
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--slow"):
+        return
+    skip = pytest.mark.skip(reason="takes more than a few seconds; run with --slow")
+    for item in items:
+        if "slow" in item.keywords:
+            item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real datasets that DIFFREGIMES_DATA names; the test is skipped without it."""
+    named = os.environ.get("DIFFREGIMES_DATA")
+    if not named:
+        pytest.skip("DIFFREGIMES_DATA is not set: no folder of real datasets")
+    folder = Path(named)
+    if not folder.is_dir():
+        pytest.skip(f"DIFFREGIMES_DATA is {named}, which is not a folder")
+    return folder
