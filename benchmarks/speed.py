@@ -24,7 +24,6 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from plain import minus_log_p_batched, minus_log_p_loop
 
 import diffregimes as dr
 from diffregimes.posterior import (
@@ -35,7 +34,8 @@ from diffregimes.posterior import (
     prepare,
 )
 from diffregimes.process import snr
-from diffregimes.sweep import Sample
+from diffregimes.sweep import Sample, sweep
+from plain import minus_log_p_batched, minus_log_p_loop
 
 TIMES = np.geomspace(0.02, 3.0, 20)
 DRAWS = 16384
@@ -79,7 +79,7 @@ def main() -> None:
     cloud = prepare(data.points, data.labels)
     ready = cpu(lambda: all_square_distances(prepare(data.points, data.labels), 1024))
     samples: list[Sample] = []
-    total = cpu(lambda: samples.append(dr.sweep(cloud, TIMES, draws=DRAWS)))
+    total = cpu(lambda: samples.append(sweep(cloud, TIMES, draws=DRAWS)))
     curves = samples[0].curves()
     error = float(curves.se["excess_entropy_over_alpha"].max())
     ours = ready + total

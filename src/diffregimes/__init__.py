@@ -17,7 +17,6 @@ from .readers import load as load
 from .results import Analysis as Analysis
 from .results import Curves as Curves
 from .results import TransitionTime as TransitionTime
-from .sweep import sweep as sweep
 
 __all__ = [
     "Analysis",
@@ -28,5 +27,4 @@ __all__ = [
     "analyze",
     "from_arrays",
     "load",
-    "sweep",
 ]

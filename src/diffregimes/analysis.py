@@ -90,6 +90,8 @@ def analyze(
     rng = numpy_generator(seed, "bootstrap")
     curves = sample.curves()
     resampled = transitions.resample(sample, rng)
+    drawn = len(np.unique(sample.points))
+    resampled = transitions.of_population(resampled, drawn, dataset.n)
     line = transitions.entropy_line(resampled, found_spectrum, dataset.n)
     dense = matrix.numpy()
     when = transitions.spectral_times(found_spectrum, dense, cloud, clock, rng)

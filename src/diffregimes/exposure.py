@@ -22,7 +22,7 @@ from .results import Duplicate, Exposure
 from .rng import torch_generator
 from .sweep import Sample, workers
 
-NEAR = 0.05  # a distance below this share of the typical distance makes a near-duplicate
+NEAR = 0.1  # a distance below this share of the median nearest distance is a near-duplicate
 _SCREEN = 64
 _NEIGHBOURS = 3
 _PAIRS = 16  # noise pairs behind the collapse time of a listed point
@@ -71,7 +71,7 @@ def nearest_neighbours(cloud: Cloud, matrix: np.ndarray) -> tuple[np.ndarray, np
 def duplicates(
     dataset: Dataset, cloud: Cloud, near: np.ndarray, distance: np.ndarray
 ) -> tuple[Duplicate, ...]:
-    """Exact duplicates (the same numbers) and pairs nearer than `NEAR` of the typical distance."""
+    """Exact duplicates (the same numbers) and pairs nearer than `NEAR` says."""
     out: list[Duplicate] = []
     first: dict[bytes, int] = {}
     exact: set[tuple[int, int]] = set()
@@ -82,7 +82,9 @@ def duplicates(
         if original != index:
             exact.add((original, index))
             out.append(Duplicate(original, index, 0.0, "exact"))
-    typical = math.sqrt(2) * cloud.scale
+    nearest = distance.min(axis=1)
+    apart = nearest[nearest > 0]
+    typical = float(np.median(apart)) if len(apart) else 0.0
     pairs: dict[tuple[int, int], float] = {}
     for row, column in np.argwhere(distance < NEAR * typical):
         one, two = cloud.order[row], cloud.order[near[row, column]]
@@ -109,8 +111,8 @@ def most_exposed(
     among the points drawn; each gets `_PAIRS` noise pairs of its own.
     """
     points, times = point_times(sample)
-    drawn = points[np.argsort(-np.nan_to_num(times, nan=-1.0), kind="stable")[: 3 * count]]
-    far = np.argsort(-distance[:, 0], kind="stable")[: 3 * count]
+    drawn = points[np.argsort(-np.nan_to_num(times, nan=-1.0), kind="stable")[: 2 * count]]
+    far = np.argsort(-distance[:, 0], kind="stable")[: 2 * count]
     rows = np.unique(np.concatenate([far, cloud.row_of[drawn]]))
     gamma = snr(sample.times)
     shape = _PAIRS, cloud.coordinates.shape[1]

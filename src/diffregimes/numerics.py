@@ -56,12 +56,16 @@ def interval(samples: np.ndarray) -> tuple[float | None, float | None]:
 
 
 def largest_eigenvector(
-    rows: np.ndarray, weights: np.ndarray | None = None, start: np.ndarray | None = None
+    rows: np.ndarray,
+    weights: np.ndarray | None = None,
+    start: np.ndarray | None = None,
+    tolerance: float = 1e-6,
 ) -> tuple[float, np.ndarray]:
     """Largest eigenvalue and its vector of the covariance of `rows` (n, r), by Lanczos.
 
     With `weights` (n,) summing to one the covariance is the weighted one, otherwise that of the
-    sample (divided by n - 1). Never forms the r x r matrix.
+    sample (divided by n - 1). Never forms the r x r matrix. `tolerance` is that of the residual,
+    relative to the eigenvalue, whose own error is of second order.
     """
     n, r = rows.shape
     share = np.full(n, 1 / n) if weights is None else weights
@@ -79,7 +83,9 @@ def largest_eigenvector(
     first = np.ones(r) if start is None else start
     operator = LinearOperator((r, r), matvec=product, dtype=np.float64)
     ncv = min(r, 20)
-    value, vector = eigsh(operator, k=1, which="LA", v0=first, tol=1e-6, ncv=ncv, maxiter=10 * r)
+    value, vector = eigsh(
+        operator, k=1, which="LA", v0=first, tol=tolerance, ncv=ncv, maxiter=10 * r
+    )
     return float(factor * value[0]), vector[:, 0]
 
 

@@ -85,7 +85,7 @@ class Moments:
 
 @dataclass(frozen=True)
 class Draws:
-    """Pairs of draws: `points` (p,) rows of the cloud, `noise` (p, r) float32; z and -z are used."""
+    """Pairs of draws: `points` (p,) rows of the cloud, `noise` (p, r) float32; z and -z serve."""
 
     points: Tensor
     noise: Tensor
@@ -189,10 +189,8 @@ def moments(
     for start in range(0, cloud.n, columns):
         stop = min(start + columns, cloud.n)
         part = coordinates[start:stop]
-        if distances is None:
-            square = square_distances(own, part)
-        else:
-            square = distances[chosen, start:stop]
+        cut = None if distances is None else distances[chosen, start:stop]
+        square = square_distances(own, part) if cut is None else cut
         inside = torch.nonzero((chosen >= start) & (chosen < stop)).squeeze(1)
         own_entries = inside * (stop - start) + chosen[inside] - start
         projection = torch.empty(2, pairs, stop - start, device=device)

@@ -79,7 +79,7 @@ class Schedule:
 def linear_schedule(
     steps: int = 1000, beta_start: float = 1e-4, beta_end: float = 2e-2, name: str = "linear"
 ) -> Schedule:
-    """beta_k from beta_start to beta_end, evenly (Ho et al. 2020); ends at t = 5.05."""
+    """beta_k from beta_start to beta_end, evenly (Ho et al. 2020); ends at t = 5.06."""
     return Schedule(name, np.cumprod(1 - np.linspace(beta_start, beta_end, steps)))
 
 

@@ -21,7 +21,8 @@ from .results import Spectrum
 def spectrum(dataset: Dataset, matrix: torch.Tensor) -> Spectrum:
     """Eigenvalues of the sample covariance (divided by n - 1), largest first.
 
-    `matrix` is the `covariance` of the dataset's cloud. `largest_first_channel` is Lambda of the first colour channel alone, as in the paper's table 1.
+    `matrix` is the `covariance` of the dataset's cloud. `largest_first_channel` is Lambda of the
+    first colour channel alone, as in the paper's table 1.
     """
     eigenvalues = torch.linalg.eigvalsh(matrix).flip(0).clamp(min=0).numpy()
     features = int((dataset.points.max(axis=0) > dataset.points.min(axis=0)).sum())

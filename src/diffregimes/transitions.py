@@ -10,14 +10,15 @@ the side that has not collapsed; `clone`, phi_C = 1/2; `gaussian-bound`,
 (1/2) sum log(1 + gamma lambda) = log n, an upper bound.
 
 Intervals are 95 % percentiles over bootstrap resamples of the training points (each with its
-draws); the posterior weights themselves are not recomputed. Log gamma is the axis of every
-interpolation.
+draws); the posterior weights are not recomputed, so they speak of this training set. That of
+`clone-loo` also covers how the training set was drawn from its population (`of_population`). Log gamma
+is the axis of every interpolation.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import brentq
@@ -58,6 +59,25 @@ def resample(sample: Sample, rng: np.random.Generator) -> Resampled:
         mean[name] = values.mean(axis=0)[::-1]
         resamples[name] = numerics.resampled_means(counts, sums, weight)[:, ::-1]
     return Resampled(np.log(snr(sample.times))[::-1], mean, resamples)
+
+
+def of_population(curves: Resampled, drawn: int, n: int) -> Resampled:
+    """The same with phi_loo resampled as an estimate of the population; `drawn` of n points used.
+
+    There a point counts twice: as the true point and as one of the candidates. The influence of a
+    point of class c on E[sum p_c^2] is the mean over its own draws of psi = 2 p_c - sum p^2 (the
+    functional derivative of the integral of sum_c P_c(x)^2 / P(x)), so the resampled psi gives
+    its sampling error, scaled to all n points; what is left of the Monte Carlo error, where not
+    all points were drawn, is added.
+    """
+    name, own = "same_class_probability_loo", "own_class_probability_loo"
+    seen = curves.resamples[name] - curves.mean[name]
+    psi = 2 * (curves.resamples[own] - curves.mean[own]) - seen
+    share = drawn / n
+    # the psi of another resample: the two parts are independent
+    sampling = math.sqrt(share) * np.roll(psi, 1, axis=0)
+    widened = curves.mean[name] + math.sqrt(1 - share) * seen + sampling
+    return replace(curves, resamples={**curves.resamples, name: widened})
 
 
 def clocked(
@@ -152,6 +172,8 @@ def spectral_times(
         second = (scores * share[:, None]).T @ scores - np.outer(mean, mean)
         drawn.append(np.linalg.eigvalsh(second.astype(np.float64))[-1])
     resampled = np.array(drawn) * cloud.n / (cloud.n - 1)
+    # repeated points inflate Lambda where n << d: take that bias off
+    resampled = np.maximum(resampled * spectrum.largest / resampled.mean(), 1e-300)
     warnings: tuple[str, ...] = ()
     if spectrum.largest <= spectrum.noise_edge:
         warnings = (
@@ -193,7 +215,7 @@ def landau_time(
         nonlocal vector
         gamma = math.exp(log_gamma)
         weights = tilted(gamma)
-        value, vector = numerics.largest_eigenvector(rows, weights / weights.sum(), vector)
+        value, vector = numerics.largest_eigenvector(rows, weights / weights.sum(), vector, 1e-4)
         return gamma * value - 1
 
     # gamma in units of the cloud; as a rule the tilt narrows the data and the root lies above
@@ -209,7 +231,7 @@ def landau_time(
     else:
         why = "I - gamma Cov_t has no zero eigenvalue: the data show no symmetry breaking at x = 0"
         return clocked(schedule, "speciation", "landau", None, warnings=(why,))
-    root = float(brentq(excess, low, high, xtol=1e-4))
+    root = float(brentq(excess, low, high, xtol=3e-4))
     excess(root)
     assert vector is not None
     along = rows @ vector.astype(np.float32)
@@ -285,12 +307,15 @@ class EntropyLine:
 
 
 def entropy_line(curves: Resampled, spectrum: Spectrum, n: int) -> EntropyLine | None:
-    """Fit the line where 0.01 <= phi_C <= 0.1 (at least the three points next to it)."""
+    """Fit the line where 0.003 <= phi_C <= 0.03 (at least the three points next to it).
+
+    Nearer to the collapse the finite number of points bends the curve upwards.
+    """
     phi = curves.mean["same_point_probability"]
-    calm = np.flatnonzero(phi <= 0.1)
+    calm = np.flatnonzero(phi <= 0.03 + 1 / n)  # phi_C never falls below 1/n
     if len(calm) < 3:
         return None
-    chosen = calm[(phi[calm] >= 0.01)]
+    chosen = calm[(phi[calm] >= 0.003 + 1 / n)]
     if len(chosen) < 3:
         chosen = calm[-3:]
     x = information_bound(spectrum.eigenvalues, np.exp(curves.log_gamma[chosen])) / math.log(n)

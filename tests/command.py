@@ -1,0 +1,75 @@
+"""Running the command inside the test process, and the small data that it is run on."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from diffregimes import cli
+
+TIMES = [0.002, 0.006, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2.5]
+QUICK = ["--draws", "512", "--times", ",".join(map(str, TIMES))]
+
+
+@dataclass(frozen=True)
+class Ran:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def results(self):
+        """What --format json printed, which must be JSON and nothing else."""
+        assert self.code == 0, self.err
+        return json.loads(self.out)
+
+
+def runner(monkeypatch, capfd):
+    """A function that runs `diffregimes analyze ARGUMENTS` and catches what it says."""
+
+    def run(*arguments, command=("analyze",)):
+        monkeypatch.setattr(sys, "argv", ["diffregimes", *command, *map(str, arguments)])
+        capfd.readouterr()
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = stop.code or 0
+        sys.stdout.flush()
+        return Ran(code, *capfd.readouterr())
+
+    return run
+
+
+def without_report(monkeypatch):
+    """Leave out the page and its figures, which take most of the time of a small run."""
+
+    def stub(analysis, dataset, folder):
+        (Path(folder) / "report.html").write_text(analysis.dataset["fingerprint"])
+
+    monkeypatch.setattr("diffregimes.output.write_report", stub)
+
+
+def pixels(n: int = 60, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Images (n, 4, 3), uint8, of the classes 3, 5 and 8, a third each: dark, grey, bright."""
+    labels = np.arange(n) % 3
+    noise = np.random.default_rng(seed).integers(0, 100, (n, 4, 3))
+    return (noise + 75 * labels[:, None, None]).astype(np.uint8), np.array([3, 5, 8])[labels]
+
+
+def save_pixels(path: Path, n: int = 60, **more) -> Path:
+    images, labels = pixels(n)
+    np.savez(path, **{"images": images, "labels": labels, **more})
+    return path
+
+
+def contents(folder: Path) -> dict[str, bytes | None]:
+    """Every file below a folder, hidden ones too, with its bytes; None for folders."""
+    return {
+        x.relative_to(folder).as_posix(): x.read_bytes() if x.is_file() else None
+        for x in sorted(folder.rglob("*"))
+    }
