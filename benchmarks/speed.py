@@ -103,7 +103,7 @@ def main() -> None:
         # the loop's few draws estimate their spread badly: sqrt(d/2) is its known value
         needed = (min(worst, spread) / error) ** 2
         print(
-            f"{name}: {seconds * needed:10.0f} CPU s for the same error ({needed:.3g} draws a time, "
+            f"{name}: {seconds * needed:10.0f} CPU s for that error ({needed:.2g} draws a time, "
             f"{seconds / len(TIMES) * 1e6:.0f} us each): {seconds * needed / ours:,.0f} times ours"
         )
 

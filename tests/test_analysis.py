@@ -236,7 +236,7 @@ def test_progress_is_told_and_may_stop_the_run():
         ({"draws": 0}, "draws is 0; expected"),
         ({"draws": -5}, "draws is -5; expected"),
         ({"seed": -1}, "seed is -1; expected"),
-        ({"memory_mib": 1}, "memory_mib is 1; expected"),
+        ({"memory_mib": 1}, "--memory-mib. is 1; expected"),
         ({"times": [0.5, 0.1]}, "increasing"),
         ({"times": [0.1, 0.1]}, "increasing"),
         ({"times": [0.0, 0.1]}, "positive"),

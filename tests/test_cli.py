@@ -482,7 +482,7 @@ def test_data_that_cannot_be_used(run, tmp_path, kind, came, expected, way_out):
         ("--precision 0", ("precision is 0", "0.0001 to 0.5")),
         ("--precision nan", ("precision is nan", "0.0001 to 0.5")),
         ("--seed -1", ("seed is -1", "from 0")),
-        ("--memory-mib 1", ("memory_mib is 1", "from 16")),
+        ("--memory-mib 1", ("--memory-mib) is 1", "from 16")),
         ("--schedule nosuch", ("'nosuch'", "linear, cosine", "scheduler_config.json")),
         ("--schedule no.json", ("no.json", "cannot read")),
         ("--format xml", ("xml", "json")),

@@ -154,12 +154,12 @@ def check_options(
     in_range("precision", precision, 1e-4, 0.5, "It is a standard error of curves from 0 to 1.")
     if draws is not None:
         in_range("draws", draws, 2, 10**8, "It is the number of noised samples.")
-    in_range("seed", seed, 0, 2**63 - 1)
-    in_range("memory_mib", memory_mib, 16, 2**24, "It is the budget of the pass in MiB.")
+    in_range("seed", seed, 0, 10**18)
+    in_range("memory_mib (--memory-mib)", memory_mib, 16, 10**7, "It is the budget in MiB.")
     try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        why = str(error).splitlines()[0]
+        torch.ones(1, device=device).sum().item()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        why = str(error).splitlines()[0][:80]
         raise InputError(f"device {device!r} cannot be used ({why}); try cpu.") from error
     return None if times is None else increasing("times", times)
 

@@ -30,9 +30,13 @@ def finite_points(points: np.ndarray, what: str = "points") -> None:
 def in_range(name: str, value: float, low: float, high: float, hint: str = "") -> None:
     """Raise unless low <= value <= high."""
     if not low <= value <= high:
-        raise InputError(
-            f"{name} is {value!r}; expected a number from {low:g} to {high:g}. {hint}".strip()
-        )
+        bounds = f"from {_plain(low)} to {_plain(high)}"
+        raise InputError(f"{name} is {value!r}; expected a number {bounds}. {hint}".strip())
+
+
+def _plain(value: float) -> str:
+    """10 000 000 rather than 1e+07."""
+    return f"{value:,}".replace(",", " ") if isinstance(value, int) else f"{value:g}"
 
 
 def increasing(name: str, values: Sequence[float] | np.ndarray) -> np.ndarray:

@@ -99,7 +99,10 @@ def schedule_from_config(path: str | Path) -> Schedule:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError(f"cannot read the schedule {path}: {error.strerror}.") from error
+        raise InputError(
+            f"cannot read the schedule {path}: {error.strerror}; expected linear, cosine or the "
+            "path of a diffusers scheduler_config.json."
+        ) from error
     except ValueError as error:
         raise InputError(
             f"{path} is not JSON ({error}); expected a diffusers scheduler_config.json."

@@ -11,8 +11,8 @@ the side that has not collapsed; `clone`, phi_C = 1/2; `gaussian-bound`,
 
 Intervals are 95 % percentiles over bootstrap resamples of the training points (each with its
 draws); the posterior weights are not recomputed, so they speak of this training set. That of
-`clone-loo` also covers how the training set was drawn from its population (`of_population`). Log gamma
-is the axis of every interpolation.
+`clone-loo` also covers how the set was drawn from its population (`of_population`). Log gamma is
+the axis of every interpolation.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from .spectrum import information_bound
 from .sweep import Sample
 
 CLONE_LEVEL = 0.55
+COARSE = 1.5  # in log gamma: wider steps between times are told as a warning
 _SUBSPACE = 16  # leading eigenvectors in which Lambda is resampled
 
 
@@ -124,12 +125,26 @@ def _curve_time(
             f"t = {times[1]:.3g} ({first:.3g})"
         )
     else:
+        gap = float(np.diff(curves.log_gamma)[_gap_of(curves, found[0])])
+        if gap > COARSE:
+            ends = curves.log_gamma[_gap_of(curves, found[0])] + np.array([gap, 0])
+            near, far = time_from_snr(np.exp(ends))
+            notes.append(
+                f"interpolated between the times {near:.3g} and {far:.3g}; the interval leaves out "
+                "what happens between them"
+            )
         missing = float(np.isnan(found[1:]).mean())
         if missing > 0.01:
             notes.append(
                 f"{missing:.0%} of the resamples do not cross; the interval leaves them out"
             )
     return clocked(schedule, transition, method, t, bounds, tuple(notes))
+
+
+def _gap_of(curves: Resampled, log_gamma: float) -> int:
+    """The grid interval that holds log_gamma."""
+    place = int(np.searchsorted(curves.log_gamma, log_gamma)) - 1
+    return min(max(place, 0), len(curves.log_gamma) - 2)
 
 
 def clone_level(class_counts: tuple[int, ...]) -> float:
@@ -177,8 +192,8 @@ def spectral_times(
     warnings: tuple[str, ...] = ()
     if spectrum.largest <= spectrum.noise_edge:
         warnings = (
-            f"the largest eigenvalue {spectrum.largest:.3g} does not exceed "
-            f"{spectrum.noise_edge:.3g}, what structureless data of this size would show",
+            f"the largest eigenvalue, {spectrum.largest:.4g}, does not stand out from the "
+            f"{spectrum.noise_edge:.4g} that structureless data of this size would show",
         )
     exact = clocked(
         schedule,
@@ -283,7 +298,7 @@ def gaussian_bound_time(
     warnings: tuple[str, ...] = ()
     if cloud.n <= len(values) + 1:
         why = (
-            f"{cloud.n} points do not fill their {len(values)} dimensions: the sample spectrum "
+            f"{cloud.n} points span fewer dimensions than the data have: the sample spectrum "
             "understates the information, and the bound may lie too low"
         )
         warnings = (why,)

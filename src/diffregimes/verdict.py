@@ -74,15 +74,20 @@ def verdict(
     if t_c is None:
         return Verdict(
             "The collapse lies outside the range studied.",
-            (*collapse.warnings, "Widen the times, or look for duplicates in the data."),
+            (
+                "No time studied lies on both sides of the collapse.",
+                "Widen the times, or look for duplicates in the data.",
+            ),
             () if t_s is None else ((WANDERING, None, t_s), (GENERALIZING, t_s, 0.0)),
             None,
         )
     if t_s is None:
-        why = "; ".join(speciation.warnings)
         return Verdict(
-            f"No speciation: the classes are not told apart. {_headline('Copying', collapse)}.",
-            (f"{why}." if why else "The classes do not separate in the range studied.",),
+            f"No speciation time by {speciation.method}. {_headline('Copying starts', collapse)}.",
+            (
+                *(f"{why[0].upper()}{why[1:]}." for why in speciation.warnings),
+                "Other methods may give one; see the table of all times.",
+            ),
             ((WANDERING, None, t_c), (MEMORIZING, t_c, 0.0)),
             None,
         )
@@ -102,13 +107,15 @@ def verdict(
             "Stop trusting novelty below t_C, or give the network less capacity or time than it "
             "takes to resolve that range.",
         ]
-        if needed is not None:
+        if needed is not None and needed.log_n > math.log(20):
             sentences.append(
                 f"With fewer than about {power_of_ten(needed.log_n)} points this window would "
                 f"close (you have {n})."
             )
         return Verdict(
-            f"The class is decided at t = {t_s:.2f}, copying starts at t = {t_c:.2f}: "
+            f"The class is decided and copying starts at about the same time, t = {t_s:.2f}."
+            if close
+            else f"The class is decided at t = {t_s:.2f}, copying starts at t = {t_c:.2f}: "
             "there is a generalizing regime between them.",
             tuple(sentences),
             ((WANDERING, None, t_s), (GENERALIZING, t_s, t_c), (MEMORIZING, t_c, 0.0)),
@@ -127,8 +134,10 @@ def verdict(
         "training points at these times; the data alone do not force it to."
     )
     return Verdict(
-        f"There is no generalizing regime for this n = {n}: collapse (t = {t_c:.2f}) comes before "
-        f"speciation (t = {t_s:.2f}).",
+        f"The class is decided and copying starts at about the same time, t = {t_s:.2f}."
+        if close
+        else f"There is no generalizing regime for this n = {n}: collapse (t = {t_c:.2f}) comes "
+        f"before speciation (t = {t_s:.2f}).",
         tuple(sentences),
         ((WANDERING, None, t_c), (MEMORIZING, t_c, 0.0)),
         None if close else False,
