@@ -148,9 +148,11 @@ def all_square_distances(cloud: Cloud, memory_mib: int) -> Tensor | None:
     if n > _MOST_CACHED or n * n * 4 > memory_mib * 2**20 / 2:
         return None
     out = torch.empty(n, n, device=cloud.coordinates.device)
-    for start in range(0, n, 1024):
-        stop = min(start + 1024, n)
-        out[start:stop] = square_distances(cloud.coordinates[start:stop], cloud.coordinates)
+    for start in range(0, n, 256):
+        stop = min(start + 256, n)
+        rows = square_distances(cloud.coordinates[start:stop], cloud.coordinates[start:])
+        out[start:stop, start:] = rows
+        out[stop:, start:stop] = rows[:, stop - start :].T
     return out
 
 
