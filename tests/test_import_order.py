@@ -24,6 +24,7 @@ ORDER = [
     "observables spectrum",
     "sweep",
     "transitions reliability exposure",
+    "speciation collapse",
     "verdict",
     "analysis",
     "strip timeaxis wording",

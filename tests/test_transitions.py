@@ -8,7 +8,7 @@ import pytest
 import mixture_reference as mixture
 import oracles
 from clouds import SCHEDULE, blobs, digits01, prepared
-from diffregimes import numerics, transitions
+from diffregimes import collapse, numerics, speciation, transitions
 from diffregimes.process import snr, time_from_snr
 from diffregimes.results import Spectrum
 from diffregimes.spectrum import information_bound
@@ -90,7 +90,7 @@ def exact_covariance(n, variances, seed=0):
 def spectral(points, labels=None, seed=0):
     labels = np.arange(len(points)) % 2 if labels is None else labels
     _, cloud, matrix, found = prepared(points, labels)
-    times = transitions.spectral_times(found, matrix, cloud, SCHEDULE, rng(seed))
+    times = speciation.spectral_times(found, matrix, cloud, SCHEDULE, rng(seed))
     return found, {x.method: x for x in times}
 
 
@@ -164,7 +164,7 @@ def test_first_channel(channels):
 def landau(points, labels):
     _, cloud, _, found = prepared(points, labels)
     rows = cloud.coordinates.double().numpy() * cloud.scale
-    return transitions.landau_time(found, cloud, SCHEDULE, rng()), rows
+    return speciation.landau_time(found, cloud, SCHEDULE, rng()), rows
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_no_landau_time_without_symmetry_breaking():
 def test_gaussian_bound_agrees_with_the_oracle(shape):
     points = rng().standard_normal(shape) * np.linspace(0.2, 2, shape[1])
     _, cloud, matrix, found = prepared(points, np.arange(shape[0]) % 2)
-    time = transitions.gaussian_bound_time(found, matrix, cloud, SCHEDULE, rng())
+    time = collapse.gaussian_bound_time(found, matrix, cloud, SCHEDULE, rng())
     positive = found.eigenvalues[found.eigenvalues > 0]
     assert time.t == pytest.approx(oracles.gaussian_bound(positive, np.log(shape[0])), rel=1e-6)
     assert time.low <= time.t <= time.high
@@ -231,7 +231,7 @@ def test_intervals_of_the_gaussian_bound_cover():
     for seed in range(60):
         points = rng(seed).standard_normal((200, 8)) * np.sqrt(variances)
         _, cloud, matrix, found = prepared(points, np.arange(200) % 2)
-        time = transitions.gaussian_bound_time(found, matrix, cloud, SCHEDULE, rng(seed))
+        time = collapse.gaussian_bound_time(found, matrix, cloud, SCHEDULE, rng(seed))
         held.append(time.low <= exact <= time.high)
     assert 50 <= sum(held) <= 60
 
@@ -276,14 +276,14 @@ def test_the_resamples_spread_like_the_mean_over_points():
 def test_the_clone_level_follows_the_priors(counts):
     share = np.array(counts) / sum(counts)
     blind = (share**2).sum()
-    level = transitions.clone_level(counts)
+    level = speciation.clone_level(counts)
     assert (level - blind) / (1 - blind) == pytest.approx(0.55)
     if len(counts) == 2:
         assert level == pytest.approx(0.775)
     # phi climbs from blind to one, and passes the level where the step is 0.55
     phi = blind + (1 - blind) * fall(1.2)
     sample = made_up({"same_class_probability": phi, "same_class_probability_loo": phi})
-    times = transitions.clone_times(transitions.resample(sample, rng()), SCHEDULE, counts)
+    times = speciation.clone_times(transitions.resample(sample, rng()), SCHEDULE, counts)
     exact = float(time_from_snr(np.exp(np.log(snr(1.2)) + np.log(0.55 / 0.45))))
     for time, method in zip(times, ("clone", "clone-loo"), strict=True):
         assert (time.transition, time.method) == ("speciation", method)
@@ -294,7 +294,7 @@ def test_the_clone_level_follows_the_priors(counts):
 def test_a_curve_that_does_not_cross_says_so():
     flat = 0.5 + 0.1 * fall(1.0)
     sample = made_up({"same_class_probability": flat, "same_class_probability_loo": flat})
-    for time in transitions.clone_times(transitions.resample(sample, rng()), SCHEDULE, (9, 9)):
+    for time in speciation.clone_times(transitions.resample(sample, rng()), SCHEDULE, (9, 9)):
         assert (time.t, time.low, time.high, time.ddpm_step) == (None,) * 4
         assert "does not cross 0.775 between t = 0.0005" in time.warnings[0]
         assert "none in the range studied" in str(time)
@@ -304,7 +304,7 @@ def test_resamples_that_do_not_cross_are_counted():
     # tops out at 0.777, with a standard error of 0.0014: some 8 % of the resamples stay below
     touching = 0.5 + 0.277 * fall(1.0, 0.3)
     sample = made_up({"same_class_probability": touching, "same_class_probability_loo": touching})
-    found = transitions.clone_times(transitions.resample(sample, rng()), SCHEDULE, (9, 9))[0]
+    found = speciation.clone_times(transitions.resample(sample, rng()), SCHEDULE, (9, 9))[0]
     assert found.t is not None
     assert found.low < found.high
     assert "of the resamples do not cross" in found.warnings[0]
@@ -331,11 +331,11 @@ def test_collapse_times_of_made_up_curves():
     }
     resampled = transitions.resample(made_up(curves, noise=1e-4), rng())
     found = spectrum_of(variances)
-    line = transitions.entropy_line(resampled, found, n)
+    line = collapse.entropy_line(resampled, found, n)
     assert line.intercept[0] == pytest.approx(1, abs=1e-6)
     assert line.slope[0] == pytest.approx(-1, abs=1e-6)
     assert line.information(2.5, np.log(n))[0] == pytest.approx(2.5, abs=1e-5)
-    times = {x.method: x for x in transitions.collapse_times(resampled, line, found, SCHEDULE, n)}
+    times = {x.method: x for x in collapse.collapse_times(resampled, line, found, SCHEDULE, n)}
     assert times["clone"].t == pytest.approx(0.3, abs=1e-3)
     exact = oracles.gaussian_bound(variances, np.log(n))
     assert times["entropy"].t == pytest.approx(exact, abs=1e-3)
@@ -351,8 +351,8 @@ def test_a_line_that_never_reaches_zero_says_so():
     }
     resampled = transitions.resample(made_up(curves, noise=1e-4), rng())
     found = spectrum_of(np.ones(3))
-    line = transitions.entropy_line(resampled, found, 100)
-    for time in transitions.collapse_times(resampled, line, found, SCHEDULE, 100):
+    line = collapse.entropy_line(resampled, found, 100)
+    for time in collapse.collapse_times(resampled, line, found, SCHEDULE, 100):
         assert time.t is None
         assert time.warnings
 
@@ -364,8 +364,8 @@ def test_all_times_below_the_collapse_leave_nothing_to_extrapolate():
         "loo_free_energy_over_log_n": np.full(60, -0.5),
     }
     resampled = transitions.resample(made_up(curves), rng())
-    assert transitions.entropy_line(resampled, spectrum_of(np.ones(3)), 100) is None
-    times = transitions.collapse_times(resampled, None, spectrum_of(np.ones(3)), SCHEDULE, 100)
+    assert collapse.entropy_line(resampled, spectrum_of(np.ones(3)), 100) is None
+    times = collapse.collapse_times(resampled, None, spectrum_of(np.ones(3)), SCHEDULE, 100)
     assert "nothing to extrapolate" in next(x for x in times if x.method == "entropy").warnings[0]
 
 
@@ -384,7 +384,7 @@ def test_the_entropy_line_of_gaussian_data(gaussian):
     `finite_cloud_excess` says, which bends the line near the collapse by a few per cent."""
     d, n, found, sample = gaussian
     resampled = transitions.resample(sample, rng())
-    line = transitions.entropy_line(resampled, found, n)
+    line = collapse.entropy_line(resampled, found, n)
     assert line.intercept[0] == pytest.approx(1, abs=0.015)
     assert line.slope[0] == pytest.approx(-1, abs=0.06)
     gamma = n ** (2 / d) - 1  # where (d/2) log(1 + gamma) = log n
@@ -396,8 +396,8 @@ def test_collapse_of_gaussian_data(gaussian):
     d, n, found, sample = gaussian
     exact = 0.5 * np.log(1 + 1 / (n ** (2 / d) - 1))
     resampled = transitions.resample(sample, rng())
-    line = transitions.entropy_line(resampled, found, n)
-    for time in transitions.collapse_times(resampled, line, found, SCHEDULE, n):
+    line = collapse.entropy_line(resampled, found, n)
+    for time in collapse.collapse_times(resampled, line, found, SCHEDULE, n):
         # the large-d formula; at d = 16 fluctuations of the information move the criteria apart
         assert time.t == pytest.approx(exact, rel=0.13 if d == 16 else 0.06), time.method
 
@@ -412,7 +412,7 @@ def test_the_clone_loo_time_of_a_mixture():
         _, cloud, _, _ = prepared(points, labels)
         sample = sweep(cloud, exact + np.linspace(-0.4, 0.4, 9), draws=2048, seed=seed)
         resampled = transitions.resample(sample, rng(seed))
-        times.append(transitions.clone_times(resampled, SCHEDULE, (n // 2, n // 2))[1].t)
+        times.append(speciation.clone_times(resampled, SCHEDULE, (n // 2, n // 2))[1].t)
     error = np.std(times, ddof=1) / np.sqrt(5)
     assert abs(np.mean(times) - exact) < 6.6 * error  # t distribution, 4 degrees of freedom
     assert np.std(times) < 0.02
@@ -433,7 +433,7 @@ def test_intervals_of_the_clone_loo_time_cover_the_population():
         sample = sweep(cloud, exact + np.linspace(-0.2, 0.2, 5), draws=8192, seed=seed)
         resampled = transitions.resample(sample, rng(seed))
         resampled = transitions.of_population(resampled, n, n)
-        time = transitions.clone_times(resampled, SCHEDULE, (n // 2, n // 2))[1]
+        time = speciation.clone_times(resampled, SCHEDULE, (n // 2, n // 2))[1]
         held.append(time.low <= exact <= time.high)
     assert 34 <= sum(held) <= 40  # 85 % at least, as for the other intervals
     print(sum(held))
@@ -484,6 +484,6 @@ def test_where_real_images_choose_their_class(real):
     cloud = prepare(dataset.points, dataset.labels)
     sample = sweep(cloud, speciation + np.linspace(-0.4, 0.4, 9), draws=24_576)
     resampled = transitions.resample(sample, rng())
-    found = transitions.clone_times(resampled, SCHEDULE, dataset.class_counts)[1]
+    found = speciation.clone_times(resampled, SCHEDULE, dataset.class_counts)[1]
     assert found.t == pytest.approx(speciation, abs=0.02)
     assert found.high - found.low < 0.03

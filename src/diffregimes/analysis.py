@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from . import exposure, process, transitions
+from . import collapse, exposure, process, speciation, transitions
 from .checks import InputError, in_range, increasing
 from .datasets import Dataset, from_arrays
 from .posterior import prepare
@@ -92,15 +92,15 @@ def analyze(
     resampled = transitions.resample(sample, rng)
     drawn = len(np.unique(sample.points))
     resampled = transitions.of_population(resampled, drawn, dataset.n)
-    line = transitions.entropy_line(resampled, found_spectrum, dataset.n)
+    line = collapse.entropy_line(resampled, found_spectrum, dataset.n)
     dense = matrix.numpy()
-    when = transitions.spectral_times(found_spectrum, dense, cloud, clock, rng)
+    when = speciation.spectral_times(found_spectrum, dense, cloud, clock, rng)
     report(1, 4, "transition times")
-    when.append(transitions.landau_time(found_spectrum, cloud, clock, rng))
+    when.append(speciation.landau_time(found_spectrum, cloud, clock, rng))
     report(2, 4, "transition times")
-    when += transitions.clone_times(resampled, clock, dataset.class_counts)
-    when += transitions.collapse_times(resampled, line, found_spectrum, clock, dataset.n)
-    when.append(transitions.gaussian_bound_time(found_spectrum, dense, cloud, clock, rng))
+    when += speciation.clone_times(resampled, clock, dataset.class_counts)
+    when += collapse.collapse_times(resampled, line, found_spectrum, clock, dataset.n)
+    when.append(collapse.gaussian_bound_time(found_spectrum, dense, cloud, clock, rng))
     report(3, 4, "points at risk")
     near, distance = exposure.nearest_neighbours(cloud, dense)
     twins = exposure.duplicates(dataset, cloud, near, distance)
@@ -112,11 +112,11 @@ def analyze(
         "collapse": "free-energy",
     }
     first = {(x.transition, x.method): x for x in when}
-    speciation = first["speciation", headline["speciation"]]
-    collapse = first["collapse", headline["collapse"]]
+    deciding = first["speciation", headline["speciation"]]
+    copying = first["collapse", headline["collapse"]]
     needed = None
-    if speciation.t is not None:
-        needed = points_needed(speciation.t, line, curves, found_spectrum, dataset.n)
+    if deciding.t is not None:
+        needed = points_needed(deciding.t, line, curves, found_spectrum, dataset.n)
     return Analysis(
         dataset=describe(dataset),
         spectrum=found_spectrum,
@@ -127,7 +127,7 @@ def analyze(
         duplicates=twins,
         reliability=reliability(sample, dataset.n, None if draws else precision),
         points_needed=needed,
-        verdict=verdict(speciation, collapse, needed, dataset.n),
+        verdict=verdict(deciding, copying, needed, dataset.n),
         recipe={
             "precision": None if draws else precision,
             "draws": curves.draws,

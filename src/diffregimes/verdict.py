@@ -12,11 +12,11 @@ import math
 
 import numpy as np
 
+from .collapse import EntropyLine
 from .numerics import interval
 from .process import snr
 from .results import Curves, PointsNeeded, Spectrum, TransitionTime, Verdict
 from .spectrum import information_bound
-from .transitions import EntropyLine
 
 WANDERING = "I: wandering"
 GENERALIZING = "II: generalizing"
