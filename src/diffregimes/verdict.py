@@ -100,13 +100,15 @@ def verdict(
     if close:
         apart += " The two intervals overlap, so the order of the two is open."
     if t_c < t_s:
-        sentences = [
-            apart,
-            "Generation decides the class at t_S, makes something new of it until t_C, and from "
-            "there on, if the network resolves its training set, falls onto one training image.",
-            "Stop trusting novelty below t_C, or give the network less capacity or time than it "
-            "takes to resolve that range.",
-        ]
+        sentences = [apart]
+        if not close:
+            sentences += [
+                "Generation decides the class at t_S, makes something new of it until t_C, and "
+                "from there on, if the network resolves its training set, falls onto one training "
+                "point.",
+                "More training points move t_C towards the data; a network that cannot tell single "
+                "points apart at t_C goes on generalizing below it.",
+            ]
         if needed is not None and needed.log_n > math.log(20):
             sentences.append(
                 f"With fewer than about {power_of_ten(needed.log_n)} points this window would "
@@ -124,7 +126,7 @@ def verdict(
     sentences = [apart]
     if needed is not None:
         sentences.append(
-            f"About {power_of_ten(needed.log_n)} training points would be needed to open one "
+            f"About {power_of_ten(needed.log_n)} training points would open a generalizing regime "
             f"({power_of_ten(needed.low)} to {power_of_ten(needed.high)}, the upper end a Gaussian "
             f"bound from this sample's spectrum); you have {n}. "
             f"Method: {needed.method}."
