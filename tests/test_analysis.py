@@ -162,7 +162,17 @@ def test_few_points_in_many_dimensions_cannot_generalize():
     assert found.verdict.generalizes is False
     assert "no generalizing regime" in found.verdict.headline
     assert found.points_needed.log_n > np.log(60)
-    assert any("would be needed" in x for x in found.verdict.sentences)
+    assert any("would open a generalizing regime" in x for x in found.verdict.sentences)
+
+
+def test_a_coarse_grid_is_told():
+    """Two times far apart: the crossing between them is an interpolation, and says so."""
+    points, labels = blobs(60, 4)
+    found = dr.analyze(points, labels, times=[1e-3, 5.0], draws=512).time("collapse")
+    assert found.t is not None
+    assert any("interpolated between the times 0.001 and 5" in x for x in found.warnings)
+    fine = dr.analyze(points, labels, draws=512).time("collapse")
+    assert not any("interpolated" in x for x in fine.warnings)
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1e4])
