@@ -69,16 +69,14 @@ def within_class_entropy(log_w, labels):
 
 
 def leave_one_out(log_e, mu, labels):
-    """The point mu struck out: log_e (m, n) -> (log sum_{nu != mu} e^{l_nu}, sum_c p_c^2,
-    p_c of the class of mu), each (m,).
+    """The point mu struck out: log_e (m, n) -> (log sum_{nu != mu} e^{l_nu}, sum_c p_c^2), (m,).
 
     The class probabilities are those of the weights renormalised over the n - 1 points left.
     """
     others = np.array(log_e)
     others[np.arange(len(mu)), mu] = -np.inf
     p = np.exp(class_log_probabilities(log_normalised(others), labels))
-    own = np.sum(p * (labels[mu][:, None] == np.unique(labels)), axis=1)
-    return logsumexp(others, axis=1), np.sum(p**2, axis=1), own
+    return logsumexp(others, axis=1), np.sum(p**2, axis=1)
 
 
 def observables(points, labels, mu, z, t):
@@ -93,7 +91,7 @@ def observables(points, labels, mu, z, t):
     log_e = kernel + 0.5 * np.sum(z**2, axis=1, keepdims=True)
     log_w = log_normalised(kernel)
     w, p = np.exp(log_w), np.exp(class_log_probabilities(log_w, labels))
-    free_energy, same_class_loo, own_class_loo = leave_one_out(log_e, mu, labels)
+    free_energy, same_class_loo = leave_one_out(log_e, mu, labels)
     h = entropy(log_w)
     return {
         "entropy": h,
@@ -106,7 +104,6 @@ def observables(points, labels, mu, z, t):
         "squared_error": np.sum((points[mu] - w @ points) ** 2, axis=1),
         "half_mean_distance": 0.5 * np.sum(w * cdist(points[mu], points, "sqeuclidean"), axis=1),
         "same_class_loo": same_class_loo,
-        "own_class_loo": own_class_loo,
         "loo_free_energy": free_energy,
         "participation": 1.0 / np.sum(w**2, axis=1),
         "effective": np.exp(h),

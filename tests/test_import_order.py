@@ -24,7 +24,7 @@ ORDER = [
     "observables spectrum",
     "sweep",
     "transitions reliability exposure",
-    "speciation collapse",
+    "speciation collapse influence",
     "verdict",
     "analysis",
     "strip timeaxis wording",

@@ -52,7 +52,6 @@ def reference(cloud, draws, t, sign):
         "own_point_probability": found["own_weight"],
         "same_class_probability": found["same_class"],
         "same_class_probability_loo": found["same_class_loo"],
-        "own_class_probability_loo": found["own_class_loo"],
         "loo_free_energy_over_log_n": found["loo_free_energy"] / log_n,
         "class_entropy": found["class_entropy"],
         "within_class_entropy": found["within_class_entropy"],

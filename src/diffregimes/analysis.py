@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from . import collapse, exposure, process, speciation, transitions
+from . import collapse, exposure, influence, process, speciation, transitions
 from .checks import InputError, in_range, increasing
 from .datasets import Dataset, from_arrays
-from .posterior import prepare
+from .posterior import Cloud, prepare
 from .reliability import reliability
-from .results import Analysis
+from .results import Analysis, TransitionTime
 from .rng import numpy_generator
 from .spectrum import covariance, spectrum
 from .sweep import Progress, Sample, adapt_times, pilot_times, sweep
@@ -90,15 +90,13 @@ def analyze(
     rng = numpy_generator(seed, "bootstrap")
     curves = sample.curves()
     resampled = transitions.resample(sample, rng)
-    drawn = len(np.unique(sample.points))
-    resampled = transitions.of_population(resampled, drawn, dataset.n)
     line = collapse.entropy_line(resampled, found_spectrum, dataset.n)
     dense = matrix.numpy()
     when = speciation.spectral_times(found_spectrum, dense, cloud, clock, rng)
     report(1, 4, "transition times")
     when.append(speciation.landau_time(found_spectrum, cloud, clock, rng))
     report(2, 4, "transition times")
-    when += speciation.clone_times(resampled, clock, dataset.class_counts)
+    when += _clone_times(resampled, sample, dataset, cloud, clock, seed, memory_mib)
     when += collapse.collapse_times(resampled, line, found_spectrum, clock, dataset.n)
     when.append(collapse.gaussian_bound_time(found_spectrum, dense, cloud, clock, rng))
     report(3, 4, "points at risk")
@@ -140,6 +138,27 @@ def analyze(
         },
         notes=dataset.notes + _notes(sample),
     )
+
+
+def _clone_times(
+    curves: transitions.Resampled,
+    sample: Sample,
+    dataset: Dataset,
+    cloud: Cloud,
+    clock: process.Schedule,
+    seed: int,
+    memory_mib: int,
+) -> list[TransitionTime]:
+    """Speciation by `clone` and `clone-loo`, the interval of the latter that of the population."""
+    counts = dataset.class_counts
+    found = speciation.clone_times(curves, clock, counts)
+    t = found[1].t
+    if t is None:
+        return found
+    moved = influence.loo_influence(cloud, t, seed=seed, memory_mib=memory_mib)
+    drawn = len(np.unique(sample.points))
+    curves = influence.of_population(curves, moved, drawn, dataset.n, seed)
+    return speciation.clone_times(curves, clock, counts)
 
 
 def check_options(

@@ -61,7 +61,6 @@ def observables(found: Moments, own_class: Tensor, n: int) -> dict[str, Tensor]:
         "own_point_probability": own,
         "same_class_probability": of_class.square().sum(-1),
         "same_class_probability_loo": loo.square().sum(-1),
-        "own_class_probability_loo": (mine * loo).sum(-1),
         "loo_free_energy_over_log_n": free / log_n,
         "class_entropy": class_entropy,
         "within_class_entropy": index_entropy - class_entropy,

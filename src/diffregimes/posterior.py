@@ -136,10 +136,16 @@ def draw_block(cloud: Cloud, block: int, seed: int) -> Draws:
 
 
 def square_distances(rows: Tensor, columns: Tensor) -> Tensor:
-    """|a_i - a_j|^2 (p, c), float32 from a float64 product."""
-    rows, columns = rows.double(), columns.double()
-    norms = rows.square().sum(1)[:, None] + columns.square().sum(1)
-    return torch.addmm(norms, rows, columns.T, alpha=-2).clamp_(min=0).float()
+    """|a_i - a_j|^2 (p, c), float32 from float64 products of some thousand columns at a time."""
+    out = rows.new_empty(len(rows), len(columns))
+    rows = rows.double()
+    own = rows.square().sum(1)[:, None]
+    for start in range(0, len(columns), _COLUMNS):
+        part = columns[start : start + _COLUMNS].double()
+        norms = own + part.square().sum(1)
+        square = torch.addmm(norms, rows, part.T, alpha=-2).clamp_(min=0)
+        out[:, start : start + _COLUMNS] = square
+    return out
 
 
 def all_square_distances(cloud: Cloud, memory_mib: int) -> Tensor | None:

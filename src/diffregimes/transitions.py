@@ -6,14 +6,14 @@ since generation meets it first. Which curve and which level is the business of 
 
 Intervals are 95 % percentiles over bootstrap resamples of the training points (each with its
 draws); the posterior weights are not recomputed, so they speak of this training set. That of
-`clone-loo` also covers how the set was drawn from its population (`of_population`). Log gamma is
+`clone-loo` also covers how the set was drawn from its population (`influence`). Log gamma is
 the axis of every interpolation.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -50,25 +50,6 @@ def resample(sample: Sample, rng: np.random.Generator) -> Resampled:
         mean[name] = values.mean(axis=0)[::-1]
         resamples[name] = numerics.resampled_means(counts, sums, weight)[:, ::-1]
     return Resampled(np.log(snr(sample.times))[::-1], mean, resamples)
-
-
-def of_population(curves: Resampled, drawn: int, n: int) -> Resampled:
-    """The same with phi_loo resampled as an estimate of the population; `drawn` of n points used.
-
-    There a point counts twice: as the true point and as one of the candidates. The influence of a
-    point of class c on E[sum p_c^2] is the mean over its own draws of psi = 2 p_c - sum p^2 (the
-    functional derivative of the integral of sum_c P_c(x)^2 / P(x)), so the resampled psi gives
-    its sampling error, scaled to all n points; what is left of the Monte Carlo error, where not
-    all points were drawn, is added.
-    """
-    name, own = "same_class_probability_loo", "own_class_probability_loo"
-    seen = curves.resamples[name] - curves.mean[name]
-    psi = 2 * (curves.resamples[own] - curves.mean[own]) - seen
-    share = drawn / n
-    # the psi of another resample: the two parts are independent
-    sampling = math.sqrt(share) * np.roll(psi, 1, axis=0)
-    widened = curves.mean[name] + math.sqrt(1 - share) * seen + sampling
-    return replace(curves, resamples={**curves.resamples, name: widened})
 
 
 def clocked(
