@@ -481,10 +481,10 @@ def test_table_1(real):
 def test_where_real_images_choose_their_class(real):
     from diffregimes.posterior import prepare
 
-    dataset, _, speciation = real
+    dataset, _, expected = real
     cloud = prepare(dataset.points, dataset.labels)
-    sample = sweep(cloud, speciation + np.linspace(-0.4, 0.4, 9), draws=24_576)
+    sample = sweep(cloud, expected + np.linspace(-0.4, 0.4, 9), draws=24_576)
     resampled = transitions.resample(sample, rng())
     found = speciation.clone_times(resampled, SCHEDULE, dataset.class_counts)[1]
-    assert found.t == pytest.approx(speciation, abs=0.02)
+    assert found.t == pytest.approx(expected, abs=0.02)
     assert found.high - found.low < 0.03
