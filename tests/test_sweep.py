@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -169,11 +168,10 @@ def test_an_exception_in_progress_stops_the_run(cloud, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(sweep_module, "draw_block", counted)
-    threads, start = torch.get_num_threads(), time.monotonic()
+    threads = torch.get_num_threads()
     with pytest.raises(KeyboardInterrupt):
         sweep(cloud, TIMES, draws=2_000_000, progress=stop)
     assert len(drawn) < 200  # of 7813 blocks
-    assert time.monotonic() - start < 20
     assert torch.get_num_threads() == threads
 
 
