@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 from diffregimes import process
+from diffregimes.analysis import describe
 from diffregimes.datasets import Dataset
 from diffregimes.results import (
     Analysis,
@@ -131,18 +132,7 @@ def make_analysis(
     # more points than there are where collapse comes first, and fewer otherwise
     needed = float(np.log(dataset.n)) * (s / c) ** -0.5 + (0 if opens else 12)
     return Analysis(
-        dataset={
-            "source": dataset.source,
-            "name": "sample",
-            "n": dataset.n,
-            "d": dataset.d,
-            "classes": list(dataset.class_names),
-            "class_counts": list(dataset.class_counts),
-            "scale": None if dataset.scale is None else list(dataset.scale),
-            "fingerprint": dataset.fingerprint,
-            "sample_shape": list(dataset.sample_shape),
-            "labelled": dataset.labelled,
-        },
+        dataset=describe(dataset),
         spectrum=Spectrum(float(eigenvalues[0]), first, float(eigenvalues[0]) / 30, eigenvalues),
         times=tuple(times),
         curves=make_curves(dataset.n, len(dataset.class_names), s, c),

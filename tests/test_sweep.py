@@ -114,18 +114,22 @@ def test_draws_go_on_until_the_precision_is_reached(cloud, precision):
 def test_standard_errors_are_neither_too_small_nor_far_too_large(cloud):
     """z-scores of 40 seeds have a spread of about one (below: points are drawn in strata).
 
-    Where nearly all draws agree (phi = 0.9998) the mean rests on a few rare draws and no standard
-    error can be trusted; 5e-4, a tenth of the default precision, is added there and everywhere.
+    Left out is where nearly all draws agree (phi = 0.9998), by the standard error of the long run:
+    there the mean of 2048 draws rests on a few rare ones.
     """
     truth = sweep(cloud, TIMES, draws=60_000, seed=999).curves()
+    errors = np.array([truth.se[k] for k in PRECISION_CURVES])
+    typical = errors * np.sqrt(truth.draws / 2048) > 1e-3
+    assert typical.sum() >= 15  # of 24
     z = []
     for seed in range(40):
         curves = sweep(cloud, TIMES, draws=2048, seed=seed).curves()
-        error = [np.hypot(curves.se[k], truth.se[k]) + 5e-4 for k in PRECISION_CURVES]
-        z.append([curves[k] - truth[k] for k in PRECISION_CURVES] / np.array(error))
-    spread = dict(zip(PRECISION_CURVES, np.sqrt(np.mean(np.square(z), axis=(0, 2))), strict=True))
-    assert max(spread.values()) < 1.1, spread
-    assert min(spread.values()) > 0.4, spread
+        error = np.hypot([curves.se[k] for k in PRECISION_CURVES], errors)
+        z.append(([curves[k] - truth[k] for k in PRECISION_CURVES] / error)[typical])
+    spread = np.sqrt(np.mean(np.square(z), axis=0))
+    assert np.sqrt(np.mean(spread**2)) < 1.1, spread
+    assert spread.max() < 1.4, spread  # chi^2 of 40: 1.37 in one of 1000
+    assert spread.min() > 0.3, spread
 
 
 def test_digits_figures():
@@ -227,8 +231,8 @@ def test_curves_fall_and_rise_as_they_must(digits_sample):
 # --- flags that can fail ------------------------------------------------------------------------
 
 
-def flags(sample, n, precision=None):
-    return {x.name: x for x in reliability(sample, n, precision)}
+def flags(sample, n):
+    return {x.name: x for x in reliability(sample, n)}
 
 
 def fine_grid(cloud):
@@ -236,8 +240,8 @@ def fine_grid(cloud):
 
 
 def test_a_sound_run_raises_no_flag(digits_sample):
-    found = flags(digits_sample, 360, 0.005)
-    assert set(found) == {"nishimori", "two-entropies", "i-mmse", "precision"}
+    found = flags(digits_sample, 360)
+    assert set(found) == {"nishimori", "two-entropies", "i-mmse"}
     assert all(flag.ok for flag in found.values())
     assert all(np.isfinite([x.value, x.threshold]).all() for x in found.values())
 
@@ -274,12 +278,6 @@ def test_small_biases_are_noticed(digits_sample):
     assert not flags(mmse, 360)["i-mmse"].ok
 
 
-def test_too_few_draws_are_named(digits_sample):
-    worst = flags(digits_sample, 360)["precision"].value
-    assert not flags(digits_sample, 360, worst / 2)["precision"].ok
-    assert flags(digits_sample, 360, worst)["precision"].ok
-
-
 @pytest.mark.parametrize("shape", [(4, 4), (30, 3)])
 def test_sound_runs_of_few_draws_raise_no_flag(shape):
     """Few points and draws: a mean may rest on a handful of units. Plain z-scores call 6 % of
@@ -289,7 +287,7 @@ def test_sound_runs_of_few_draws_raise_no_flag(shape):
     largest = []
     for seed in range(40):
         sample = sweep(cloud, grid, draws=1024, seed=seed)
-        largest.append(max(x.value for x in reliability(sample, cloud.n, None)[:3]))
+        largest.append(max(x.value for x in reliability(sample, cloud.n)))
     assert max(largest) < Z_LIMIT, sorted(largest)[-3:]
 
 

@@ -199,7 +199,7 @@ def test_intervals_of_the_landau_time_cover():
     for seed in range(50):
         found, _ = landau(*mixture.sample(600, 4, 1.5, 1.0, rng(seed)))
         held.append(found.low <= 0.5 * np.log(9) <= found.high)
-    assert 42 <= sum(held) <= 50
+    assert sum(held) >= 42
 
 
 def test_no_landau_time_without_symmetry_breaking():
@@ -233,7 +233,7 @@ def test_intervals_of_the_gaussian_bound_cover():
         _, cloud, matrix, found = prepared(points, np.arange(200) % 2)
         time = collapse.gaussian_bound_time(found, matrix, cloud, SCHEDULE, rng(seed))
         held.append(time.low <= exact <= time.high)
-    assert 50 <= sum(held) <= 60
+    assert sum(held) >= 50
 
 
 def test_information_bound_is_half_a_log_determinant():
@@ -376,30 +376,49 @@ def gaussian(request):
     _, cloud, _, found = prepared(rng(3).standard_normal((n, d)), np.arange(n) % 2)
     wide = pilot_times(found.eigenvalues, n)
     sample = sweep(cloud, adapt_times(sweep(cloud, wide, draws=1024)), draws=4096)
-    return d, n, found, sample
+    return d, n, cloud, found, sample
 
 
 def test_the_entropy_line_of_gaussian_data(gaussian):
     """Population: f^e/alpha = 1 - G/log n. A cloud of n points lies above it by what
     `finite_cloud_excess` says, which bends the line near the collapse by a few per cent."""
-    d, n, found, sample = gaussian
+    d, n, _, found, sample = gaussian
     resampled = transitions.resample(sample, rng())
     line = collapse.entropy_line(resampled, found, n)
-    assert line.intercept[0] == pytest.approx(1, abs=0.015)
-    assert line.slope[0] == pytest.approx(-1, abs=0.06)
+    assert line.intercept[0] == pytest.approx(1, abs=0.004)
+    assert line.slope[0] == pytest.approx(-1, abs=0.025)
     gamma = n ** (2 / d) - 1  # where (d/2) log(1 + gamma) = log n
     bound = float(information_bound(found.eigenvalues, gamma)[0])
-    assert line.information(bound, np.log(n))[0] == pytest.approx(np.log(n), rel=0.05)
+    assert line.information(bound, np.log(n))[0] == pytest.approx(np.log(n), rel=0.03)
 
 
 def test_collapse_of_gaussian_data(gaussian):
-    d, n, found, sample = gaussian
+    """`entropy` against the zero of the population's f, which is exact for Gaussian data.
+
+    `free-energy` and `clone` lie above it by what the information fluctuates (11 % at d = 16, 5 %
+    at 64): at the times found, the float64 oracle must see F = 0 and w_mu = 1/2.
+    """
+    d, n, cloud, found, sample = gaussian
     exact = 0.5 * np.log(1 + 1 / (n ** (2 / d) - 1))
     resampled = transitions.resample(sample, rng())
     line = collapse.entropy_line(resampled, found, n)
-    for time in collapse.collapse_times(resampled, line, found, SCHEDULE, n):
-        # the large-d formula; at d = 16 fluctuations of the information move the criteria apart
-        assert time.t == pytest.approx(exact, rel=0.13 if d == 16 else 0.06), time.method
+    times = {x.method: x for x in collapse.collapse_times(resampled, line, found, SCHEDULE, n)}
+    assert times["entropy"].t == pytest.approx(exact, rel=0.03 if d == 16 else 0.015)
+    points = cloud.coordinates.double().numpy() * cloud.scale
+    for method, name, level in (
+        ("free-energy", "loo_free_energy", 0),
+        ("clone", "same_point", 0.5),
+    ):
+        time = times[method]
+        assert time.t > exact
+        mu, z = rng(9).integers(n, size=600), rng(10).standard_normal((600, d))
+        seen = [
+            oracles.observables(points, cloud.labels.numpy(), mu, z, t)[name]
+            for t in (time.low, time.t, time.high)
+        ]
+        # error of the oracle's mean, and of the time itself through the slope of the curve
+        error = np.std(seen[1]) / np.sqrt(600), (np.mean(seen[2]) - np.mean(seen[0])) / 3.92
+        assert abs(np.mean(seen[1]) - level) < 3.5 * np.hypot(*error), method
 
 
 def test_the_clone_loo_time_of_a_mixture():
@@ -433,11 +452,10 @@ def test_intervals_of_the_clone_loo_time_cover_the_population():
         sample = sweep(cloud, exact + np.linspace(-0.2, 0.2, 5), draws=8192, seed=seed)
         resampled = transitions.resample(sample, rng(seed))
         moved = influence.loo_influence(cloud, exact, seed=seed)
-        resampled = influence.of_population(resampled, moved, n, n, seed)
+        resampled = influence.of_population(resampled, moved, n, seed)
         time = speciation.clone_times(resampled, SCHEDULE, (n // 2, n // 2))[1]
         held.append(time.low <= exact <= time.high)
-    assert 34 <= sum(held) <= 40  # 85 % at least, as for the other intervals
-    print(sum(held))
+    assert sum(held) >= 34  # 85 %, as for the other intervals
 
 
 # --- real data ----------------------------------------------------------------------------------

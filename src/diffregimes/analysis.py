@@ -19,12 +19,13 @@ import torch
 from . import collapse, exposure, influence, process, speciation, transitions
 from .checks import InputError, in_range, increasing
 from .datasets import Dataset, from_arrays
+from .observables import PRECISION_CURVES
 from .posterior import Cloud, prepare
 from .reliability import reliability
-from .results import Analysis, TransitionTime
+from .results import Analysis, Curves, TransitionTime
 from .rng import numpy_generator
 from .spectrum import covariance, spectrum
-from .sweep import Progress, Sample, adapt_times, pilot_times, sweep
+from .sweep import Progress, adapt_times, pilot_times, sweep
 from .verdict import points_needed, verdict
 
 PILOT_DRAWS = 1024
@@ -96,7 +97,7 @@ def analyze(
     report(1, 4, "transition times")
     when.append(speciation.landau_time(found_spectrum, cloud, clock, rng))
     report(2, 4, "transition times")
-    when += _clone_times(resampled, sample, dataset, cloud, clock, seed, memory_mib)
+    when += _clone_times(resampled, dataset, cloud, clock, seed, memory_mib)
     when += collapse.collapse_times(resampled, line, found_spectrum, clock, dataset.n)
     when.append(collapse.gaussian_bound_time(found_spectrum, dense, cloud, clock, rng))
     report(3, 4, "points at risk")
@@ -123,7 +124,7 @@ def analyze(
         points=exposed,
         point_times=exposure.point_times(sample)[1],
         duplicates=twins,
-        reliability=reliability(sample, dataset.n, None if draws else precision),
+        reliability=reliability(sample, dataset.n),
         points_needed=needed,
         verdict=verdict(deciding, copying, needed, dataset.n),
         recipe={
@@ -136,13 +137,12 @@ def analyze(
             "headline": headline,
             "versions": _versions(),
         },
-        notes=dataset.notes + _notes(sample),
+        notes=dataset.notes + _notes(curves),
     )
 
 
 def _clone_times(
     curves: transitions.Resampled,
-    sample: Sample,
     dataset: Dataset,
     cloud: Cloud,
     clock: process.Schedule,
@@ -156,8 +156,7 @@ def _clone_times(
     if t is None:
         return found
     moved = influence.loo_influence(cloud, t, seed=seed, memory_mib=memory_mib)
-    drawn = len(np.unique(sample.points))
-    curves = influence.of_population(curves, moved, drawn, dataset.n, seed)
+    curves = influence.of_population(curves, moved, dataset.n, seed)
     return speciation.clone_times(curves, clock, counts)
 
 
@@ -210,6 +209,10 @@ def _versions() -> dict[str, str]:
     }
 
 
-def _notes(sample: Sample) -> tuple[str, ...]:
-    first, last = sample.times[0], sample.times[-1]
-    return (f"curves from t = {first:.3g} to {last:.3g}, {len(sample.times)} times",)
+def _notes(curves: Curves) -> tuple[str, ...]:
+    first, last = curves.t[0], curves.t[-1]
+    worst = max(float(curves.se[name].max()) for name in PRECISION_CURVES)
+    return (
+        f"curves from t = {first:.3g} to {last:.3g}, {len(curves.t)} times; standard errors of "
+        f"those between 0 and 1 at most {worst:.4f}",
+    )

@@ -74,13 +74,11 @@ def duplicates(
     """Exact duplicates (the same numbers) and pairs nearer than `NEAR` says."""
     out: list[Duplicate] = []
     first: dict[bytes, int] = {}
-    exact: set[tuple[int, int]] = set()
     group = np.arange(dataset.n)
     for index, point in enumerate(np.ascontiguousarray(dataset.points)):
         original = first.setdefault(hashlib.sha256(point).digest(), index)
         group[index] = original
         if original != index:
-            exact.add((original, index))
             out.append(Duplicate(original, index, 0.0, "exact"))
     nearest = distance.min(axis=1)
     apart = nearest[nearest > 0]
@@ -112,7 +110,7 @@ def most_exposed(
     """
     points, times = point_times(sample)
     drawn = points[np.argsort(-np.nan_to_num(times, nan=-1.0), kind="stable")[: 2 * count]]
-    far = np.argsort(-distance[:, 0], kind="stable")[: 2 * count]
+    far = np.argsort(-distance.min(axis=1), kind="stable")[: 2 * count]
     rows = np.unique(np.concatenate([far, cloud.row_of[drawn]]))
     gamma = snr(sample.times)
     shape = _PAIRS, cloud.coordinates.shape[1]

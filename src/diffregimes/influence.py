@@ -74,20 +74,19 @@ def _column_sums(cloud: Cloud, block: int, gamma: float, seed: int, rows: int) -
     return (out * (cloud.n / (2 * PAIRS_PER_BLOCK))).cpu().numpy()
 
 
-def of_population(
-    curves: Resampled, influence: Influence, drawn: int, n: int, seed: int = 0
-) -> Resampled:
+def of_population(curves: Resampled, influence: Influence, n: int, seed: int = 0) -> Resampled:
     """The curves with phi_loo resampled as an estimate of the population.
 
-    `drawn` of the `n` training points were used. The resamples at hand keep the Monte Carlo
-    error (what they owe to the true points alone is taken out, as far as those were the
-    whole set) and get a normal shift of variance `whole` / n on top, the same at every t: it
-    holds near `influence.t`, where the curve is asked for its crossing.
+    What the resamples at hand owe to the choice of all n true points, `as_true_point` / n, is
+    taken out, so that they keep the Monte Carlo error; a normal shift of variance `whole` / n
+    comes on top, the same at every t: it holds near `influence.t`, where the curve is asked for
+    its crossing.
     """
     name = "same_class_probability_loo"
     seen = curves.resamples[name] - curves.mean[name]
     at = int(np.argmin(np.abs(curves.log_gamma - np.log(snr(influence.t)))))
-    kept = 1 - (drawn / n) * influence.as_true_point / drawn / seen[:, at].var()
+    spread = seen[:, at].var()
+    kept = 1 - influence.as_true_point / n / spread if spread else 0.0
     shift = numpy_generator(seed, "population").standard_normal(len(seen))
     sampling = math.sqrt(influence.whole / n) * shift[:, None]
     widened = curves.mean[name] + math.sqrt(max(0.0, kept)) * seen + sampling

@@ -30,7 +30,6 @@ from .rng import point_of_pair, torch_generator
 
 PAIRS_PER_BLOCK = 128  # a block is 256 draws: 128 pairs (mu, +z), (mu, -z)
 _COLUMNS = 4096  # training points at a time: the working set stays in the processor's cache
-_MOST_CACHED = 4096  # points whose distances are kept: with more, most would never be used
 _MASK = -1e37  # exponent that takes a point out of the sum at any gamma, without making 0 * inf
 _MOST_GAMMA = 1e30  # in units of the cloud: beyond it float32 exponents would overflow
 _LOG2E = math.log2(math.e)
@@ -149,9 +148,9 @@ def square_distances(rows: Tensor, columns: Tensor) -> Tensor:
 
 
 def all_square_distances(cloud: Cloud, memory_mib: int) -> Tensor | None:
-    """All n x n squared distances, if they are few and half the budget holds them; else None."""
+    """All n x n squared distances, if half the budget holds them; else None."""
     n = cloud.n
-    if n > _MOST_CACHED or n * n * 4 > memory_mib * 2**20 / 2:
+    if n * n * 4 > memory_mib * 2**20 / 2:
         return None
     out = torch.empty(n, n, device=cloud.coordinates.device)
     for start in range(0, n, 256):
@@ -210,7 +209,7 @@ def moments(
             if a < stop and b > start
         ]
         _slice_statistics(space, square, projection, scaled, slices, own_entries)
-        found = _slice_moments(space.statistics, scaled)
+        found = _slice_moments(space.statistics)
         merged = found if merged is None else merge(merged, found)
     assert merged is not None
     return Moments(
@@ -254,7 +253,7 @@ def _slice_statistics(
         torch.sum(weights.mul_(square), dim=2, out=distance)
 
 
-def _slice_moments(statistics: Tensor, gamma: np.ndarray) -> Moments:
+def _slice_moments(statistics: Tensor) -> Moments:
     """The sums of one slice as moments, in natural logarithms and float64."""
     top, norm, logs, distance, *_ = statistics.double().unbind(1)
     by_class = statistics[:, 4:].double()

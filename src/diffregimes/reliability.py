@@ -13,7 +13,6 @@ import math
 import numpy as np
 
 from .numerics import integral_matrix
-from .observables import PRECISION_CURVES
 from .process import snr
 from .results import Flag
 from .sweep import Sample
@@ -24,7 +23,7 @@ _QUADRATURE = 5e-3  # of log n: what a cubic spline through 40 times may miss
 
 
 def _largest_z(difference: np.ndarray, floor: float = _FLOOR) -> float:
-    """Largest |mean| / (standard error + floor) of per-unit differences (units, T).
+    """Largest |mean| / error of per-unit differences (units, T); error = standard error + floor.
 
     The floor includes one unit like the largest, more or fewer: where a few rare units carry the
     mean, as at times when nearly every point is resolved, the standard error alone is too small.
@@ -35,52 +34,33 @@ def _largest_z(difference: np.ndarray, floor: float = _FLOOR) -> float:
     return float((np.abs(difference.mean(axis=0)) / (error + floor)).max())
 
 
-def reliability(sample: Sample, n: int, precision: float | None) -> tuple[Flag, ...]:
-    """The flags of a run; `precision` None where the number of draws was fixed."""
+def reliability(sample: Sample, n: int) -> tuple[Flag, ...]:
+    """The flags of a run of the pass on `n` training points."""
     values = sample.values
-    z = _largest_z(values["own_point_probability"] - values["same_point_probability"])
-    flags = [
-        Flag(
+    entropy = values["excess_entropy_over_alpha"]
+    checks = (
+        (
             "nishimori",
-            z < Z_LIMIT,
-            z,
-            Z_LIMIT,
-            f"true and drawn points are exchangeable (Nishimori) to within {z:.1f} standard errors",
-        )
-    ]
-    z = _largest_z(values["excess_entropy_over_alpha"] - values["excess_entropy_over_alpha_logsum"])
-    flags.append(
-        Flag(
+            _largest_z(values["own_point_probability"] - values["same_point_probability"]),
+            "true and drawn points are exchangeable (Nishimori)",
+        ),
+        (
             "two-entropies",
-            z < Z_LIMIT,
-            z,
-            Z_LIMIT,
-            f"two routes to the entropy agree to within {z:.1f} standard errors",
-        )
-    )
-    z = _largest_z(i_mmse_residual(sample, n), _QUADRATURE)
-    flags.append(
-        Flag(
+            _largest_z(entropy - values["excess_entropy_over_alpha_logsum"]),
+            "two routes to the entropy agree",
+        ),
+        (
             "i-mmse",
-            z < Z_LIMIT,
-            z,
-            Z_LIMIT,
-            f"entropy and denoising error agree (I-MMSE) to within {z:.1f} standard errors",
-        )
+            _largest_z(i_mmse_residual(sample, n), _QUADRATURE),
+            "entropy and denoising error agree (I-MMSE)",
+        ),
     )
-    curves = sample.curves()
-    worst = max(float(curves.se[name].max()) for name in PRECISION_CURVES)
-    wanted = math.inf if precision is None else 1.1 * precision
-    flags.append(
+    return tuple(
         Flag(
-            "precision",
-            worst <= wanted,
-            worst,
-            min(wanted, 1.0),
-            f"the largest standard error of the curves is {worst:.4f}",
+            name, z < Z_LIMIT, z, Z_LIMIT, f"{words} to within {z:.1f} times the error allowed for"
         )
+        for name, z, words in checks
     )
-    return tuple(flags)
 
 
 def i_mmse_residual(sample: Sample, n: int) -> np.ndarray:

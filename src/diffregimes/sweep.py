@@ -94,9 +94,12 @@ def sweep(
     precision is that of the curves between 0 and 1 (`observables.PRECISION_CURVES`), the largest
     over the grid. The same seed gives the same draws for any memory budget.
     """
+    total = math.ceil(draws / (2 * PAIRS_PER_BLOCK)) if draws else FIRST_BLOCKS
+    # worth keeping where the draws would compute as many rows one by one
+    worth = cloud.n <= total * PAIRS_PER_BLOCK
+    distances = all_square_distances(cloud, memory_mib) if worth else None
     gamma = snr(times)
     device = cloud.coordinates.device
-    distances = all_square_distances(cloud, memory_mib)
     stop = threading.Event()  # an interrupted run does not wait for blocks already queued
 
     def run(block: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -110,7 +113,6 @@ def sweep(
         return cloud.order[drawn.points.cpu().numpy()], units
 
     done: list[tuple[np.ndarray, dict[str, np.ndarray]]] = []
-    total = math.ceil(draws / (2 * PAIRS_PER_BLOCK)) if draws else FIRST_BLOCKS
     with workers(device, memory_mib) as pool:
         try:
             while len(done) < total:
