@@ -13,38 +13,51 @@ import pytest
 import diffregimes
 
 FOLDER = Path(diffregimes.__file__).parent
-MODULES = {path.stem: path for path in sorted(FOLDER.glob("*.py"))}
+MODULES = {path.stem: [path] for path in sorted(FOLDER.glob("*.py"))}
+# a sub-package counts as one module
+PACKAGES = {path.parent.name for path in FOLDER.glob("*/__init__.py")}
+MODULES |= {name: sorted((FOLDER / name).glob("*.py")) for name in sorted(PACKAGES)}
 ENTRIES = {"__init__", "__main__"}
 
 # Each may import from its own line and from the lines above it, without going round in circles.
 ORDER = [
     "checks rng numerics results",
-    "process classes datasets populations arrayfiles imagefolder readers",
+    "process classes theory covariances specs population_curves populations",
+    "datasets arrayfiles imagefolder readers",
     "posterior",
     "observables spectrum",
     "sweep",
     "transitions reliability exposure",
-    "speciation collapse influence",
+    "speciation collapse influence scaling",
+    "needed comparison",
     "verdict",
     "analysis",
     "strip timeaxis wording",
     "plotting",
     "pictures",
     "report",
-    "output terminal",
+    "output phase_plot",
+    "reproduce",
+    "terminal",
+    "cli_theory",
     "cli",
 ]
 RANK = {name: rank for rank, line in enumerate(ORDER) for name in line.split()}
 GROUND = {"checks", "rng", "numerics", "results"}
 
 HEAVY = {"diffusers", "transformers", "dask", "xarray", "sklearn", "matplotlib", "accelerate"}
-DRAWS = {"plotting", "pictures", "timeaxis", "report"}  # these may load matplotlib as they load
+DRAWS = {"plotting", "pictures", "timeaxis", "report", "phase_plot", "reproduce"}  # these may load matplotlib as they load
 
 
-def imported(tree: ast.Module, own: str) -> set[str]:
-    """Modules of the package that this one imports, anywhere in its text."""
+def imported(tree: ast.Module, own: str, level: int = 1) -> set[str]:
+    """Modules of the package that this one imports, anywhere in its text.
+
+    `level` is the number of dots that lead to the package: 2 from inside a sub-package.
+    """
     found = set()
     for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and 0 < node.level < level:
+            continue
         if isinstance(node, ast.ImportFrom) and node.level:
             names = [x.name for x in node.names] if node.module is None else [node.module]
             found |= {name.split(".")[0] for name in names}
@@ -73,8 +86,13 @@ def outside(tree: ast.Module) -> set[str]:
     return found
 
 
-TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
-INSIDE = {name: imported(tree, name) for name, tree in TREES.items()}
+def read(paths: list[Path]) -> ast.Module:
+    """One tree of all these files."""
+    return ast.Module([x for p in paths for x in ast.parse(p.read_text("utf-8")).body], [])
+
+
+TREES = {name: read(paths) for name, paths in MODULES.items()}
+INSIDE = {name: imported(tree, name, 1 + (name in PACKAGES)) for name, tree in TREES.items()}
 
 
 def test_every_module_has_its_place():
@@ -94,6 +112,10 @@ def test_no_circles():
 @pytest.mark.parametrize("name", sorted(GROUND))
 def test_the_ground_stands_on_checks_alone(name):
     assert INSIDE[name] <= {"checks"}
+
+
+def test_the_theory_judges_from_outside():
+    assert INSIDE["theory"] <= {"process", "checks"}
 
 
 @pytest.mark.parametrize("name", sorted(MODULES))
@@ -119,3 +141,5 @@ def test_the_checker_itself_sees_what_it_should():
     tree = ast.parse(text)
     assert outside(tree) == {"typing", "sklearn", "matplotlib"}
     assert imported(tree, "example") == {"sweep", "process", "rng"}
+    text = "from ..process import snr\nfrom .sweep import other\nfrom .. import checks\n"
+    assert imported(ast.parse(text), "example", level=2) == {"process", "checks"}

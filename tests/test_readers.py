@@ -108,6 +108,58 @@ def test_source_is_written_as_given(tmp_path, monkeypatch):
     assert load("a.npz").source == "a.npz"
 
 
+# ---- samples of a known law
+
+
+def test_two_gaussian_classes():
+    text = "gmm:d=6,n=2001,mu=0.5,sigma=2,weight=0.25,seed=3"
+    data = load(text)
+    assert data.points.shape == (2001, 6)
+    assert data.points.dtype == np.float32
+    assert data.class_names == ("+m", "-m")
+    assert data.class_counts == (500, 1501)
+    assert (data.source, data.labelled, data.sample_shape) == (text, True, (6,))
+    assert "d = 6, n = 2001, mu = 0.5, sigma = 2, weight = 0.25, seed = 3" in data.notes[0]
+    law = data.population
+    assert law.means.tolist() == [[0.5] * 6, [-0.5] * 6]
+    assert law.eigenvalues() == pytest.approx([4 + 6 * 0.25 * 0.75, 4, 4, 4, 4, 4])
+    for label, sign in enumerate((1, -1)):
+        own = data.points[data.labels == label].astype(float)
+        error = own.std(axis=0) / np.sqrt(len(own))
+        assert (np.abs(own.mean(axis=0) - sign * 0.5) < 4 * error).all()
+        assert np.abs(own.std() / 2 - 1) < 4 / np.sqrt(2 * own.size)
+    assert load(text).fingerprint == data.fingerprint
+    assert load(text.replace("seed=3", "seed=4")).fingerprint != data.fingerprint
+    assert load("digits").population is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("labels", "none"),
+        ("key", "a"),
+        ("classes", "+m"),
+        ("per_class", 5),
+        ("pixel_range", (0, 1)),
+        ("pad", 2),
+    ],
+)
+def test_options_would_change_a_known_law(name, value):
+    message = fails("would change the law", "gmm:d=4,n=10", **{name: value})
+    assert message.startswith(f"{name} (--")
+
+
+def test_known_laws_that_cannot_be_drawn(tmp_path, monkeypatch):
+    fails("lacks n, the number of points", "gmm:d=4")
+    fails(r"classes [+]m and -m 1 and 9 points.*Raise n", "gmm:d=4,n=10,weight=0.1")
+    fails("all 10 points are identical", "gmm:d=4,n=10,mu=0,sigma=0")
+    fails("Did you mean gmm:d=1024,n=20000", "gmm")
+    assert "gmm:d=1024,n=20000" in fails("Did you mean", "GMM:d=4,n=10")
+    monkeypatch.chdir(tmp_path)
+    write_images(tmp_path / "gmm:d=4", GREY, LABELS)
+    assert load("./gmm:d=4").n == 8
+
+
 # ---- .npz and .npy
 
 

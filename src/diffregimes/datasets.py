@@ -17,6 +17,7 @@ import numpy as np
 
 from .checks import InputError, finite_points
 from .classes import check_counts, check_no_choice, checked_labels, listed, select, to_numpy
+from .populations import GaussianMixture
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,8 @@ class Dataset:
     `sample_shape` is (H, W, C) for images and (d,) otherwise: a point is its image flattened in
     that order. `scale` is the pixel range (low, high), None where the floats were taken as they
     came. `labelled` is False when the labels are the two sides of the first principal component.
-    `notes` says in words what was done to the data.
+    `notes` says in words what was done to the data. `population` is the law that the points were
+    drawn from, where it is known.
     """
 
     points: np.ndarray
@@ -37,6 +39,7 @@ class Dataset:
     source: str = "arrays"
     labelled: bool = True
     notes: tuple[str, ...] = ()
+    population: GaussianMixture | None = None
 
     @property
     def n(self) -> int:

@@ -1,7 +1,8 @@
 """Datasets from files: the only file input of the package.
 
-Sources: the word "digits", .npz, .npy, IDX files (the MNIST layout, gzipped or not) and folders
-of images. Nothing executable is ever loaded: arrays that need pickle are refused.
+Sources: the word "digits", .npz, .npy, IDX files (the MNIST layout, gzipped or not), folders of
+images, and "gmm:d=1024,n=20000" for samples of a known law. Nothing executable is ever loaded:
+arrays that need pickle are refused.
 """
 
 from __future__ import annotations
@@ -14,16 +15,19 @@ from os import PathLike
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from .arrayfiles import IDX_NAME, labels_in_order, npz_headers, read_idx, read_npy, read_npz
 from .checks import InputError
 from .classes import listed
 from .datasets import Dataset, from_arrays
 from .imagefolder import SUFFIXES, holds_images, read_folder
+from .populations import from_spec
+from .specs import EXAMPLE, FULL_EXAMPLE, parse_gmm
 
 ACCEPTED = (
-    'the word "digits", an .npz or .npy file, an IDX file or a folder with the IDX files of MNIST, '
-    "or a folder of images with one subfolder a class"
+    f'the word "digits", {EXAMPLE} (samples of two Gaussian classes), an .npz or .npy file, an IDX '
+    "file or a folder with the IDX files of MNIST, or a folder of images with one subfolder a class"
 )
 _COLUMN = re.compile(r"(?:column:)?(-?\d+)$")
 
@@ -53,6 +57,10 @@ def load(
     """The dataset in `source`.
 
     - "digits": scikit-learn's handwritten digits (1797, 8, 8); a file of that name is "./digits".
+    - "gmm:d=1024,n=20000,mu=1,sigma=1,weight=0.5,seed=0": n points drawn from the two Gaussian
+      classes of `populations.two_gaussians`, in exact shares; the law is `Dataset.population`.
+      d and n are required, the others are these values unless given, and no option of this
+      function changes the law; a file of such a name is "./gmm:...".
     - .npz: `images` (n, H, W[, C]) or `points` (n, d), or the array named by `key`, or the only
       one that can be meant; with the array `labels`, or the only one that can be labels.
     - .npy: points or images.
@@ -71,6 +79,16 @@ def load(
     """
     text, wanted = str(source), None if labels is None else str(labels)
     path = Path(text).expanduser()
+    if text.startswith("gmm:"):
+        given = {
+            "labels (--labels)": labels,
+            "key (--key)": key,
+            "classes (--classes)": classes,
+            "per_class (--per-class)": per_class,
+            "pixel_range (--range)": pixel_range,
+            "pad (--pad)": pad or None,
+        }
+        return _drawn(text, {name: x for name, x in given.items() if x is not None})
     if key is not None and path.suffix.lower() != ".npz":
         raise InputError(
             f"key (--key) is {key!r} but {text!r} is not an .npz file; only these hold arrays by "
@@ -127,6 +145,27 @@ def _read_digits() -> _Raw:
 
     digits = load_digits()
     return _Raw(digits.images.astype(np.uint8), digits.target, white=16)
+
+
+def _drawn(text: str, options: dict[str, object]) -> Dataset:
+    """Samples of the law that `text` names; `options` were given and make no sense with it."""
+    for name, value in options.items():
+        raise InputError(
+            f"{name} is {value!r} with {text!r}, which names a known law; expected none, since it "
+            f"would change the law. Leave it out, and set the law itself: {FULL_EXAMPLE}."
+        )
+    mixture, n, seed = from_spec(text)
+    points, codes = mixture.sample(n, seed, stratified=True, dtype=torch.float32)
+    counts = torch.bincount(codes, minlength=2)
+    if counts.min() < 2:
+        raise InputError(
+            f"{text!r} gives the classes +m and -m {counts[0]} and {counts[1]} points; expected "
+            "at least 2 in each. Raise n, or bring weight nearer to 0.5."
+        )
+    law = ", ".join(f"{key} = {x if x % 1 else int(x)}" for key, x in parse_gmm(text).items())
+    note = f"drawn from two Gaussian classes, means ±mu (1, ..., 1): {law}"
+    data = from_arrays(points, codes, class_names=("+m", "-m"), source=text, notes=[note])
+    return replace(data, population=mixture)
 
 
 def _with_labels(raw: _Raw, wanted: str | None, keys: str = "") -> _Raw:
@@ -281,7 +320,9 @@ def _missing(text: str, path: Path) -> str:
     if parent.is_dir():
         names += [str(x) for x in parent.iterdir() if not x.name.startswith(".")]
     close = difflib.get_close_matches(str(path), names, n=3, cutoff=0.6)
-    if close:
+    if text.lower().startswith("gmm"):
+        hint = f"Did you mean {EXAMPLE}?"
+    elif close:
         hint = f"Did you mean {' or '.join(close)}?"
     else:
         hint = "Check the spelling" + (
