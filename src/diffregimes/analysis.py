@@ -18,7 +18,9 @@ import torch
 
 from . import collapse, exposure, influence, process, speciation, transitions
 from .checks import InputError, in_range, increasing
+from .comparison import compare
 from .datasets import Dataset, from_arrays
+from .needed import from_curves
 from .observables import PRECISION_CURVES
 from .posterior import Cloud, prepare
 from .reliability import reliability
@@ -26,7 +28,7 @@ from .results import Analysis, Curves, TransitionTime
 from .rng import numpy_generator
 from .spectrum import covariance, spectrum
 from .sweep import Progress, adapt_times, pilot_times, sweep
-from .verdict import points_needed, verdict
+from .verdict import verdict
 
 PILOT_DRAWS = 1024
 
@@ -115,7 +117,11 @@ def analyze(
     copying = first["collapse", headline["collapse"]]
     needed = None
     if deciding.t is not None:
-        needed = points_needed(deciding.t, line, curves, found_spectrum, dataset.n)
+        needed = from_curves(deciding.t, line, curves, found_spectrum, dataset.n)
+    theory = None
+    if dataset.population is not None:
+        level = speciation.clone_level(dataset.class_counts)
+        theory = compare(dataset.population, curves, tuple(when), dataset.n, level, seed)
     return Analysis(
         dataset=describe(dataset),
         spectrum=found_spectrum,
@@ -135,9 +141,10 @@ def analyze(
             "schedule": clock.name,
             "device": device,
             "headline": headline,
-            "versions": _versions(),
+            "versions": versions(),
         },
         notes=dataset.notes + _notes(curves),
+        theory=theory,
     )
 
 
@@ -198,7 +205,8 @@ def describe(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """What a run was computed with, for its recipe."""
     from . import __version__
 
     return {

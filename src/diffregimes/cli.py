@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from . import cli_theory
 from .checks import InputError
 
 if TYPE_CHECKING:
@@ -29,6 +30,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["--help", "-h"]},
     help="Find when a diffusion model decides on a class, and when it starts to copy.",
 )
+
+
+app.add_typer(cli_theory.theory, name="theory")
+app.add_typer(cli_theory.reproduce, name="reproduce")
 
 
 class Format(StrEnum):
@@ -255,6 +260,9 @@ def analyze(
         print_plan(dataset, folder, draws, precision)
     else:
         _print(analysis, folder, format)
+
+
+app.command("points-needed", help=cli_theory.NEEDED_HELP)(cli_theory.points_needed)
 
 
 def _numbers(option: str, text: str | None, example: str) -> list[float] | None:

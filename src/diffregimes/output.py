@@ -11,11 +11,12 @@ import csv
 import io
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from errno import EISDIR
 from glob import escape
 from pathlib import Path
+from typing import Any
 
 from .checks import InputError
 from .datasets import Dataset
@@ -100,7 +101,11 @@ def _alive(pid: int) -> bool:
 
 def curves_csv(curves: Curves) -> str:
     """One row a time: t, then each observable and its standard error."""
-    columns = curves.to_dict()
+    return columns_csv(curves.to_dict())
+
+
+def columns_csv(columns: Mapping[str, Sequence[Any]]) -> str:
+    """Columns of equal length under their names; None is an empty cell."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)

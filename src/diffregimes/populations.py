@@ -111,7 +111,7 @@ class GaussianMixture:
 
         Raises `InputError` for other covariances, where the span of the means is not enough.
         """
-        if not self._isotropic:
+        if not self.isotropic:
             raise InputError(
                 "in_span() needs one isotropic covariance for all components; this mixture has "
                 f"{'another one' if self.shared else f'{len(self.covariances)} of them'}."
@@ -119,7 +119,7 @@ class GaussianMixture:
         return GaussianMixture(self.means @ self.basis, self.covariances[0], self.weights)
 
     @property
-    def _isotropic(self) -> bool:
+    def isotropic(self) -> bool:
         return self.shared and self.covariances[0].dimension is None
 
     # ---- the law at time t: x (m, d), a float tensor on any device; t >= 0
@@ -236,7 +236,7 @@ class GaussianMixture:
         in_range("draws", draws, 1, 10**9)
         if t <= 0:
             raise InputError(f"t is {t!r}; expected t > 0: at t = 0 x_t tells everything of a.")
-        law = self.in_span() if self._isotropic else self
+        law = self.in_span() if self.isotropic else self
         noise = float(variance(t))
         out = []
         for a, z in law._pairs(draws, seed):
@@ -266,7 +266,7 @@ class GaussianMixture:
         in_range("draws", draws, 2, 10**9)
         if self.shared:
             means = self.means - self.mean
-            means = means @ self.basis if self._isotropic else means
+            means = means @ self.basis if self.isotropic else means
             return shared_curves(t, means, self.weights, self.covariances[0], self.d, draws, seed)
         exact, averages = [], []
         for time in t:

@@ -163,6 +163,59 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class ExactTime:
+    """What exact theory says of a transition by `method`: t (None: no such time), and the z-score
+    of the estimate where its interval speaks of the population."""
+
+    transition: str
+    method: str
+    t: float | None
+    z: float | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Exact theory beside the curves, for points drawn from a known law.
+
+    `low` and `high` (T,) bound each curve on the times of `Curves`: one number far above the
+    collapse, a band near it; a curve may have one of the two only. `z` (T,) counts standard
+    errors outside the band, NaN where the band is too wide to judge by (see `comparison`).
+    """
+
+    low: Mapping[str, np.ndarray]
+    high: Mapping[str, np.ndarray]
+    z: Mapping[str, np.ndarray]
+    times: tuple[ExactTime, ...]
+
+    def time(self, transition: str, method: str) -> ExactTime | None:
+        same = (x for x in self.times if (x.transition, x.method) == (transition, method))
+        return next(same, None)
+
+    def to_dict(self) -> dict[str, Any]:
+        curves = {
+            side: {name: _listed(x) for name, x in values.items()}
+            for side, values in (("low", self.low), ("high", self.high), ("z", self.z))
+        }
+        return {**curves, "times": [asdict(x) for x in self.times]}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Comparison:
+        low, high, z = (
+            {name: _array(x) for name, x in data[side].items()} for side in ("low", "high", "z")
+        )
+        return cls(low, high, z, tuple(ExactTime(**x) for x in data["times"]))
+
+
+def _listed(values: np.ndarray) -> list[float | None]:
+    """A list for JSON, None for NaN."""
+    return [None if np.isnan(x) else float(x) for x in values]
+
+
+def _array(values: list[float | None]) -> np.ndarray:
+    return np.array([np.nan if x is None else x for x in values], dtype=np.float64)
+
+
+@dataclass(frozen=True)
 class Analysis:
     """Everything `analyze` found out about a dataset."""
 
@@ -178,6 +231,7 @@ class Analysis:
     verdict: Verdict
     recipe: dict[str, Any]
     notes: tuple[str, ...] = field(default=())
+    theory: Comparison | None = None  # for points drawn from a mixture
 
     def time(self, transition: str, method: str | None = None) -> TransitionTime:
         """The headline time of a transition, or the one found by `method`."""
@@ -193,7 +247,6 @@ class Analysis:
         return "\n".join([self.verdict.headline, *head])
 
     def to_dict(self) -> dict[str, Any]:
-        point_times = [None if np.isnan(x) else float(x) for x in self.point_times]
         spectrum = {**asdict(self.spectrum), "eigenvalues": self.spectrum.eigenvalues.tolist()}
         return {
             "format": FORMAT,
@@ -205,11 +258,12 @@ class Analysis:
             "curves": self.curves.to_dict(),
             "draws": self.curves.draws,
             "points": [asdict(x) for x in self.points],
-            "point_times": point_times,
+            "point_times": _listed(self.point_times),
             "duplicates": [asdict(x) for x in self.duplicates],
             "reliability": [asdict(x) for x in self.reliability],
             "points_needed": None if self.points_needed is None else asdict(self.points_needed),
             "notes": list(self.notes),
+            "theory": None if self.theory is None else self.theory.to_dict(),
         }
 
     def to_json(self) -> str:
@@ -231,7 +285,7 @@ class Analysis:
             ),
             curves=Curves.from_dict(data["curves"], data["draws"]),
             points=tuple(Exposure(**x) for x in data["points"]),
-            point_times=np.array([np.nan if x is None else x for x in data["point_times"]]),
+            point_times=_array(data["point_times"]),
             duplicates=tuple(Duplicate(**x) for x in data["duplicates"]),
             reliability=tuple(Flag(**x) for x in data["reliability"]),
             points_needed=None if needed is None else PointsNeeded(**needed),
@@ -243,4 +297,6 @@ class Analysis:
             ),
             recipe=dict(data["recipe"]),
             notes=tuple(data["notes"]),
+            # files of the first release do not have it
+            theory=None if data.get("theory") is None else Comparison.from_dict(data["theory"]),
         )

@@ -12,10 +12,12 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from .checks import InputError
+from .verdict import power_of_ten
 
 if TYPE_CHECKING:  # torch takes seconds to import: Ctrl-C must have its message by then
     from .datasets import Dataset
-    from .results import Analysis, TransitionTime
+    from .reproduce.tables import Reproduction
+    from .results import Analysis, PointsNeeded, TransitionTime
     from .sweep import Progress as Callback
 
 NARROWEST = 60  # the table does not fit into less: such terminals break its lines
@@ -125,3 +127,37 @@ def _row(found: TransitionTime, mark: str) -> tuple[str, ...]:
 def _number(value: float) -> str:
     """Three decimals, in line in a column, where these say something."""
     return f"{value:.3f}" if value == 0 or 0.01 <= value < 1e4 else f"{value:.2g}"
+
+
+def print_reproduction(found: Reproduction, folder: Path) -> None:
+    """The table ours / paper / theory / z, and what was found in words."""
+    console = Console(highlight=False, markup=False)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("", no_wrap=True)
+    for name in ("d", "ours", "paper", "theory", "z"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in found.rows:
+        table.add_row(
+            row.quantity,
+            "" if row.d is None else str(row.d),
+            f"{row.ours:.4f} ± {row.se:.4f}",
+            "" if row.paper is None else f"{row.paper:.4f}",
+            "" if row.theory is None else f"{row.theory:.4f}",
+            "" if row.z is None else f"{row.z:.1f}",
+        )
+    Console(width=max(console.width, 78), highlight=False, markup=False).print(table)
+    console.print("± one standard error; z = (ours - theory) in standard errors")
+    for sentence in found.sentences:
+        console.print(sentence)
+    console.print(f"figure: {folder / (found.name + '.png')}", soft_wrap=True)
+
+
+def print_needed(dataset: Dataset, found: list[PointsNeeded]) -> None:
+    """How many points put the collapse at t, by every method."""
+    console = Console(highlight=False, markup=False)
+    console.print(f"{dataset.source}: {dataset.n} points in {dataset.d} dimensions")
+    for x in found:
+        text = f"collapse at t = {x.t:g} needs n = {power_of_ten(x.log_n)}"
+        if x.low < x.high:
+            text += f" ({power_of_ten(x.low)} to {power_of_ten(x.high)})"
+        console.print(f"{text}: {x.method}")

@@ -10,43 +10,11 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
-from .collapse import EntropyLine
-from .numerics import interval
-from .process import snr
-from .results import Curves, PointsNeeded, Spectrum, TransitionTime, Verdict
-from .spectrum import information_bound
+from .results import PointsNeeded, TransitionTime, Verdict
 
 WANDERING = "I: wandering"
 GENERALIZING = "II: generalizing"
 MEMORIZING = "III: memorizing"
-
-
-def points_needed(
-    t: float, line: EntropyLine | None, curves: Curves, spectrum: Spectrum, n: int
-) -> PointsNeeded:
-    """log n at which the collapse would happen at t, from I(a; x_t) = log n.
-
-    Where the data have not collapsed at t the information is read off the curve; below, it is
-    extrapolated along the entropy line. Without either, the Gaussian bound is all there is.
-    """
-    log_n = math.log(n)
-    bound = float(information_bound(spectrum.eigenvalues, float(snr(t)))[0])
-    if line is None:
-        return PointsNeeded(t, bound, 0.0, bound, "Gaussian bound on the information")
-    collapsed = np.interp(t, curves.t, curves["same_point_probability"]) > 0.1
-    if not collapsed:
-        value = float(np.interp(t, curves.t, curves["information"]))
-        error = 1.96 * float(np.interp(t, curves.t, curves.se["information"]))
-        return PointsNeeded(t, value, value - error, value + error, "information measured at t")
-    found = line.information(bound, log_n)
-    low, high = interval(found[1:])
-    method = "information extrapolated along the entropy line"
-    value = float(found[0])
-    # resampling knows nothing of the extrapolation; the Gaussian bound is what limits it above
-    top = max(value, bound, high or value)
-    return PointsNeeded(t, value, min(value, low or value), top, method)
 
 
 def power_of_ten(log_n: float) -> str:
