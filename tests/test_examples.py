@@ -1,0 +1,50 @@
+"""Every script in examples/ runs in its small version; what the corrections claim holds in it."""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Run examples/NAME --quick once; its folder of output and what it printed."""
+    done = {}
+
+    def once(name):
+        if name not in done:
+            out = tmp_path_factory.mktemp(Path(name).stem)
+            command = [sys.executable, str(EXAMPLES / name), "--quick", "--out", str(out)]
+            result = subprocess.run(command, capture_output=True, text=True, check=False)
+            assert result.returncode == 0, result.stderr
+            done[name] = out, result.stdout
+        return done[name]
+
+    return once
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLES.glob("*.py")))
+def test_runs(run, name):
+    out, printed = run(name)
+    assert printed
+    assert list(out.iterdir())
+
+
+def test_corrections_hold(run):
+    """Within 4 standard errors of our value; the printed one of every correction is far off."""
+    out, _ = run("corrections.py")
+    with open(out / "corrections.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    numbered = [row for row in rows if row["what"].startswith("(")]
+    found = {row["what"].split()[0] for row in numbered}
+    assert found == {"(i)", "(ii)", "(iii)", "(iv)", "(v)", "(vi)"}
+    for row in rows:
+        assert abs(float(row["z ours"])) < 4, row
+    for row in numbered:
+        assert abs(float(row["z printed"])) > 5, row
