@@ -46,7 +46,8 @@ RANK = {name: rank for rank, line in enumerate(ORDER) for name in line.split()}
 GROUND = {"checks", "rng", "numerics", "results"}
 
 HEAVY = {"diffusers", "transformers", "dask", "xarray", "sklearn", "matplotlib", "accelerate"}
-DRAWS = {"plotting", "pictures", "timeaxis", "report", "phase_plot", "reproduce"}  # these may load matplotlib as they load
+# these may load matplotlib as they load
+DRAWS = {"plotting", "pictures", "timeaxis", "report", "phase_plot", "reproduce"}
 
 
 def imported(tree: ast.Module, own: str, level: int = 1) -> set[str]:

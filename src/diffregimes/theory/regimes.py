@@ -16,7 +16,8 @@ backward equation is linear: x_s given x_t is Gaussian with, coordinate by coord
     mean      m e^{-s} + e^{-(t-s)} (Gamma_s/Gamma_t) (x_t - m e^{-t}),
     variance  Gamma_s Delta_{t-s} / Gamma_t.
 
-(With the drift x + score, without the 2, these would not be the marginals of the forward process.)
+The paper prints the score alone as the drift; neither that nor x + score has the marginals of the
+forward process.
 """
 
 from __future__ import annotations
