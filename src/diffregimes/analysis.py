@@ -181,12 +181,17 @@ def check_options(
         in_range("draws", draws, 2, 10**8, "It is the number of noised samples.")
     in_range("seed", seed, 0, 10**18)
     in_range("memory_mib (--memory-mib)", memory_mib, 16, 10**7, "It is the budget in MiB.")
+    check_device(device)
+    return None if times is None else increasing("times", times)
+
+
+def check_device(device: str) -> None:
+    """Raise `InputError` for a device that torch cannot compute on."""
     try:
         torch.ones(1, device=device).sum().item()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         why = str(error).splitlines()[0][:80]
         raise InputError(f"device {device!r} cannot be used ({why}); try cpu.") from error
-    return None if times is None else increasing("times", times)
 
 
 def describe(dataset: Dataset) -> dict[str, Any]:

@@ -1,0 +1,116 @@
+"""Simulated curves beside the forward-only prediction of the same quantities, with z-scores."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..results import Curves
+from .clones import Ends
+from .experiment import Experiment
+from .tracking import Tracked
+
+FORMAT = "diffregimes.backward/1"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """`simulated` curves with 95 % intervals (Wilson for two branches, else bootstrap), `forward`
+    at the same times, z in combined standard errors, and `line`, the forward curves on a fine grid.
+    """
+
+    kind: str
+    simulated: Curves
+    intervals: Mapping[str, tuple[np.ndarray, np.ndarray]]
+    forward: Curves
+    z: Mapping[str, np.ndarray]
+    line: Curves
+    notes: tuple[str, ...]
+
+    def columns(self) -> dict[str, list[float]]:
+        """One row a time, for CSV."""
+        out = {"t": self.simulated.t.tolist()}
+        for name, value in self.simulated.values.items():
+            low, high = self.intervals[name]
+            out |= {
+                name: value.tolist(),
+                f"{name}_se": self.simulated.se[name].tolist(),
+                f"{name}_low": low.tolist(),
+                f"{name}_high": high.tolist(),
+                f"{name}_forward": self.forward[name].tolist(),
+                f"{name}_forward_se": self.forward.se[name].tolist(),
+                f"{name}_z": self.z[name].tolist(),
+            }
+        return out
+
+    def to_json(self, recipe: Mapping[str, Any]) -> str:
+        found = {
+            "format": FORMAT,
+            "kind": self.kind,
+            "pairs": self.simulated.draws,
+            "recipe": dict(recipe),
+            "curves": self.columns(),
+            "notes": list(self.notes),
+        }
+        return json.dumps(found, indent=1, allow_nan=False, ensure_ascii=False)
+
+
+def outcome(ends: Ends, setup: Experiment) -> Outcome:
+    """Put the ends of clones or U-turns beside what the forward pass says."""
+    simulated = ends.curves()
+    # two times at least, for the one grid of the forward pass
+    t = simulated.t
+    forward = setup.forward(t if len(t) > 1 else np.array([t[0], 1.01 * t[0]]))
+    forward = Curves(
+        t,
+        {k: forward[k][: len(t)] for k in ends.names},
+        {k: forward.se[k][: len(t)] for k in ends.names},
+        forward.draws,
+    )
+    fine = setup.forward(np.geomspace(0.8 * t[0], 1.25 * t[-1], 40))
+    intervals, z = {}, {}
+    for name in ends.names:
+        two = ends.classes.shape[2] == 2
+        intervals[name] = ends.wilson(name) if two else ends.bootstrap(name)
+        expected = forward[name].clip(0, 1)
+        # what the error would be if the forward curve were right: none is zero by chance
+        chance = np.sqrt(expected * (1 - expected) / simulated.draws)
+        error = np.maximum(simulated.se[name], chance if two else 0.5 / simulated.draws)
+        error = np.maximum(np.hypot(error, forward.se[name]), 1e-12)
+        z[name] = (simulated[name] - forward[name]) / error
+    return Outcome(ends.kind, simulated, intervals, forward, z, fine, setup.notes)
+
+
+def generated_columns(found: Tracked, class_names: tuple[str, ...]) -> dict[str, list[Any]]:
+    """One row a generated sample, for CSV."""
+    return {
+        "class": [class_names[int(c)] for c in found.classes],
+        "nearest_point": found.point.tolist(),
+        "distance": found.distance.tolist(),
+        "ratio": found.ratio.tolist(),
+        "last_point_change": found.point_time.tolist(),
+        "last_class_change": found.class_time.tolist(),
+    }
+
+
+def generated_json(found: Tracked, recipe: Mapping[str, Any], notes: tuple[str, ...]) -> str:
+    share, low, high = found.memorised()
+    collapse, speciation = found.mean_collapse(), found.mean_speciation()
+    out = {
+        "format": FORMAT,
+        "kind": "generate",
+        "samples": len(found.point),
+        "recipe": dict(recipe),
+        "memorised": {"share": share, "low": low, "high": high},
+        "last_point_change": {"mean": collapse[0], "se": collapse[1]},
+        "last_class_change": {"mean": speciation[0], "se": speciation[1]},
+        "end_time": found.end_time,
+        "notes": list(notes),
+    }
+    assert all(math.isfinite(x) for x in (*collapse, *speciation))
+    return json.dumps(out, indent=1, allow_nan=False, ensure_ascii=False)

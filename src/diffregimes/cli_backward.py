@@ -1,0 +1,372 @@
+"""The commands `clones`, `uturn` and `generate`: the process run backwards, forward curves beside.
+
+A run stores every finished block of 256 trajectories; killed at any moment, the same command goes
+on where it stood.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .checks import in_range
+from .cli_options import (
+    ACCURACY,
+    Classes,
+    Device,
+    Key,
+    Labels,
+    MemoryMib,
+    Out,
+    Pad,
+    PerClass,
+    PixelRange,
+    Seed,
+    Source,
+    numbers,
+    read,
+    source_name,
+)
+
+if TYPE_CHECKING:
+    from .backward.experiment import Experiment
+    from .datasets import Dataset
+    from .sweep import Progress
+
+Score = Annotated[
+    str | None,
+    typer.Option(
+        rich_help_panel=ACCURACY,
+        help="empirical: the exact score of the training points; population: that of the law of a "
+        "gmm: source.",
+        show_default="population for gmm:, else empirical",
+    ),
+]
+Sampler = Annotated[
+    str,
+    typer.Option(rich_help_panel=ACCURACY, help="bridge, ddpm or euler-maruyama."),
+]
+Grid = Annotated[
+    str,
+    typer.Option(
+        rich_help_panel=ACCURACY,
+        help="Steps of the sampler: a DDPM schedule (linear, cosine, a scheduler_config.json), or "
+        "uniform or log-snr.",
+    ),
+]
+Steps = Annotated[
+    int | None,
+    typer.Option(
+        rich_help_panel=ACCURACY, metavar="N", help="Number of steps.", show_default="1000"
+    ),
+]
+Times = Annotated[
+    str | None,
+    typer.Option(
+        rich_help_panel=ACCURACY,
+        metavar="T,T,...",
+        help="Times t at which clones part.",
+        show_default="12, where the curves change",
+    ),
+]
+Batch = Annotated[
+    int | None,
+    typer.Option(
+        rich_help_panel=ACCURACY,
+        metavar="N",
+        help="States the score is given at a time; same numbers.",
+        show_default="all",
+    ),
+]
+Pairs = Annotated[
+    int, typer.Option(rich_help_panel=ACCURACY, metavar="N", help="Trajectories to run.")
+]
+
+CLONES_HELP = """
+Clones: trajectories that part at t, and end in the same class or on the same training point.
+
+Runs the backward process under an exact score, parts each trajectory at every t, and compares the
+ends; beside them the forward-only prediction, with z-scores. Writes clones.png, .svg, .csv and
+results.json to runs/NAME-clones. Killed, the same command goes on where it stood.
+
+Examples:
+
+  diffregimes clones digits --classes 0,1
+
+  diffregimes clones gmm:d=1024,n=20000 --grid log-snr
+
+  diffregimes clones cars.npz --classes 1,7 --pairs 500 --times 0.5,1,1.5
+"""
+UTURN_HELP = """
+U-turns: training points noised to t and denoised: do class and point survive?
+
+Under the exact score the curves are those of clones. Writes uturn.png, .svg, .csv and results.json
+to runs/NAME-uturn.
+
+Examples:
+
+  diffregimes uturn digits --classes 0,1
+
+  diffregimes uturn path/to/images/ --pairs 256 --steps 250
+"""
+GENERATE_HELP = """
+Generate samples under the exact score, and show the training points that they came from.
+
+Follows the nearest training point and the class along each trajectory: their last changes are its
+collapse and its speciation. Writes generated.png, last-changes.png, generated.csv and results.json
+to runs/NAME-generate.
+
+Examples:
+
+  diffregimes generate digits --samples 64
+
+  diffregimes generate gmm:d=16,n=500 --score empirical
+"""
+
+
+def clones(
+    source: Source,
+    times: Times = None,
+    pairs: Pairs = 1024,
+    branches: Annotated[
+        int, typer.Option(rich_help_panel=ACCURACY, help="Clones of each trajectory at each t.")
+    ] = 2,
+    score: Score = None,
+    sampler: Sampler = "bridge",
+    grid: Grid = "linear",
+    steps: Steps = None,
+    batch: Batch = None,
+    labels: Labels = None,
+    key: Key = None,
+    classes: Classes = None,
+    per_class: PerClass = None,
+    pixel_range: PixelRange = None,
+    pad: Pad = 0,
+    seed: Seed = 0,
+    device: Device = "cpu",
+    memory_mib: MemoryMib = 1024,
+    out: Out = None,
+) -> None:
+    in_range("--pairs", pairs, 2, 10**8)
+    in_range("--branches", branches, 2, 1000)
+    given = dict(locals())
+    _run("clones", given, _clones)
+
+
+def uturn(
+    source: Source,
+    times: Times = None,
+    pairs: Pairs = 1024,
+    score: Score = None,
+    sampler: Sampler = "bridge",
+    grid: Grid = "linear",
+    steps: Steps = None,
+    batch: Batch = None,
+    labels: Labels = None,
+    key: Key = None,
+    classes: Classes = None,
+    per_class: PerClass = None,
+    pixel_range: PixelRange = None,
+    pad: Pad = 0,
+    seed: Seed = 0,
+    device: Device = "cpu",
+    memory_mib: MemoryMib = 1024,
+    out: Out = None,
+) -> None:
+    in_range("--pairs", pairs, 2, 10**8)
+    given = dict(locals())
+    _run("uturn", given, _uturn)
+
+
+def generate(
+    source: Source,
+    samples: Annotated[
+        int, typer.Option(rich_help_panel=ACCURACY, metavar="N", help="Samples to generate.")
+    ] = 64,
+    score: Score = None,
+    sampler: Sampler = "bridge",
+    grid: Grid = "linear",
+    steps: Steps = None,
+    batch: Batch = None,
+    labels: Labels = None,
+    key: Key = None,
+    classes: Classes = None,
+    per_class: PerClass = None,
+    pixel_range: PixelRange = None,
+    pad: Pad = 0,
+    seed: Seed = 0,
+    device: Device = "cpu",
+    memory_mib: MemoryMib = 1024,
+    out: Out = None,
+) -> None:
+    in_range("--samples", samples, 2, 10**8)
+    given = dict(locals())
+    _run("generate", given, _generate)
+
+
+# What an experiment of one kind does: (options, dataset, setup, common, folder of the outputs)
+Say = Callable[[Path], None]
+Act = Callable[[dict[str, Any], "Dataset", "Experiment", dict[str, Any], Path], Say]
+
+
+def _run(kind: str, given: dict[str, Any], act: Act) -> None:
+    """Read, set up, run with a store that survives, write, print."""
+    in_range("--seed", given["seed"], 0, 10**18)
+    in_range("--memory-mib", given["memory_mib"], 16, 10**7)
+    wanted = numbers("--times", given.get("times"), "--times 0.5,1,1.5")
+    from .terminal import progress_bar
+
+    with progress_bar() as progress:
+        from .analysis import check_device, versions
+        from .backward.experiment import experiment
+        from .output import check_target, staged
+
+        check_device(given["device"])
+        folder = given["out"] or Path("runs") / f"{source_name(given['source'])}-{kind}"
+        check_target(folder)
+        dataset = _read(given, progress)
+        setup = experiment(
+            dataset,
+            score=given["score"],
+            whole=kind == "generate",
+            grid=given["grid"],
+            steps=given["steps"],
+            seed=given["seed"],
+            memory_mib=given["memory_mib"],
+            device=given["device"],
+        )
+        options = {k: v for k, v in given.items() if k not in ("out", "memory_mib", "batch")}
+        recipe = {
+            "command": kind,
+            "options": options,
+            "times": wanted or setup.times.tolist(),
+            "fingerprint": dataset.fingerprint,
+            "versions": versions(),
+        }
+        store = folder.parent / f".{folder.name}.unfinished"
+        common = {
+            "grid": setup.grid,
+            "classify": setup.classify,
+            "sampler_name": given["sampler"],
+            "seed": given["seed"],
+            "batch": given["batch"],
+            "dtype": setup.dtype,
+            "device": given["device"],
+            "memory_mib": given["memory_mib"],
+            "store": store,
+            "recipe": recipe,
+            "progress": progress,
+        }
+        with staged(folder) as stage:
+            say = act(given, dataset, setup, common, stage)
+        shutil.rmtree(store, ignore_errors=True)
+    say(folder)
+
+
+def _read(given: dict[str, Any], progress: Progress) -> Dataset:
+    names = "labels", "key", "classes", "per_class", "pixel_range", "pad"
+    return read(given["source"], **{k: given[k] for k in names}, progress=progress)
+
+
+def _clones(
+    given: dict[str, Any],
+    dataset: Dataset,
+    setup: Experiment,
+    common: dict[str, Any],
+    stage: Path,
+) -> Say:
+    from .backward.clones import run_clones
+
+    ends = run_clones(
+        setup.score,
+        common["recipe"]["times"],
+        given["pairs"],
+        training=setup.training,
+        branches=given["branches"],
+        **common,
+    )
+    return _write_curves(ends, setup, common, stage)
+
+
+def _uturn(
+    given: dict[str, Any],
+    dataset: Dataset,
+    setup: Experiment,
+    common: dict[str, Any],
+    stage: Path,
+) -> Say:
+    from .backward.clones import run_uturns
+
+    ends = run_uturns(
+        setup.score,
+        setup.points,
+        setup.labels,
+        common["recipe"]["times"],
+        given["pairs"],
+        training=setup.training,
+        **common,
+    )
+    return _write_curves(ends, setup, common, stage)
+
+
+def _write_curves(ends: Any, setup: Experiment, common: dict[str, Any], stage: Path) -> Say:
+    from .backward.outcome import outcome
+    from .backward_plots import plot_outcome
+    from .output import LAST, columns_csv
+    from .pictures import png_bytes, svg_bytes
+
+    found = outcome(ends, setup)
+    figure: Any = plot_outcome(found).get_figure(root=True)
+    (stage / f"{found.kind}.png").write_bytes(png_bytes(figure))
+    (stage / f"{found.kind}.svg").write_bytes(svg_bytes(figure))
+    (stage / f"{found.kind}.csv").write_text(columns_csv(found.columns()), encoding="utf-8")
+    (stage / LAST).write_text(found.to_json(common["recipe"]) + "\n", encoding="utf-8")
+
+    def say(folder: Path) -> None:
+        from .terminal_backward import print_outcome
+
+        print_outcome(found, folder)
+
+    return say
+
+
+def _generate(
+    given: dict[str, Any],
+    dataset: Dataset,
+    setup: Experiment,
+    common: dict[str, Any],
+    stage: Path,
+) -> Say:
+    from .backward.outcome import generated_columns, generated_json
+    from .backward.tracking import track
+    from .backward_plots import plot_generated, plot_last_changes
+    from .output import LAST, columns_csv
+    from .pictures import png_bytes
+
+    assert setup.training is not None
+    found = track(setup.score, setup.training, given["samples"], **common)
+    changes: Any = plot_last_changes(found).get_figure(root=True)
+    (stage / "generated.png").write_bytes(png_bytes(plot_generated(found, dataset)))
+    (stage / "last-changes.png").write_bytes(png_bytes(changes))
+    columns = generated_columns(found, dataset.class_names)
+    (stage / "generated.csv").write_text(columns_csv(columns), encoding="utf-8")
+    text = generated_json(found, common["recipe"], setup.notes)
+    (stage / LAST).write_text(text + "\n", encoding="utf-8")
+
+    def say(folder: Path) -> None:
+        from .terminal_backward import print_generated
+
+        print_generated(found, setup.notes, folder)
+
+    return say
+
+
+def add_to(app: typer.Typer) -> None:
+    """Put the commands of this module on the app."""
+    app.command(help=CLONES_HELP)(clones)
+    app.command(help=UTURN_HELP)(uturn)
+    app.command(help=GENERATE_HELP)(generate)

@@ -1,0 +1,133 @@
+"""Options that several commands share, and the reading of SOURCE that goes with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .checks import InputError
+
+if TYPE_CHECKING:
+    from .datasets import Dataset
+    from .sweep import Progress
+
+DATA, ACCURACY, OUTPUT = "The data", "The computation", "The output"
+
+Source = Annotated[
+    str, typer.Argument(metavar="SOURCE", help="digits, gmm:d=...,n=..., a file, or a folder.")
+]
+Labels = Annotated[
+    str | None,
+    typer.Option(
+        rich_help_panel=DATA,
+        help="Where the labels are: a key of the .npz, a column (-1 is the last), a file, "
+        "FILE.csv:COLUMN, or none to ignore them.",
+    ),
+]
+Key = Annotated[
+    str | None,
+    typer.Option(rich_help_panel=DATA, help="Key of the data in an .npz with several arrays."),
+]
+Classes = Annotated[
+    str | None,
+    typer.Option(
+        rich_help_panel=DATA, metavar="A,B", help="Classes to keep, by name or number: 1,8"
+    ),
+]
+PerClass = Annotated[
+    int | None,
+    typer.Option(
+        rich_help_panel=DATA,
+        metavar="N",
+        help="Keep the first N points of each class.",
+        show_default="all",
+    ),
+]
+PixelRange = Annotated[
+    str | None,
+    typer.Option(
+        "--range",
+        rich_help_panel=DATA,
+        metavar="LO,HI",
+        help="Scale of the pixels; must be that of the model: --range=-1,1",
+        show_default="0,1 for integer pixels, floats as they are",
+    ),
+]
+Pad = Annotated[
+    int,
+    typer.Option(
+        rich_help_panel=DATA, metavar="N", help="Pixels added on every side of the images."
+    ),
+]
+Seed = Annotated[int, typer.Option(rich_help_panel=ACCURACY, help="Same seed, same numbers.")]
+Device = Annotated[
+    str, typer.Option(rich_help_panel=ACCURACY, help="Where it is computed: cpu, cuda, mps.")
+]
+MemoryMib = Annotated[
+    int,
+    typer.Option(rich_help_panel=ACCURACY, metavar="MIB", help="Memory for buffers; same numbers."),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(rich_help_panel=OUTPUT, help="Output folder.", show_default="runs/NAME"),
+]
+
+
+def read(
+    source: str,
+    *,
+    labels: str | None = None,
+    key: str | None = None,
+    classes: str | None = None,
+    per_class: int | None = None,
+    pixel_range: str | None = None,
+    pad: int = 0,
+    skip_unreadable: bool = False,
+    progress: Progress | None = None,
+) -> Dataset:
+    """The dataset in `source`, options as they came from the command line."""
+    from . import readers  # torch takes seconds to import: --help must not wait for it
+
+    return readers.load(
+        source,
+        labels=labels,
+        key=key,
+        classes=None if classes is None else [x.strip() for x in classes.split(",")],
+        per_class=per_class,
+        pixel_range=None if pixel_range is None else pair("--range", pixel_range, "--range=-1,1"),
+        pad=pad,
+        skip_unreadable=skip_unreadable,
+        progress=progress,
+    )
+
+
+def numbers(option: str, text: str | None, example: str) -> list[float] | None:
+    """The numbers in 0.1,0.5,1; None stays None."""
+    if text is None:
+        return None
+    try:
+        return [float(x) for x in text.split(",")]
+    except ValueError:
+        raise InputError(
+            f"{option} is {text!r}; expected numbers separated by commas, such as {example}."
+        ) from None
+
+
+def pair(option: str, text: str, example: str) -> tuple[float, float]:
+    """The two numbers in LO,HI."""
+    found = numbers(option, text, example)
+    if found is None or len(found) != 2:
+        raise InputError(f"{option} is {text!r}; expected two numbers such as {example}.")
+    return found[0], found[1]
+
+
+def source_name(source: str) -> str:
+    """A folder name for a source: cars for path/to/cars.npz, images for path/to/images/."""
+    path = Path(source).expanduser()
+    if path.is_dir():
+        return path.resolve().name or "dataset"
+    if source.startswith("gmm:"):
+        return source.replace(":", "-").replace(",", "-").replace("=", "")
+    return path.stem or "dataset"
