@@ -25,21 +25,24 @@ ORDER = [
     "process classes theory covariances specs population_curves populations",
     "datasets arrayfiles imagefolder readers",
     "posterior",
-    "observables spectrum",
+    "observables spectrum scores",
     "sweep",
+    "backward",
     "transitions reliability exposure",
     "speciation collapse influence scaling",
     "needed comparison",
     "verdict",
     "analysis",
     "strip timeaxis wording",
+    "timeline",
     "plotting",
     "pictures",
     "report",
-    "output phase_plot",
+    "output phase_plot backward_plots",
     "reproduce",
-    "terminal",
-    "cli_theory",
+    "terminal terminal_backward",
+    "cli_options",
+    "cli_theory cli_backward",
     "cli",
 ]
 RANK = {name: rank for rank, line in enumerate(ORDER) for name in line.split()}
@@ -47,7 +50,16 @@ GROUND = {"checks", "rng", "numerics", "results"}
 
 HEAVY = {"diffusers", "transformers", "dask", "xarray", "sklearn", "matplotlib", "accelerate"}
 # these may load matplotlib as they load
-DRAWS = {"plotting", "pictures", "timeaxis", "report", "phase_plot", "reproduce"}
+DRAWS = {
+    "plotting",
+    "pictures",
+    "timeaxis",
+    "timeline",
+    "report",
+    "phase_plot",
+    "backward_plots",
+    "reproduce",
+}
 
 
 def imported(tree: ast.Module, own: str, level: int = 1) -> set[str]:

@@ -222,6 +222,7 @@ def _run(kind: str, given: dict[str, Any], act: Act) -> None:
 
     with progress_bar() as progress:
         from .analysis import check_device, versions
+        from .backward.descent import Run
         from .backward.experiment import experiment
         from .output import check_target, staged
 
@@ -248,19 +249,19 @@ def _run(kind: str, given: dict[str, Any], act: Act) -> None:
             "versions": versions(),
         }
         store = folder.parent / f".{folder.name}.unfinished"
-        common = {
-            "grid": setup.grid,
-            "classify": setup.classify,
-            "sampler_name": given["sampler"],
-            "seed": given["seed"],
-            "batch": given["batch"],
-            "dtype": setup.dtype,
-            "device": given["device"],
-            "memory_mib": given["memory_mib"],
-            "store": store,
-            "recipe": recipe,
-            "progress": progress,
-        }
+        run = Run(
+            setup.grid,
+            sampler=given["sampler"],
+            seed=given["seed"],
+            batch=given["batch"],
+            dtype=setup.dtype,
+            device=given["device"],
+            memory_mib=given["memory_mib"],
+            store=store,
+            recipe=recipe,
+            progress=progress,
+        )
+        common = {"run": run, "classify": setup.classify}
         with staged(folder) as stage:
             say = act(given, dataset, setup, common, stage)
         shutil.rmtree(store, ignore_errors=True)
@@ -283,7 +284,7 @@ def _clones(
 
     ends = run_clones(
         setup.score,
-        common["recipe"]["times"],
+        common["run"].recipe["times"],
         given["pairs"],
         training=setup.training,
         branches=given["branches"],
@@ -305,7 +306,7 @@ def _uturn(
         setup.score,
         setup.points,
         setup.labels,
-        common["recipe"]["times"],
+        common["run"].recipe["times"],
         given["pairs"],
         training=setup.training,
         **common,
@@ -324,7 +325,7 @@ def _write_curves(ends: Any, setup: Experiment, common: dict[str, Any], stage: P
     (stage / f"{found.kind}.png").write_bytes(png_bytes(figure))
     (stage / f"{found.kind}.svg").write_bytes(svg_bytes(figure))
     (stage / f"{found.kind}.csv").write_text(columns_csv(found.columns()), encoding="utf-8")
-    (stage / LAST).write_text(found.to_json(common["recipe"]) + "\n", encoding="utf-8")
+    (stage / LAST).write_text(found.to_json(common["run"].recipe) + "\n", encoding="utf-8")
 
     def say(folder: Path) -> None:
         from .terminal_backward import print_outcome
@@ -354,7 +355,7 @@ def _generate(
     (stage / "last-changes.png").write_bytes(png_bytes(changes))
     columns = generated_columns(found, dataset.class_names)
     (stage / "generated.csv").write_text(columns_csv(columns), encoding="utf-8")
-    text = generated_json(found, common["recipe"], setup.notes)
+    text = generated_json(found, common["run"].recipe, setup.notes)
     (stage / LAST).write_text(text + "\n", encoding="utf-8")
 
     def say(folder: Path) -> None:

@@ -3,72 +3,24 @@
 Time runs as generation runs, from noise (left, large t) to data (right, small t); see `timeaxis`.
 Bands are 95 % intervals. Only the object interface of matplotlib is used, and its settings are
 changed inside a context alone: drawing here leaves the user's backend and style untouched.
+
+Where the law of the points is known its theory is drawn too, in ink: a dashed line where it has
+one value, a grey band where it has two, a dotted line where it is a bound alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from functools import wraps
-from itertools import pairwise
-from typing import Any, Literal, Protocol
+from collections.abc import Iterable
 
 import numpy as np
-from matplotlib import rc_context
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from . import process
-from .results import Analysis, TransitionTime
-from .timeaxis import (
-    COLOURS,
-    SIZE,
-    STYLE,
-    headline_times,
-    inches,
-    nice_numbers,
-    position,
-    regime_kind,
-    spaced,
-    time_at,
-    time_axis,
-    time_scale,
-    time_window,
-)
-from .wording import time_text
+from .results import Analysis
+from .timeaxis import COLOURS, INK, Plot, position, styled, time_at, time_axis, time_window
+from .timeline import plot_regimes
 
-# inches from which the time line has room for the intervals as text, not as bars alone
-WIDE = 5.0
-REGIMES = {
-    "noise": ("I  noise", "I noise", "I"),
-    "generalizing": ("II  class decided, sample still new", "II generalizing", "II"),
-    "memorizing": ("III  copying a training point", "III copying", "III"),
-}
-
-
-class Plot(Protocol):
-    """What every plotting function is: draw on `ax`, or on a new figure, and return the Axes."""
-
-    def __call__(self, analysis: Analysis, ax: Axes | None = None) -> Axes: ...
-
-
-def _styled(size: tuple[float, float] = SIZE) -> Callable[[Callable[[Analysis, Axes], None]], Plot]:
-    """Give a drawing function its `ax=None`: a figure in the package's style where none is."""
-
-    def decorate(draw: Callable[[Analysis, Axes], None]) -> Plot:
-        @wraps(draw)
-        def plot(analysis: Analysis, ax: Axes | None = None) -> Axes:
-            if ax is not None:
-                draw(analysis, ax)
-                return ax
-            with rc_context(STYLE):
-                made = Figure(figsize=size, layout="constrained").add_subplot()
-                draw(analysis, made)
-            return made
-
-        del plot.__wrapped__  # help() is to show `ax=None`
-        return plot
-
-    return decorate
+EXACT, BOUND = "exact theory", "exact bound"
 
 
 def _curve(
@@ -81,9 +33,32 @@ def _curve(
     ax.plot(curves.t, value, color=colour, ls=style, label=label)
 
 
+def _exact(analysis: Analysis, ax: Axes, name: str, scale: float = 1, label: str = EXACT) -> None:
+    """The theory of a curve, times `scale`; nothing where there is none."""
+    if analysis.theory is None:
+        return
+    t = analysis.curves.t
+    low, high = analysis.theory.low.get(name), analysis.theory.high.get(name)
+    if low is None or high is None:
+        bound = high if low is None else low
+        if bound is not None:
+            ax.plot(t, scale * bound, color=INK, lw=1.1, ls=":", label=BOUND)
+        return
+    wide = high - low > 0.01 * np.ptp(high)
+    if wide.any():
+        ax.fill_between(t, scale * low, scale * high, color="gray", alpha=0.4, lw=0, label=label)
+    line = np.where(wide, np.nan, scale * (low + high) / 2)
+    ax.plot(t, line, color=INK, lw=1.1, ls=(0, (4, 2.5)), label=label)
+
+
 def _legend(ax: Axes, columns: int = 2) -> None:
+    entries: dict[str, list[Artist]] = {}
+    for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
+        entries.setdefault(label, []).append(handle)
     # above the axes, clear of the curves and of the t_S, t_C marks
     ax.legend(
+        [tuple(x) for x in entries.values()],  # a tuple is drawn one upon the other
+        list(entries),
         loc="lower left",
         bbox_to_anchor=(-0.02, 1.06),
         ncols=columns,
@@ -93,12 +68,14 @@ def _legend(ax: Axes, columns: int = 2) -> None:
     )
 
 
-@_styled()
+@styled()
 def plot_entropy(analysis: Analysis, ax: Axes) -> None:
     """Excess entropy over alpha and the leave-one-out free energy, which crosses zero at t_C."""
     ax.axhline(0, color="gray", lw=0.7)
     _curve(analysis, ax, "excess_entropy_over_alpha", "excess entropy f/α", COLOURS["alt"], "--")
     _curve(analysis, ax, "loo_free_energy_over_log_n", "free energy F / log n", COLOURS["point"])
+    _exact(analysis, ax, "excess_entropy_over_alpha")
+    _exact(analysis, ax, "loo_free_energy_over_log_n")
     found = analysis.time("collapse")
     if found.t is not None and found.method == "free-energy":
         ax.plot([found.t], [0], "o", color=COLOURS["point"], ms=5)
@@ -119,12 +96,14 @@ def speciation_threshold(class_counts: Iterable[int]) -> tuple[float, float]:
     return base, base + 0.55 * (1 - base)
 
 
-@_styled()
+@styled()
 def plot_probabilities(analysis: Analysis, ax: Axes) -> None:
     """Chance that two clones split at t end in the same class, and on the same point."""
     _curve(analysis, ax, "same_class_probability_loo", "same class, new data", COLOURS["class"])
     _curve(analysis, ax, "same_class_probability", "same class", COLOURS["class2"], "--")
     _curve(analysis, ax, "same_point_probability", "same training point", COLOURS["point"], "-.")
+    _exact(analysis, ax, "same_class_probability_loo")
+    _exact(analysis, ax, "same_point_probability")
     _, threshold = speciation_threshold(analysis.dataset["class_counts"])
     for level, colour in ((threshold, COLOURS["class"]), (0.5, COLOURS["point"])):
         ax.axhline(level, color=colour, lw=0.8, ls=":")
@@ -134,7 +113,7 @@ def plot_probabilities(analysis: Analysis, ax: Axes) -> None:
     _legend(ax)
 
 
-@_styled()
+@styled()
 def plot_information(analysis: Analysis, ax: Axes) -> None:
     """What is still open about the origin of x_t: its class, and the point within the class."""
     curves = analysis.curves
@@ -147,6 +126,8 @@ def plot_information(analysis: Analysis, ax: Axes) -> None:
         curves.t, 0, within, color=COLOURS["point"], alpha=0.55, lw=0, label="which point in it"
     )
     ax.plot(curves.t, both, color="gray", lw=0.8)
+    _exact(analysis, ax, "excess_entropy_over_alpha", total)
+    _exact(analysis, ax, "within_class_entropy", label="_")
     ax.axhline(total, color="gray", lw=0.8, ls=":")
     ax.annotate(
         "log n",
@@ -163,10 +144,11 @@ def plot_information(analysis: Analysis, ax: Axes) -> None:
     _legend(ax)
 
 
-@_styled()
+@styled()
 def plot_mmse(analysis: Analysis, ax: Axes) -> None:
     """Squared error of the best denoiser that knows the training points alone."""
     _curve(analysis, ax, "mmse", "best denoiser of these points", COLOURS["alt"])
+    _exact(analysis, ax, "mmse")
     total = float(np.sum(analysis.spectrum.eigenvalues))
     ax.axhline(total, color="gray", lw=0.8, ls=":", label="variance of the data")
     ax.set_ylim(0, 1.08 * max(total, float(np.nanmax(analysis.curves["mmse"]))))
@@ -175,7 +157,7 @@ def plot_mmse(analysis: Analysis, ax: Axes) -> None:
     _legend(ax)
 
 
-@_styled()
+@styled()
 def plot_spectrum(analysis: Analysis, ax: Axes) -> None:
     """Eigenvalues of the data covariance by rank, with the edge of structureless noise."""
     spectrum = analysis.spectrum
@@ -210,7 +192,7 @@ def plot_spectrum(analysis: Analysis, ax: Axes) -> None:
     ax.set_ylabel("eigenvalue of the covariance")
 
 
-@_styled()
+@styled()
 def plot_point_times(analysis: Analysis, ax: Axes) -> None:
     """Histogram of the collapse times of single training points."""
     own = analysis.point_times[np.isfinite(analysis.point_times)]
@@ -224,110 +206,6 @@ def plot_point_times(analysis: Analysis, ax: Axes) -> None:
     ax.set_ylabel("% of the points drawn")
     ax.set_ylim(bottom=0)
     time_axis(analysis, ax)
-
-
-def _fitting(labels: tuple[str, ...], inches: float) -> str:
-    """The longest label that fits; an average letter is taken as 0.082 inches wide."""
-    return next((x for x in labels if 0.082 * len(x) + 0.12 < inches), "")
-
-
-@_styled((10.4, 2.9))
-def plot_regimes(analysis: Analysis, ax: Axes) -> None:
-    """The time line: regimes as coloured stretches, t_S and t_C with intervals, four clocks."""
-    time_scale(analysis, ax)
-    width = inches(ax)
-    low, high = time_window(analysis)
-
-    def place(t: float) -> float:
-        """Share of the axis, 0 at the noise end."""
-        return float((position(high) - position(t)) / (position(high) - position(low)))
-
-    ax.set_axis_off()
-    ax.set_ylim(0, 1)
-    bottom, top = 0.54, 0.72
-    marks = headline_times(analysis)
-    for name, start, end in analysis.verdict.regimes:
-        left, right = min(start or high, high), max(end, low)
-        if right >= left:
-            continue
-        kind = regime_kind(name)
-        ax.fill_between([left, right], bottom, top, color=COLOURS[kind], lw=0)
-        # the name stands in the widest piece that no mark cuts through
-        cuts = sorted({left, right, *(t for *_, t, _ in marks if right < t < left)}, reverse=True)
-        left, right = max(pairwise(cuts), key=lambda x: place(x[1]) - place(x[0]))
-        middle = float(time_at((position(left) + position(right)) / 2))
-        text = _fitting(REGIMES[kind], (place(right) - place(left)) * width)
-        ax.text(middle, (bottom + top) / 2, text, ha="center", va="center_baseline", color="white")
-    for symbol, colour, found, at, level, side in _mark_layout(analysis, ax, place):
-        ax.plot([at, at], [bottom - 0.02, level], color=colour, lw=1.6)
-        value, interval = time_text(found)
-        text, edge = f"{symbol} = {value}", at
-        if found.low is not None and found.high is not None:
-            ax.plot([found.low, found.high], [level, level], color=colour, lw=4, alpha=0.6)
-            if inches(ax) > WIDE:
-                text += f"  ({interval})"
-            # the text starts where the bar of the interval ends, right of it at small t
-            edge = float(np.clip(found.low if side == "left" else found.high, low, high))
-        ax.annotate(
-            text,
-            (edge, level),
-            xytext=(6 if side == "left" else -6, 0),
-            textcoords="offset points",
-            ha=side,
-            va="center",
-            color=colour,
-        )
-    _clock_rows(analysis, ax)
-
-
-def _mark_layout(
-    analysis: Analysis, ax: Axes, place: Callable[[float], float]
-) -> list[tuple[str, str, TransitionTime, float, float, Literal["left", "right"]]]:
-    """Where the two marks carry their texts, so that neither is crossed by the other's line.
-
-    The noisier mark has its text to the left, the other one to the right; at the border, where
-    the text finds no room, it changes sides and moves to the upper level.
-    """
-    right, left = ax.get_xlim()[::-1]
-    marks = [(float(np.clip(t, right, left)), x) for *x, t, _ in headline_times(analysis)]
-    found = [x for *_, x in headline_times(analysis)]
-    order = sorted(range(len(marks)), key=lambda i: -marks[i][0])
-    room = (2.1 if inches(ax) > WIDE else 0.95) / inches(ax)  # what a text takes, about
-    out: list[tuple[str, str, TransitionTime, float, float, Literal["left", "right"]]] = []
-    upper = 1  # which of the two, in order, takes the upper level
-    for turn, i in enumerate(order):
-        at, (symbol, colour) = marks[i]
-        side: Literal["left", "right"]
-        if turn == 0 and len(order) == 2:
-            side = "right" if place(at) > room else "left"
-            upper = 1 if side == "right" else 0
-        else:
-            side = "left" if 1 - place(at) > room else "right"
-        out.append((symbol, colour, found[i], at, 0.94 if turn == upper else 0.80, side))
-    return out
-
-
-def _clock_rows(analysis: Analysis, ax: Axes) -> None:
-    """The same axis in t, DDPM step, noise level and log-SNR."""
-    rows: list[tuple[str, list[float], Callable[[Any], Any]]] = [
-        ("t", [*nice_numbers(-4, 0), 4.0, 6.0, 8.0], lambda t: t),
-        ("σ", nice_numbers(-3, 3), lambda s: process.time_from_snr(1 / s**2)),
-        ("log-SNR", [0.0, 4, -4, 8, -8, 2, -2, 6, -6, 10, -10], lambda g: time_at(-g)),
-    ]
-    # a schedule read from a file is named in the recipe but may be gone: only built-in ones
-    if analysis.recipe.get("schedule") in ("linear", "cosine"):
-        times = process.schedule(analysis.recipe["schedule"]).times
-        steps = [1000, 500, 200, 100, 50, 20, 10, 1, 300, 700, 400, 150, 5, 2]
-        rows.insert(1, ("DDPM step", [float(x) for x in steps], lambda k: times[int(k) - 1]))
-    for row, (name, candidates, to_t) in enumerate(rows):
-        y = 0.44 - 0.125 * row
-        ax.axhline(y, color="gray", lw=0.6)
-        ax.text(-0.012, y, name, transform=ax.transAxes, ha="right", va="center")
-        for value in spaced(candidates, to_t, ax, 0.46):
-            at = float(to_t(value))
-            ax.plot([at, at], [y, y + 0.022], color="gray", lw=0.8)
-            label = f"{value:g}".replace("-", "−")
-            ax.text(at, y - 0.012, label, ha="center", va="top", fontsize="small")
 
 
 FIGURES: dict[str, Plot] = {

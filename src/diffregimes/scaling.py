@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.interpolate import CubicSpline
-from scipy.optimize import minimize_scalar
 
 from .checks import InputError
 from .numerics import LEVEL, RESAMPLES
@@ -66,19 +65,14 @@ def _least_spread(
 ) -> tuple[float, float]:
     splines = [CubicSpline(c.x, v) for c, v in zip(curves, values, strict=True)]
 
-    def heights(x: float) -> np.ndarray:
-        return np.array([float(s(x)) for s in splines])
-
-    # the curves also agree where all are 0.5 or 1: look between
-    middle = [x for x in np.linspace(low, high, 65) if 0.6 < heights(x).mean() < 0.95]
-    if not middle:
-        raise InputError("no time has phi between 0.6 and 0.95; choose times around t_S.")
-    start = min(middle, key=lambda x: float(heights(x).var()))
-    step = (high - low) / 64
-    best = minimize_scalar(
-        lambda x: float(heights(x).var()),
-        bounds=(max(low, start - step), min(high, start + step)),
-        method="bounded",
-        options={"xatol": 1e-6},
-    )
-    return float(best.x), float(heights(best.x).mean())
+    for zoom in range(4):
+        x = np.linspace(low, high, 65)
+        heights = np.array([s(x) for s in splines])
+        mean, spread = heights.mean(axis=0), heights.var(axis=0)
+        if zoom == 0:  # the curves also agree where all are 0.5 or 1: look between
+            spread = np.where((mean > 0.6) & (mean < 0.95), spread, np.inf)
+            if np.isinf(spread).all():
+                raise InputError("no time has phi between 0.6 and 0.95; choose times around t_S.")
+        k = int(spread.argmin())
+        low, high = x[max(k - 1, 0)], x[min(k + 1, 64)]
+    return float(x[k]), float(mean[k])

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from .checks import InputError, finite_points, in_range
+from .classes import to_numpy
 from .populations import GaussianMixture
 from .process import signal, variance
 
@@ -39,11 +40,13 @@ class AbstractScore(ABC):
     @final
     def score(self, x: Tensor, t: float) -> Tensor:
         """grad log P_t(x), (m, d)."""
+        _checked_time(t)
         return (float(signal(t)) * self.denoise(x, t) - x) / float(variance(t))
 
     @final
     def noise(self, x: Tensor, t: float) -> Tensor:
         """E[z | x_t = x], what networks trained to predict the noise give, (m, d)."""
+        _checked_time(t)
         return (x - float(signal(t)) * self.denoise(x, t)) / math.sqrt(float(variance(t)))
 
 
@@ -62,11 +65,12 @@ class EmpiricalScore(AbstractScore):
     """The exact score of a training set, streamed over its points within a memory budget.
 
     points : (n, d) numpy array or tensor
-    memory_mib : for the buffers beside the points; results agree to rounding for any
+    memory_mib : for the buffers beside the points and the result; results agree to rounding
     nearest : only so many points of largest weight count; `left_out` bounds the rest
     device : where the points live and the products are taken
 
-    Products are float32 where this keeps the exponents to 1e-3, float64 elsewhere (small t).
+    Products are float64 for float64 states; for others float32 where this keeps the exponents
+    to 1e-3, float64 elsewhere (small t).
     """
 
     def __init__(
@@ -77,23 +81,26 @@ class EmpiricalScore(AbstractScore):
         nearest: int | None = None,
         device: str | torch.device = "cpu",
     ) -> None:
-        array = torch.as_tensor(points)
-        if array.ndim != 2 or len(array) < 1:
-            raise InputError(f"points have the shape {tuple(array.shape)}; expected (n, d).")
-        finite_points(np.asarray(array))
+        array = to_numpy(points, "points")
+        if array.dtype.kind not in "buif" or array.ndim != 2 or 0 in array.shape:
+            raise InputError(
+                f"points have the shape {array.shape} and dtype {array.dtype}; expected numbers "
+                "(n, d), one training point or more."
+            )
+        finite_points(array)
         if nearest is not None:
             in_range("nearest", nearest, 1, len(array), "It is a number of training points.")
         in_range("memory_mib", memory_mib, 1, 10**7)
         self.dimension = array.shape[1]
         self.nearest = nearest
-        double = array.to(device, torch.float64)
+        double = torch.from_numpy(array.astype(np.float64)).to(device)
         self._mean = double.mean(0)
         # centred: the exponents lose the digits that a common shift would take
         self._points = {torch.float64: double - self._mean}
         self._points[torch.float32] = self._points[torch.float64].float()
         self._norms = self._points[torch.float64].square().sum(1)
         self._largest = float(self._norms.max().sqrt())
-        self._numbers = memory_mib * 2**20 // 16
+        self._numbers = memory_mib * 2**20 // 32  # exponents held at a time, four words for each
 
     @property
     def n(self) -> int:
@@ -104,48 +111,63 @@ class EmpiricalScore(AbstractScore):
         return len(self._mean)
 
     def denoise(self, x: Tensor, t: float) -> Tensor:
-        y = self._centred(x, t)
-        if self.nearest is not None:
-            found, index, _ = self._heaviest(y, t, self.nearest)
-            weight = torch.softmax(found, dim=1)
-            mean = torch.einsum("mk,mkd->md", weight.to(y.dtype), self._points[y.dtype][index])
-        else:
-            mean = self._mean_of_all(y, t)
-        return (mean + self._mean).to(x.device, x.dtype)
+        out = torch.empty_like(x)
+        for rows, _, y in self._queries(x, t, self.nearest or 0):
+            if self.nearest is None:
+                mean = self._mean_of_all(y, t)
+            else:
+                found, index, _ = self._heaviest(y, t, self.nearest)
+                weight = torch.softmax(found, dim=1)
+                mean = torch.einsum("mk,mkd->md", weight, self._points[y.dtype][index])
+            out[rows] = (mean + self._mean).to(x.device, x.dtype)
+        return out
 
     def nearest_points(self, x: Tensor, t: float, count: int = 2) -> tuple[Tensor, Tensor]:
-        """Indices (m, count) and squared distances |x - e^{-t} a|^2 of the nearest e^{-t} a_nu."""
-        y = self._centred(x, t)
-        found, index, _ = self._heaviest(y, t, min(count, self.n))
-        own = y.double().square().sum(1, keepdim=True)
-        square = own - 2 * float(variance(t)) * found.double()
-        return index.to(x.device), square.clamp(min=0).to(x.device)
+        """Indices (m, count) and squared distances |x - e^{-t} a|^2 of the nearest e^{-t} a_nu.
+
+        `count` <= n. Distances are float64 and increase along a row; which of two points counts
+        as nearer is open where their exponents differ by less than rounding (1e-3 for float32)."""
+        in_range("count", count, 1, self.n, "It is a number of training points.")
+        index = torch.empty(len(x), count, dtype=torch.int64, device=x.device)
+        square = torch.empty(len(x), count, dtype=torch.float64, device=x.device)
+        for rows, exact, y in self._queries(x, t, count):
+            _, found, _ = self._heaviest(y, t, count)
+            # not from the exponents: near a point |x|^2 takes the digits of the distance
+            gap = exact[:, None] - float(signal(t)) * self._points[torch.float64][found]
+            increasing, order = gap.square_().sum(2).sort(dim=1)
+            index[rows], square[rows] = found.gather(1, order), increasing
+        return index, square
 
     def left_out(self, x: Tensor, t: float) -> Tensor:
         """Posterior weight (m,) of all points beyond the `nearest`: the denoised mean is off by no
-        more than this times the diameter of the data."""
-        y = self._centred(x, t)
-        found, _, total = self._heaviest(y, t, self.nearest or self.n)
-        kept = torch.logsumexp(found.double(), dim=1) - total
-        return (-torch.expm1(kept)).clamp(0, 1).to(x.device, x.dtype)
+        more than this times the diameter of the data. Zero if `nearest` is None."""
+        out = x.new_zeros(len(x))
+        for rows, _, y in self._queries(x, t, self.nearest or 0):
+            if self.nearest is not None:
+                found, _, rest = self._heaviest(y, t, self.nearest)
+                out[rows] = torch.sigmoid(rest - torch.logsumexp(found.double(), 1)).to(out)
+        return out
 
-    def _centred(self, x: Tensor, t: float) -> Tensor:
-        """x about the mean of the data at t, in the precision that the products need."""
-        if x.ndim != 2 or x.shape[1] != self.dimension:
-            raise InputError(
-                f"x has the shape {tuple(x.shape)}; expected states (m, {self.dimension})."
-            )
-        if t <= 0:
-            raise InputError(f"t is {t!r}; expected t > 0: at t = 0 only the points themselves.")
-        y = x.to(self._mean.device, torch.float64) - float(signal(t)) * self._mean
-        size = self._largest * float(y.square().sum(1).max().sqrt()) if len(y) else 0.0
-        error = 6e-8 * float(signal(t)) * size / float(variance(t))
-        return y if error > 1e-3 else y.float()
+    def _queries(self, x: Tensor, t: float, held: int) -> Iterator[tuple[slice, Tensor, Tensor]]:
+        """Rows of x, so many that `held` points for each fit the budget: where they are, about the
+        mean of the data at t, and the same in the precision that the products need."""
+        _checked_states(x, self.dimension)
+        _checked_time(t)
+        shrink, noise = float(signal(t)), float(variance(t))
+        room = min(math.isqrt(self._numbers), self._numbers // (self.d * (6 + held)))
+        for start in range(0, len(x), max(1, room)):
+            rows = slice(start, start + max(1, room))
+            y = x[rows].detach().to(self._mean.device, torch.float64) - shrink * self._mean
+            # at least what states of this law can reach, so that t alone decides for them
+            reach = shrink * self._largest + math.sqrt(noise) * (math.sqrt(self.d) + 6)
+            reach = max(reach, float(y.square().sum(1).max().sqrt()))
+            error = 6e-8 * shrink * self._largest * (reach + shrink * self._largest / 2) / noise
+            yield rows, y, y if x.dtype == torch.float64 or error > 1e-3 else y.float()
 
     def _slices(self, y: Tensor, t: float) -> Iterator[tuple[slice, Tensor]]:
         """Exponents (m, c) over slices of the points: (e^{-t} y.a - e^{-2t} |a|^2/2)/Delta."""
         shrink, noise = float(signal(t)), float(variance(t))
-        columns = max(64, min(self.n, self._numbers // max(1, len(y))))
+        columns = self._numbers // len(y)
         scaled = y * (shrink / noise)
         for start in range(0, self.n, columns):
             part = slice(start, min(start + columns, self.n))
@@ -165,20 +187,22 @@ class EmpiricalScore(AbstractScore):
             total.mul_(kept).add_(weight.sum(1, keepdim=True))
             mean.mul_(kept).addmm_(weight, self._points[y.dtype][part])
             top = higher
-        return mean / total
+        return mean.div_(total)
 
     def _heaviest(self, y: Tensor, t: float, count: int) -> tuple[Tensor, Tensor, Tensor]:
-        """The `count` largest exponents (m, k), whose they are, and the log-sum of all (m,)."""
-        best = torch.empty(len(y), 0, device=y.device, dtype=y.dtype)
-        index = torch.empty(len(y), 0, device=y.device, dtype=torch.int64)
-        total = torch.full((len(y),), -math.inf, device=y.device, dtype=torch.float64)
+        """The `count` largest exponents (m, count), whose they are, and the log-sum of the others
+        (m,): summed by itself, for as 1 minus the rest a small weight would be rounding."""
+        best = torch.full((len(y), count), -math.inf, device=y.device, dtype=y.dtype)
+        index = torch.zeros(best.shape, device=y.device, dtype=torch.int64)
+        rest = torch.full((len(y),), -math.inf, device=y.device, dtype=torch.float64)
         for part, logits in self._slices(y, t):
-            total = torch.logaddexp(total, torch.logsumexp(logits, dim=1).double())
-            value, place = logits.topk(min(count, logits.shape[1]), dim=1)
-            value, place = torch.cat([best, value], 1), torch.cat([index, place + part.start], 1)
-            best, order = value.topk(min(count, value.shape[1]), dim=1)
-            index = place.gather(1, order)
-        return best, index, total
+            pool = torch.cat([best, logits], 1)
+            best, place = pool.topk(count, dim=1)
+            before = index.gather(1, place.clamp(max=count - 1))
+            index = torch.where(place < count, before, place - count + part.start)
+            others = pool.scatter_(1, place, -math.inf).logsumexp(1)
+            rest = torch.logaddexp(rest, others.double())
+        return best, index, rest
 
 
 class CallableScore(AbstractScore):
@@ -206,6 +230,8 @@ class CallableScore(AbstractScore):
         self.dimension = None if shape is None else math.prod(shape)
 
     def denoise(self, x: Tensor, t: float) -> Tensor:
+        _checked_states(x, self.dimension)
+        _checked_time(t)
         given = x if self.shape is None else x.reshape(len(x), *self.shape)
         given = given.to(self.device or x.device, self.dtype or x.dtype)
         with torch.no_grad():
@@ -241,3 +267,16 @@ class CallableScore(AbstractScore):
                 f"t = {t:.4g}; check its range of times and its precision (dtype=...)."
             )
         return found
+
+
+def _checked_time(t: float) -> None:
+    if not 0 < t < math.inf:
+        raise InputError(f"t is {t!r}; expected t > 0: a score is that of noised data.")
+
+
+def _checked_states(x: Tensor, dimension: int | None) -> None:
+    if x.ndim != 2 or dimension not in (None, x.shape[1]) or not x.is_floating_point():
+        raise InputError(
+            f"x has the shape {tuple(x.shape)} and dtype {x.dtype}; expected float states "
+            f"(m, {'d' if dimension is None else dimension})."
+        )

@@ -61,13 +61,15 @@ class Sample:
 
 
 @contextmanager
-def workers(device: torch.device, memory_mib: int) -> Iterator[ThreadPoolExecutor]:
+def workers(device: torch.device, memory_mib: int, beside: int = 0) -> Iterator[ThreadPoolExecutor]:
     """Threads that each run whole blocks with one core: no waiting for each other inside a block.
 
-    On a GPU one worker feeds the device. The number of torch threads is put back afterwards.
+    `beside` are MiB that a worker needs beside its buffers. On a GPU one worker feeds the device.
+    The number of torch threads is put back afterwards.
     """
     threads = torch.get_num_threads()
-    count = 1 if device.type != "cpu" else max(1, min(threads, memory_mib // _MIB_PER_WORKER))
+    fit = memory_mib // (_MIB_PER_WORKER + beside)
+    count = 1 if device.type != "cpu" else max(1, min(threads, fit))
     one = (lambda: torch.set_num_threads(1)) if count > 1 else None
     pool = ThreadPoolExecutor(count, initializer=one)
     try:

@@ -8,10 +8,13 @@ coordinates and tick labels are t, falling to the right as it does in generation
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from functools import wraps
+from typing import Any, Protocol
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from .results import Analysis, TransitionTime
 
@@ -59,6 +62,32 @@ STYLE: Any = {
     "path.simplify": True,
 }
 SIZE = (4.6, 3.2)
+
+
+class Plot(Protocol):
+    """What every plotting function is: draw on `ax`, or on a new figure, and return the Axes."""
+
+    def __call__(self, analysis: Analysis, ax: Axes | None = None) -> Axes: ...
+
+
+def styled(size: tuple[float, float] = SIZE) -> Callable[[Callable[[Analysis, Axes], None]], Plot]:
+    """Give a drawing function its `ax=None`: a figure in the package's style where none is."""
+
+    def decorate(draw: Callable[[Analysis, Axes], None]) -> Plot:
+        @wraps(draw)
+        def plot(analysis: Analysis, ax: Axes | None = None) -> Axes:
+            if ax is not None:
+                draw(analysis, ax)
+                return ax
+            with rc_context(STYLE):
+                made = Figure(figsize=size, layout="constrained").add_subplot()
+                draw(analysis, made)
+            return made
+
+        del plot.__wrapped__  # help() is to show `ax=None`
+        return plot
+
+    return decorate
 
 
 def regime_kind(name: str) -> str:

@@ -15,8 +15,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,13 +29,12 @@ from ..process import signal, variance
 from ..results import Curves
 from ..rng import numpy_generator, point_of_pair
 from ..scores import AbstractScore, EmpiricalScore
-from ..sweep import Progress
-from .descent import BLOCK, Batched, Birth, Block, descend, generators, run_blocks
-from .samplers import NOISY, decreasing, sampler
+from .descent import Arrays, Birth, Block, Run, run_blocks
+from .samplers import NOISY
 
 # Class of the end points: states (m, d) at time t >= 0 -> class numbers (m,)
 Classify = Callable[[Tensor, float], Tensor]
-_EARLIEST = 1e-9  # t = 0 has no posterior over points; nearest is nearest
+EARLIEST = 1e-9  # t = 0 has no posterior over points; nearest is nearest
 
 
 @dataclass(frozen=True)
@@ -56,8 +53,9 @@ class Ends:
         ends = {"same_class_probability": self.classes, "same_point_probability": self.points}[name]
         if ends is None:
             raise InputError("the ends were not compared with training points.")
-        two = list(combinations(range(ends.shape[2]), 2))
-        return np.asarray(np.mean([ends[..., a] == ends[..., b] for a, b in two], axis=0))
+        clones = ends.shape[2]
+        same = sum((ends[..., k:] == ends[..., :-k]).sum(axis=2) for k in range(1, clones))
+        return np.asarray(same / math.comb(clones, 2))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -91,7 +89,7 @@ class Ends:
         same = self.agreement(name)[:, np.argsort(self.times)]
         rng = numpy_generator(seed, "clones bootstrap")
         even = np.full(len(same), 1 / len(same))
-        drawn = rng.multinomial(len(same), even, size=RESAMPLES) @ same / len(same)
+        drawn = [rng.multinomial(len(same), even) @ same / len(same) for _ in range(RESAMPLES)]
         low, high = np.percentile(drawn, LEVEL, axis=0)
         return low, high
 
@@ -100,7 +98,7 @@ def mixture_classes(mixture: GaussianMixture) -> Classify:
     """The component of largest posterior."""
 
     def classify(x: Tensor, t: float) -> Tensor:
-        return mixture.class_posterior(x, max(t, _EARLIEST)).argmax(1)
+        return mixture.class_posterior(x, max(t, EARLIEST)).argmax(1)
 
     return classify
 
@@ -110,7 +108,7 @@ def nearest_classes(training: EmpiricalScore, labels: np.ndarray) -> Classify:
     known = torch.as_tensor(labels)
 
     def classify(x: Tensor, t: float) -> Tensor:
-        index, _ = training.nearest_points(x, max(t, _EARLIEST), 1)
+        index, _ = training.nearest_points(x, max(t, EARLIEST), 1)
         return known.to(index.device)[index[:, 0]]
 
     return classify
@@ -121,57 +119,47 @@ def run_clones(
     times: Any,
     pairs: int,
     *,
-    grid: Any,
+    run: Run,
     classify: Classify,
     training: EmpiricalScore | None = None,
-    sampler_name: str = "bridge",
     branches: int = 2,
     dimension: int | None = None,
-    seed: int = 0,
-    batch: int | None = None,
-    dtype: torch.dtype = torch.float32,
-    device: str = "cpu",
-    memory_mib: int = 1024,
-    store: Path | None = None,
-    recipe: dict[str, Any] | None = None,
-    progress: Progress | None = None,
 ) -> Ends:
-    """`pairs` trajectories from noise at grid[0], cloned at every one of `times`.
+    """`pairs` trajectories from noise at the first time of the grid, cloned at each of `times`.
 
-    `grid` are the times of the sampler, decreasing; `times` are moved to the nearest of them. The
-    trajectory itself is the first of the `branches` clones at every t, so that it is run once.
-    `classify` gives the class of end points, `training` the points to compare them with.
+    times : on the way; moved to the nearest times of the grid
+    classify : the class of end points, such as `nearest_classes` or `mixture_classes`
+    training : the points to compare the ends with, for phi_C
+    branches : clones at each time; the trajectory itself is the first, so that it is run once
+    dimension : of a state, where the score does not know it
     """
-    steps, at = _placed(grid, times, sampler_name)
+    at = _placed(run, times)
     in_range("pairs", pairs, 2, 10**9)
     in_range("branches", branches, 2, 1000)
     size = dimension or score.dimension
     if size is None:
         raise InputError("dimension is not known of this score; pass dimension=, that of a state.")
-    step, fed = sampler(sampler_name), _batched(score, batch)
 
-    def run(block: int, draws: int) -> Block:
-        made = generators(seed, "clones", block)
-
+    def task(block: Block) -> Arrays:
         def start(x: Tensor | None) -> Tensor:
-            noise = torch.randn(draws, size, generator=made[0], dtype=dtype)
-            return noise.to(device)
+            return run.normal(block.trunk, block.size, size)
 
         def part(x: Tensor | None) -> Tensor:
             assert x is not None
-            return x[:draws].repeat(branches - 1, 1)
+            return x[: block.size].repeat(branches - 1, 1)
 
         births: dict[int, tuple[Birth, ...]] = {0: (start,)}
         for k in at:
             births[k] = (*births.get(k, ()), part)
-        x = descend(fed, step, steps, births, made)
-        return _compare(x, draws, branches, len(at), float(steps[-1]), classify, training)
+        ends = _ends(run, block, block.descend(score, births), classify, training)
+        return {name: _beside_trunk(end, branches) for name, end in ends.items()}
 
     blocks = run_blocks(
-        run, pairs, device=torch.device(device), memory_mib=memory_mib, store=store,
-        recipe=recipe, progress=progress, text="clones",
+        run, "clones", pairs, task,
+        rows=1 + len(at) * (branches - 1), dimension=size,
+        at=at, branches=branches, compared=training is not None, text="clones",
     )  # fmt: skip
-    return Ends(steps[at], blocks["classes"], blocks.get("points"))
+    return Ends(run.grid[at], blocks["classes"], blocks.get("points"))
 
 
 def run_uturns(
@@ -181,114 +169,96 @@ def run_uturns(
     times: Any,
     draws: int,
     *,
-    grid: Any,
+    run: Run,
     classify: Classify,
     training: EmpiricalScore | None = None,
-    sampler_name: str = "bridge",
-    seed: int = 0,
-    batch: int | None = None,
-    dtype: torch.dtype = torch.float32,
-    device: str = "cpu",
-    memory_mib: int = 1024,
-    store: Path | None = None,
-    recipe: dict[str, Any] | None = None,
-    progress: Progress | None = None,
 ) -> Ends:
-    """`draws` data points (of `points` (n, d)), noised to each of `times` and denoised.
+    """`draws` of `points` (n, d), each equally often, noised to each of `times` and denoised.
 
-    The ends are compared with the class and the index of the start.
+    The ends are compared with the class in `labels` (n,) and, where `training` holds these very
+    points, with the index of the start.
     """
-    steps, at = _placed(grid, times, sampler_name)
+    at = _placed(run, times)
     in_range("draws", draws, 2, 10**9)
-    data = torch.as_tensor(points)
-    step, fed = sampler(sampler_name), _batched(score, batch)
+    data, known = torch.as_tensor(points), np.asarray(labels)
+    if data.ndim != 2 or known.shape != data.shape[:1]:
+        raise InputError(
+            f"points have the shape {tuple(data.shape)} and labels {known.shape}; expected (n, d) "
+            "and (n,)."
+        )
+    if training is not None and training.n != len(data):
+        raise InputError(
+            f"training holds {training.n} points, points {len(data)}; expected the same points, or "
+            "no training: a start that is none of them has no index to come back to."
+        )
 
-    def run(block: int, size: int) -> Block:
-        made = generators(seed, "uturn", block)
-        chosen = point_of_pair(len(data), block * BLOCK, size, seed)
-        origin = data[torch.from_numpy(chosen)].to(device, dtype)
+    def task(block: Block) -> Arrays:
+        chosen = point_of_pair(len(data), block.first, block.size, run.seed)
+        origin = data[torch.from_numpy(chosen)].to(run.device, run.dtype)
 
         def noised(t: float) -> Birth:
             def birth(x: Tensor | None) -> Tensor:
-                z = torch.randn(origin.shape, generator=made[1], dtype=dtype).to(device)
+                z = run.normal(block.rest, *origin.shape)
                 return float(signal(t)) * origin + math.sqrt(float(variance(t))) * z
 
             return birth
 
-        x = descend(fed, step, steps, {k: (noised(float(steps[k])),) for k in at}, made)
-        found = _ends(x, size, len(at), float(steps[-1]), classify, training)
-        starts = {"classes": np.asarray(labels)[chosen], "points": chosen}
+        births = {k: (noised(float(run.grid[k])),) for k in at}
+        ends = _ends(run, block, block.descend(score, births), classify, training)
+        starts = {"classes": known[chosen], "points": chosen}
         return {
-            k: np.stack([np.broadcast_to(starts[k][:, None], v.shape), v], axis=2)
-            for k, v in found.items()
+            name: np.stack([np.broadcast_to(starts[name][:, None], end.shape), end], axis=2)
+            for name, end in ends.items()
         }
 
     blocks = run_blocks(
-        run, draws, device=torch.device(device), memory_mib=memory_mib, store=store,
-        recipe=recipe, progress=progress, text="U-turns",
+        run, "uturn", draws, task, rows=len(at), dimension=data.shape[1],
+        at=at, compared=training is not None, text="U-turns",
     )  # fmt: skip
-    return Ends(steps[at], blocks["classes"], blocks.get("points"), "uturn")
+    return Ends(run.grid[at], blocks["classes"], blocks.get("points"), "uturn")
 
 
-def _placed(grid: Any, times: Any, name: str) -> tuple[np.ndarray, list[int]]:
-    """The grid, and the places in it of the times, from noise to data, each once."""
-    if name not in NOISY:
+def _placed(run: Run, times: Any) -> list[int]:
+    """The places of the times in the grid, from noise to data, each once."""
+    if run.sampler not in NOISY:
         raise InputError(
-            f"sampler is {name!r}, without noise: two clones would be one. Expected one of "
+            f"sampler is {run.sampler!r}, without noise: two clones would be one. Expected one of "
             f"{', '.join(sorted(NOISY))}."
         )
-    steps = decreasing(grid)
+    grid = run.grid
     asked = np.atleast_1d(np.asarray(times, dtype=np.float64))
     if asked.size == 0 or not np.isfinite(asked).all():
         raise InputError("times holds no finite time at which the clones could part.")
-    outside = asked[(asked > steps[0] + 1e-9) | (asked < steps[-1] - 1e-9)]
+    outside = asked[(asked > grid[0] + 1e-9) | (asked < grid[-1] - 1e-9)]
     if outside.size:
         raise InputError(
-            f"times holds {outside[0]:.4g}, beyond the sampler's grid from {steps[0]:.4g} to "
-            f"{steps[-1]:.4g}; clones part on the way."
+            f"times holds {outside[0]:.4g}, beyond the sampler's grid from {grid[0]:.4g} to "
+            f"{grid[-1]:.4g}; clones part on the way."
         )
-    places = {int(np.abs(steps[:-1] - t).argmin()) for t in asked}
-    return steps, sorted(places)
-
-
-def _batched(score: AbstractScore, batch: int | None) -> AbstractScore:
-    if batch is None:
-        return score
-    in_range("batch", batch, 1, 10**9)
-    return Batched(score, batch)
+    return sorted({int(np.abs(grid[:-1] - t).argmin()) for t in asked})
 
 
 def _ends(
-    x: Tensor, size: int, groups: int, t: float, classify: Classify, training: EmpiricalScore | None
-) -> Block:
-    """Classes and nearest points of the rows of x, group by group: (size, groups)."""
-    classes = torch.as_tensor(classify(x, t))
-    if classes.shape != (len(x),):
-        raise InputError(
-            f"classify gave the shape {tuple(classes.shape)} for {len(x)} end points; expected "
-            "one class number for each."
-        )
-    out = {"classes": classes.cpu().numpy().astype(np.int64).reshape(groups, size).T}
-    if training is not None:
-        index = training.nearest_points(x, max(t, _EARLIEST), 1)[0][:, 0]
-        out["points"] = index.cpu().numpy().reshape(groups, size).T
-    return out
+    run: Run, block: Block, x: Tensor, classify: Classify, training: EmpiricalScore | None
+) -> Arrays:
+    """Classes and nearest points of the states x, group by group: (size, groups)."""
+    out: dict[str, list[Tensor]] = {"classes": []}
+    for part in torch.split(x, run.rows(x.shape[1])):
+        classes = torch.as_tensor(classify(part, run.end))
+        if classes.shape != (len(part),):
+            raise InputError(
+                f"classify gave the shape {tuple(classes.shape)} for {len(part)} end points; "
+                "expected one class number for each."
+            )
+        out["classes"].append(classes.cpu().long())
+        if training is not None:
+            index, _ = training.nearest_points(part, max(run.end, EARLIEST), 1)
+            out.setdefault("points", []).append(index[:, 0].cpu())
+    return {k: torch.cat(v).numpy().reshape(-1, block.size).T for k, v in out.items()}
 
 
-def _compare(
-    x: Tensor,
-    draws: int,
-    branches: int,
-    times: int,
-    t: float,
-    classify: Classify,
-    training: EmpiricalScore | None,
-) -> Block:
-    """(draws, T, B): the trunk's end beside those of the branches of each time."""
-    found = _ends(x, draws, 1 + times * (branches - 1), t, classify, training)
-    out = {}
-    for name, ends in found.items():
-        trunk = np.broadcast_to(ends[:, :1, None], (draws, times, 1))
-        parted = ends[:, 1:].reshape(draws, times, branches - 1)
-        out[name] = np.concatenate([trunk, parted], axis=2)
-    return out
+def _beside_trunk(ends: np.ndarray, branches: int) -> np.ndarray:
+    """(size, 1 + T (B - 1)) -> (size, T, B): the trunk's end beside those of each time's clones."""
+    parted = ends[:, 1:].reshape(len(ends), -1, branches - 1)
+    trunk = np.broadcast_to(ends[:, :1, None], (*parted.shape[:2], 1))
+    return np.concatenate([trunk, parted], axis=2)

@@ -1,8 +1,9 @@
 """Running the backward process: groups of states born on the way, followed to the end together.
 
-A block is 256 draws with generators of its own, so that results do not depend on how many blocks
-run, in which order, or how many states the score is given at a time. Blocks run in worker threads
-and may be stored as they finish: the same run, killed and started again, goes on where it stood.
+A block is 256 draws with random numbers of its own, so that results do not depend on how many
+blocks run, in which order, or how many states the score is given at a time (but for rounding).
+Blocks run in worker threads and may be stored as they finish: the same run, killed and started
+again, goes on where it stood, and one with more draws takes up the whole blocks of one with fewer.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Callable, Mapping
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -20,131 +22,230 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..checks import InputError
+from ..checks import InputError, in_range
 from ..rng import torch_generator
 from ..scores import AbstractScore
 from ..sweep import Progress, workers
-from .samplers import Step
+from .samplers import Step, decreasing, sampler
 
 BLOCK = 256
-# Birth of a group: the states already there (rows, d), None at first -> the new rows
+_NUMBERS = 2**20  # in the states of one step, by default: what a step needs beside is some times it
+# Birth of a group: the states already there (rows, d), None at first -> new rows
 Birth = Callable[[Tensor | None], Tensor]
 Observer = Callable[[Tensor, float], None]
-Block = dict[str, np.ndarray]
+Arrays = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
-class Batched(AbstractScore):
-    """A score that is given at most `rows` states at a time."""
+class Run:
+    """How to run backwards: what clones, U-turns and tracking have in common.
 
-    inner: AbstractScore
-    rows: int
-
-    def denoise(self, x: Tensor, t: float) -> Tensor:
-        return torch.cat([self.inner.denoise(part, t) for part in torch.split(x, self.rows)])
-
-
-def descend(
-    score: AbstractScore,
-    step: Step,
-    times: np.ndarray,
-    births: Mapping[int, tuple[Birth, ...]],
-    generators: tuple[torch.Generator, torch.Generator],
-    observe: Observer | None = None,
-) -> Tensor:
-    """States at times[-1], groups in the order of their birth.
-
-    `births[k]` makes the groups that start at times[k]. The first group draws its noise from the
-    first generator, all others from the second: its path does not depend on theirs.
+    grid : times of the sampler, decreasing, from noise to the data
+    sampler : one of `samplers.STEPS`
+    batch : states that the score is given at a time; about a million numbers without
+    dtype, device : of the states
+    memory_mib : decides how many blocks run at a time
+    store : folder that keeps finished blocks, so that a run may be killed and started again
+    recipe : with `store`, whatever tells this run from others: at least its score and data, for
+        the options given here and to the function are put beside it
+    progress : callback (done, total, text)
     """
-    x: Tensor | None = None
-    first = 0
-    for k, (t, s) in enumerate(pairwise(times)):
-        for birth in births.get(k, ()):
-            born = birth(x)
-            first = first or len(born)
-            x = born if x is None else torch.cat([x, born])
-        if x is None:
-            continue
-        z = torch.empty_like(x, device="cpu")
-        z[:first].normal_(generator=generators[0])
-        if len(x) > first:
-            z[first:].normal_(generator=generators[1])
-        x = step(score, x, float(t), float(s), z.to(x.device))
-        if observe:
-            observe(x, float(s))
-    assert x is not None
+
+    grid: Any
+    sampler: str = "bridge"
+    seed: int = 0
+    batch: int | None = None
+    dtype: torch.dtype = torch.float32
+    device: str = "cpu"
+    memory_mib: int = 1024
+    store: Path | None = None
+    recipe: Mapping[str, Any] | None = None
+    progress: Progress | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "grid", decreasing(self.grid))
+        sampler(self.sampler)
+        if self.batch is not None:
+            in_range("batch", self.batch, 1, 10**9)
+        if self.store is not None and not self.recipe:
+            raise InputError(
+                "store came without recipe; expected recipe={...} that names the score and the "
+                "data, so that blocks of another run are not taken for those of this one."
+            )
+
+    @property
+    def end(self) -> float:
+        return float(self.grid[-1])
+
+    def rows(self, d: int) -> int:
+        """States of d numbers at a time."""
+        return self.batch or max(1, _NUMBERS // d)
+
+    def block(
+        self, stream: str, index: int, size: int, stop: threading.Event | None = None
+    ) -> Block:
+        """Block number `index` of a named stream of random numbers, of `size` draws."""
+        trunk, rest = (torch_generator(self.seed, stream + x, index) for x in (" trunk", ""))
+        return Block(self, index * BLOCK, size, trunk, rest, stop or threading.Event())
+
+    def normal(self, generator: torch.Generator, *shape: int) -> Tensor:
+        """Standard normal numbers, drawn on the CPU: the same on every device."""
+        return torch.randn(*shape, generator=generator, dtype=self.dtype).to(self.device)
+
+
+@dataclass(frozen=True)
+class Block:
+    """`size` draws from number `first` on; the first group of states takes its noise from `trunk`,
+    all others from `rest`: its path does not depend on theirs."""
+
+    run: Run
+    first: int
+    size: int
+    trunk: torch.Generator
+    rest: torch.Generator
+    stop: threading.Event
+
+    def descend(
+        self,
+        score: AbstractScore,
+        births: Mapping[int, Sequence[Birth]],
+        observe: Observer | None = None,
+    ) -> Tensor:
+        """States at the end of the grid, groups in the order of their birth.
+
+        `births[k]` makes the groups that start at grid[k]; `observe` sees all states after each
+        step. Raises `InputError` if states become infinite or NaN.
+        """
+        step = sampler(self.run.sampler)
+        x: Tensor | None = None
+        trunk = 0
+        for k, (t, s) in enumerate(pairwise(self.run.grid.tolist())):
+            if self.stop.is_set():
+                raise InterruptedError
+            for birth in births.get(k, ()):
+                born = birth(x)
+                trunk = trunk or len(born)
+                x = born if x is None else torch.cat([x, born])
+            if x is None:
+                continue
+            z = torch.empty_like(x, device="cpu")
+            z[:trunk].normal_(generator=self.trunk)
+            if len(x) > trunk:
+                z[trunk:].normal_(generator=self.rest)
+            x = _by_rows(step, score, x, t, s, z.to(x.device), self.run.rows(x.shape[1]))
+            if observe:
+                observe(x, s)
+        assert x is not None
+        if not bool(torch.isfinite(x).all()):
+            raise InputError(
+                f"the states became infinite or NaN on the way with sampler {self.run.sampler!r}; "
+                "take more steps, or dtype float64."
+            )
+        return x
+
+
+def _by_rows(
+    step: Step, score: AbstractScore, x: Tensor, t: float, s: float, z: Tensor, rows: int
+) -> Tensor:
+    """The step taken with so many states at a time: x serves for the result."""
+    if rows >= len(x):
+        return step(score, x, t, s, z)
+    for old, noise in zip(torch.split(x, rows), torch.split(z, rows), strict=True):
+        old.copy_(step(score, old, t, s, noise))
     return x
 
 
 def run_blocks(
-    run: Callable[[int, int], Block],
+    run: Run,
+    stream: str,
     draws: int,
+    task: Callable[[Block], Arrays],
     *,
-    device: torch.device,
-    memory_mib: int,
-    store: Path | None = None,
-    recipe: Mapping[str, Any] | None = None,
-    progress: Progress | None = None,
-    text: str = "backward process",
-) -> Block:
-    """run(block, size) for all blocks of `draws` draws; the results joined along the first axis.
+    rows: int,
+    dimension: int,
+    text: str,
+    **options: Any,
+) -> Arrays:
+    """task(block) for all blocks of `draws` draws; the results joined along the first axis.
 
-    With `store` every finished block is kept in that folder, beside `recipe`; blocks of an earlier
-    run with the same recipe are read instead of run again.
+    `stream` names the random numbers, `text` the progress; a draw has `rows` states of `dimension`;
+    `options` are what the results depend on beside the run and its recipe.
     """
     sizes = [min(BLOCK, draws - start) for start in range(0, draws, BLOCK)]
-    done = _opened(store, recipe) if store is not None else {}
     stop = threading.Event()
+    options |= {"kind": stream, "dimension": dimension}
+    store = None if run.store is None else _opened(run, options)
 
-    def one(block: int) -> Block:
-        if block in done:
-            return done[block]
-        if stop.is_set():
-            raise InterruptedError
-        found = run(block, sizes[block])
-        if store is not None:
-            _keep(store / f"block-{block:06d}.npz", found)
+    def one(index: int) -> Arrays:
+        path = None if store is None else store / f"block-{index:06d}.npz"
+        found = None if path is None else _kept(path, sizes[index])
+        if found is None:
+            with torch.no_grad():  # in every thread anew: scores and classes may be networks
+                found = task(run.block(stream, index, sizes[index], stop))
+            if path is not None:
+                _keep(path, found)
         return found
 
-    results: list[Block] = []
-    with workers(device, memory_mib) as pool:
+    results: list[Arrays] = []
+    # states, noise, and both once more while the next are made
+    each = 16 * BLOCK * rows * dimension // 2**20
+    with workers(torch.device(run.device), run.memory_mib, each) as pool:
         try:
             for found in pool.map(one, range(len(sizes))):
                 results.append(found)
-                if progress:
-                    progress(len(results), len(sizes), text)
+                if run.progress:
+                    run.progress(len(results), len(sizes), text)
         except BaseException:
             stop.set()
             raise
     return {k: np.concatenate([x[k] for x in results]) for k in results[0]}
 
 
-def generators(seed: int, stream: str, block: int) -> tuple[torch.Generator, torch.Generator]:
-    """The two generators of a block for `descend`."""
-    return torch_generator(seed, f"{stream} trunk", block), torch_generator(seed, stream, block)
-
-
-def _opened(store: Path, recipe: Mapping[str, Any] | None) -> dict[int, Block]:
-    """Blocks that are there already; `InputError` if they belong to another run."""
-    text = json.dumps(recipe, sort_keys=True, default=str)
+def _opened(run: Run, options: Mapping[str, Any]) -> Path:
+    """The store, empty or of this very run; else `InputError`."""
+    assert run.store is not None
+    store = Path(run.store)
+    known = {
+        "grid": run.grid.tolist(),
+        "sampler": run.sampler,
+        "seed": run.seed,
+        "dtype": str(run.dtype),
+        **options,
+        "recipe": run.recipe,
+    }
+    text = json.dumps(known, sort_keys=True, default=str)
     named = store / "recipe.json"
-    store.mkdir(parents=True, exist_ok=True)
-    if named.exists() and named.read_text(encoding="utf-8") != text:
+    try:
+        store.mkdir(parents=True, exist_ok=True)
+        if not named.exists():
+            _write(named, lambda file: file.write(text.encode()))
+    except OSError as error:
+        raise InputError(f"{store} cannot be written ({error}); choose another folder.") from error
+    if named.read_text(encoding="utf-8") != text:
         raise InputError(
             f"{store} holds the unfinished run of other options; remove it, or choose another "
             "folder."
         )
-    named.write_text(text, encoding="utf-8")
-    found = {}
-    for path in store.glob("block-*.npz"):
+    return store
+
+
+def _kept(path: Path, size: int) -> Arrays | None:
+    """A stored block; None where there is none, or one cut short by a full disk or fewer draws."""
+    try:
         with np.load(path, allow_pickle=False) as data:
-            found[int(path.stem.removeprefix("block-"))] = {k: data[k] for k in data.files}
-    return found
+            found = {k: data[k] for k in data.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+        return None
+    return found if found and all(len(v) == size for v in found.values()) else None
 
 
-def _keep(path: Path, found: Block) -> None:
+def _keep(path: Path, found: Arrays) -> None:
+    _write(path, lambda file: np.savez(file, **found))  # type: ignore[arg-type]
+
+
+def _write(path: Path, write: Callable[[Any], Any]) -> None:
+    """All of a file or nothing."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with temporary.open("wb") as file:
-        np.savez(file, **found)  # type: ignore[arg-type]
+        write(file)
     os.replace(temporary, path)

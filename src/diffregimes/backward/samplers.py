@@ -122,7 +122,10 @@ def scheduler_times(scheduler: object) -> np.ndarray:
     try:
         kept = scheduler.alphas_cumprod  # type: ignore[attr-defined]
         chosen = scheduler.timesteps  # type: ignore[attr-defined]
-        product = torch.as_tensor(kept).double()[torch.as_tensor(chosen).long()]
+        steps = torch.as_tensor(chosen)
+        if steps.is_floating_point():  # between the steps: another clock
+            raise TypeError
+        product = torch.as_tensor(kept).double()[steps.long()]
     except (AttributeError, IndexError, TypeError) as error:
         raise InputError(
             f"{type(scheduler).__name__} has no alphas_cumprod and integer timesteps; expected a "

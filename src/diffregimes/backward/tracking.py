@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,10 +19,8 @@ from torch import Tensor
 
 from ..checks import InputError, in_range
 from ..scores import AbstractScore, EmpiricalScore
-from ..sweep import Progress
-from .clones import _EARLIEST, Classify, _batched
-from .descent import Block, descend, generators, run_blocks
-from .samplers import decreasing, sampler
+from .clones import EARLIEST, Classify
+from .descent import Arrays, Block, Run, run_blocks
 
 COPY = 1 / 3  # nearest over second nearest distance
 
@@ -33,9 +29,11 @@ COPY = 1 / 3  # nearest over second nearest distance
 class Tracked:
     """One entry for each trajectory (m,), from noise to `end_time`.
 
-    point, ratio        nearest training point at the end; its distance over the second nearest's
-    point_time          last t at which the nearest training point changed (collapse)
-    class_time          last t at which the class changed (speciation)
+    point               nearest training point at the end
+    distance, ratio     |x - e^{-t} a| at the end, and over that of the second nearest point
+    point_time          last t at which the nearest training point changed (collapse): that of the
+                        first step with the last point, the start of the grid if there is one alone
+    class_time          the same for the class (speciation), and `classes` the last ones
     states              the end points (m, d)
     """
 
@@ -68,67 +66,53 @@ def track(
     training: EmpiricalScore,
     draws: int,
     *,
-    grid: Any,
+    run: Run,
     classify: Classify,
-    sampler_name: str = "bridge",
-    seed: int = 0,
-    batch: int | None = None,
-    dtype: torch.dtype = torch.float32,
-    device: str = "cpu",
-    memory_mib: int = 1024,
-    store: Path | None = None,
-    recipe: dict[str, Any] | None = None,
-    progress: Progress | None = None,
 ) -> Tracked:
-    """`draws` trajectories from noise at grid[0] to grid[-1], followed step by step."""
-    steps, step = decreasing(grid), sampler(sampler_name)
+    """`draws` trajectories from noise at the first time of the grid, followed step by step."""
     in_range("draws", draws, 2, 10**9)
     if training.n < 2:
         raise InputError("one training point came; expected two or more to be nearest.")
-    size, fed = training.d, _batched(score, batch)
 
-    def run(block: int, count: int) -> Block:
-        made = generators(seed, "track", block)
-        seen = _Last(count, training, classify, float(steps[0]))
+    def task(block: Block) -> Arrays:
+        seen = _Last(training, classify, block.size)
 
         def start(x: Tensor | None) -> Tensor:
-            return torch.randn(count, size, generator=made[0], dtype=dtype).to(device)
+            noise = run.normal(block.trunk, block.size, training.d)
+            seen.look(noise, float(run.grid[0]))
+            return noise
 
-        x = descend(fed, step, steps, {0: (start,)}, made, seen.look)
-        square = seen.square.sqrt().cpu().numpy()
+        x = block.descend(score, {0: (start,)}, seen.look)
+        distance = seen.square.sqrt().cpu().numpy()
         return {
-            "point": seen.point.cpu().numpy(),
-            "ratio": square[:, 0] / np.maximum(square[:, 1], 1e-300),
-            "distance": square[:, 0],
-            "point_time": seen.point_time.cpu().numpy(),
-            "class_time": seen.class_time.cpu().numpy(),
-            "classes": seen.classes.cpu().numpy(),
+            "point": seen.point.numpy(),
+            "ratio": distance[:, 0] / np.maximum(distance[:, 1], 1e-300),
+            "distance": distance[:, 0],
+            "point_time": seen.point_time.numpy(),
+            "class_time": seen.class_time.numpy(),
+            "classes": seen.classes.numpy(),
             "states": x.cpu().numpy(),
         }
 
     blocks = run_blocks(
-        run, draws, device=torch.device(device), memory_mib=memory_mib, store=store,
-        recipe=recipe, progress=progress, text="trajectories",
-    )  # fmt: skip
-    return Tracked(**blocks, end_time=float(steps[-1]))
+        run, "track", draws, task, rows=1, dimension=training.d, text="trajectories"
+    )
+    return Tracked(**blocks, end_time=run.end)
 
 
 class _Last:
     """The present nearest point and class of each trajectory, and when they last changed."""
 
-    def __init__(
-        self, count: int, training: EmpiricalScore, classify: Classify, start: float
-    ) -> None:
+    def __init__(self, training: EmpiricalScore, classify: Classify, size: int) -> None:
         self.training, self.classify = training, classify
-        self.point = torch.full((count,), -1)
-        self.classes = torch.full((count,), -1)
-        self.point_time = torch.full((count,), start, dtype=torch.float64)
-        self.class_time = self.point_time.clone()
-        self.square = torch.empty(count, 2)
+        self.point = torch.full((size,), -1)
+        self.classes = torch.full((size,), -1)
+        self.point_time = torch.empty(size, dtype=torch.float64)
+        self.class_time = torch.empty(size, dtype=torch.float64)
+        self.square = torch.empty(size, 2)
 
     def look(self, x: Tensor, t: float) -> None:
-        at = max(t, _EARLIEST)
-        index, self.square = self.training.nearest_points(x, at, 2)
+        index, self.square = self.training.nearest_points(x, max(t, EARLIEST), 2)
         point, classes = index[:, 0].cpu(), torch.as_tensor(self.classify(x, t)).cpu()
         self.point_time[point != self.point] = t
         self.class_time[classes != self.classes] = t

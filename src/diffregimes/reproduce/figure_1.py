@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 
 from ..analysis import analyze, versions
 from ..backward.clones import nearest_classes
-from ..backward.descent import descend, generators
-from ..backward.samplers import log_snr_times, sampler
+from ..backward.descent import Run
+from ..backward.samplers import log_snr_times
 from ..backward_plots import even_times, log_time_axis
 from ..readers import load
 from ..results import Analysis
@@ -30,7 +30,7 @@ START, END, STEPS = 4.0, 1e-3, 600
 
 
 @dataclass(frozen=True)
-class Run:
+class Paths:
     """Coordinates (steps + 1, m) of trajectories along the class means at `times`; `classes` (m,)
     at the end; `points` (n,) the coordinates of the training points."""
 
@@ -53,22 +53,22 @@ def reproduce(
     along /= np.linalg.norm(along)
     score = EmpiricalScore(centred)
     times = log_snr_times(START, END, STEPS)
-    made = generators(seed, "figure-1", 0)
-    first = torch.randn(trajectories, data.d, generator=made[0], dtype=torch.float64)
+    run = Run(times, seed=seed, dtype=torch.float64)
+    block = run.block("figure-1", 0, trajectories)
+    first = run.normal(block.trunk, trajectories, data.d)
     seen = [first.numpy() @ along]
 
     def look(x: torch.Tensor, t: float) -> None:
         seen.append(x.numpy() @ along)
 
-    step = sampler("bridge")
-    end = descend(score, step, times, {0: (lambda x: first,)}, made, look)
+    end = block.descend(score, {0: (lambda x: first,)}, look)
     classes = nearest_classes(score, data.labels)(end, END).numpy()
-    run = Run(times, np.array(seen), classes, centred @ along, data.labels)
+    paths = Paths(times, np.array(seen), classes, centred @ along, data.labels)
     every = {"t": np.repeat(times, trajectories).tolist()}
     columns = {
         **every,
         "trajectory": np.tile(np.arange(trajectories), len(times)).tolist(),
-        "coordinate": run.coordinate.ravel().tolist(),
+        "coordinate": paths.coordinate.ravel().tolist(),
         "final_class": np.tile(classes, len(times)).tolist(),
     }
     rows = tuple(
@@ -82,10 +82,10 @@ def reproduce(
         "training point.",
     )
     recipe = {"trajectories": trajectories, "seed": seed, "steps": STEPS, "versions": versions()}
-    return Reproduction("figure-1", draw(run, found), columns, rows, sentences, recipe)
+    return Reproduction("figure-1", draw(paths, found), columns, rows, sentences, recipe)
 
 
-def draw(run: Run, found: Analysis) -> Figure:
+def draw(paths: Paths, found: Analysis) -> Figure:
     """Trajectories from noise (left) to data, with t_S, t_C and the three regimes."""
     t_s, t_c = found.time("speciation").t, found.time("collapse").t
     with rc_context(STYLE):
@@ -93,9 +93,9 @@ def draw(run: Run, found: Analysis) -> Figure:
         ax = figure.add_subplot()
         log_time_axis(ax, END, START)
         for k, colour in ((0, COLOURS["class"]), (1, COLOURS["point"])):
-            mine = run.coordinate[:, run.classes == k]
-            ax.plot(run.times, mine, color=colour, lw=0.5, alpha=0.55)
-            points = run.points[run.labels == k]
+            mine = paths.coordinate[:, paths.classes == k]
+            ax.plot(paths.times, mine, color=colour, lw=0.5, alpha=0.55)
+            points = paths.points[paths.labels == k]
             ax.plot(np.full(len(points), END), points, "_", color=colour, ms=7, clip_on=False)
         marks = [("$t_S$", t_s), ("$t_C$", t_c)]
         for symbol, t in marks:

@@ -3,7 +3,9 @@
 phi(t) is the probability that two clones which part at t end in the same class. Given x_t the two
 are independent draws from the class posterior p, so phi = E[sum_c p_c^2] over noised samples; each
 of the 10 000 samples stands for a pair of clones and counts with its probability to agree. The
-posterior depends on x_t along m alone. Theory: `theory.gaussian_mixture.phi`, by quadrature.
+posterior depends on x_t along m alone. Beside it the paper's own way: as many trajectories run
+backwards with 1000 Euler-Maruyama steps from t = 10, cloned at t = 1, 1.5, ..., 10; along m again,
+for across it the classes do not differ. Theory: `theory.gaussian_mixture.phi`, by quadrature.
 """
 
 from __future__ import annotations
@@ -21,10 +23,15 @@ from scipy.stats import chi2
 
 from .. import numerics
 from ..analysis import versions
+from ..backward.clones import mixture_classes, run_clones
+from ..backward.descent import Run
+from ..backward.samplers import uniform_times
 from ..populations import two_gaussians
 from ..process import signal, variance
+from ..results import Curves
 from ..rng import numpy_generator, torch_generator
 from ..scaling import Crossing, ScaledCurve, crossing
+from ..scores import MixtureScore
 from ..sweep import Progress
 from ..theory import TwoGaussians, phi, speciation_times
 from ..theory.gaussian_mixture import phi_of_separation
@@ -32,20 +39,25 @@ from ..timeaxis import SIZE, STYLE
 from .tables import Reproduction, Row, compared
 
 DIMENSIONS = (256, 1024, 4096, 16384)
-TIMES = np.arange(1, 10.01, 0.25)  # the paper's are 1 to 10
+TIMES = np.arange(1, 10.01, 0.25)  # the paper's are every other
+START, STEPS = 10.0, 1000  # of the simulated clones
 LEVEL = 0.775
+SIMULATED = "simulated", "simulated_se", "simulated_z"
 COLOURS = ("#56b4e9", "#0072b2", "#9a5fb5", "#d55e00")
 MARKERS = "osD^"
 
 
 @dataclass(frozen=True)
 class Measured:
-    """phi (T,) and its standard errors for dimension d over times t (T,), t_S = (1/2) log d."""
+    """phi (T,) and its standard errors for dimension d over times t (T,), t_S = (1/2) log d.
+
+    `simulated` are the clones run backwards, at every other time."""
 
     d: int
     t: np.ndarray
     phi: np.ndarray
     se: np.ndarray
+    simulated: Curves
 
     @property
     def t_s(self) -> float:
@@ -56,58 +68,84 @@ class Measured:
         return phi(TwoGaussians(self.d), self.t)
 
 
-def measure(d: int, draws: int, seed: int) -> Measured:
-    """phi of the mixture at the times of the figure and at t_S, `draws` noised samples at each."""
+def simulate(d: int, pairs: int, seed: int, progress: Progress | None = None) -> Curves:
+    """phi at the times of the paper from clones run backwards, with its binomial standard error."""
+    line = two_gaussians(d).in_span()
+    run = Run(
+        uniform_times(START, 0.0, STEPS), "euler-maruyama", seed, dtype=torch.float64,
+        progress=progress,
+    )  # fmt: skip
+    ends = run_clones(
+        MixtureScore(line), TIMES[::2], pairs, run=run, classify=mixture_classes(line)
+    )
+    found = ends.curves()
+    name = "same_class_probability"
+    return Curves(found.t, found.values, {name: np.maximum(found.se[name], 0.5 / pairs)}, pairs)
+
+
+def measure(d: int, pairs: int, seed: int, progress: Progress | None = None) -> Measured:
+    """phi of the mixture at the times of the figure and at t_S, from `pairs` samples at each."""
     line = two_gaussians(d).in_span()
     times = np.unique(np.append(TIMES, 0.5 * math.log(d)))
     mean, se = np.empty(len(times)), np.empty(len(times))
     for k, t in enumerate(times):
         # every time has samples of its own: errors of different points are independent
-        points, _ = line.sample(draws, seed=seed * 10**6 + d * 100 + k)
+        points, _ = line.sample(pairs, seed=seed * 10**6 + d * 100 + k)
         noise = torch.randn(
-            draws, 1, generator=torch_generator(seed, f"figure-2 {d}", k), dtype=torch.float64
+            pairs, 1, generator=torch_generator(seed, f"figure-2 {d}", k), dtype=torch.float64
         )
         x = float(signal(t)) * points + math.sqrt(float(variance(t))) * noise
         agree = line.class_posterior(x, float(t)).square().sum(1)
         mean[k] = float(agree.mean())
         # one sample that did not show up, with clones that agree by chance alone
-        se[k] = math.hypot(float(agree.std()) / math.sqrt(draws), 0.5 / draws)
-    return Measured(d, times, mean, se)
+        se[k] = math.hypot(float(agree.std()) / math.sqrt(pairs), 0.5 / pairs)
+    return Measured(d, times, mean, se, simulate(d, pairs, seed, progress))
 
 
-def reproduce(draws: int = 10_000, seed: int = 0, progress: Progress | None = None) -> Reproduction:
-    """Figure 2 from `draws` pairs of clones at each time and dimension."""
+def reproduce(pairs: int = 10_000, seed: int = 0, progress: Progress | None = None) -> Reproduction:
+    """Figure 2 from `pairs` pairs of clones at each time and dimension."""
     curves = []
-    for done, d in enumerate(DIMENSIONS):
-        if progress:
-            progress(done, len(DIMENSIONS), "figure 2")
-        curves.append(measure(d, draws, seed))
+    for k, d in enumerate(DIMENSIONS):
+
+        def share(done: float, total: float, text: str, k: int = k) -> None:
+            if progress:
+                progress(k + done / total, len(DIMENSIONS), "figure 2")
+
+        curves.append(measure(d, pairs, seed, share))
     rng = numpy_generator(seed, "figure-2 resamples")
     met = crossing([ScaledCurve(c.d, c.t / c.t_s, c.phi, c.se) for c in curves], rng)
     rows = [*_rows(curves, rng), *_crossing_rows(met)]
-    columns: dict[str, list[float]] = {
-        name: [] for name in ("d", "t", "t_over_t_s", "phi", "se", "theory", "z")
-    }
+    names = "d", "t", "t_over_t_s", "phi", "se", "theory", "z"
+    columns: dict[str, list[float | None]] = {name: [] for name in (*names, *SIMULATED)}
     inner: list[float] = []
+    worst = 0.0
     for c in curves:
         exact = c.theory
         z = (c.phi - exact) / c.se
         # further out few rare samples carry the mean, and z is not normal
         inner += z[(exact > 0.51) & (exact < 0.99)].tolist()
         values = np.full(len(z), c.d), c.t, c.t / c.t_s, c.phi, c.se, exact, z
-        for name, column in zip(columns, values, strict=True):
+        for name, column in zip(names, values, strict=True):
             columns[name] += [int(x) if name == "d" else float(x) for x in column]
+        run = c.simulated
+        phi_run, se_run = run["same_class_probability"], run.se["same_class_probability"]
+        z_run = (phi_run - phi(TwoGaussians(c.d), run.t)) / se_run
+        worst = max(worst, float(np.abs(z_run).max()))
+        place = {float(t): k for k, t in enumerate(run.t)}
+        for name, column in zip(SIMULATED, (phi_run, se_run, z_run), strict=True):
+            at = (place.get(float(t)) for t in c.t)
+            columns[name] += [None if k is None else float(column[k]) for k in at]
     square = float(np.square(inner).sum())
     sentences = (
         f"{len(inner)} points with phi from 0.51 to 0.99 against the integral: "
         f"chi^2 = {square:.1f}, p = {chi2.sf(square, len(inner)):.2f}.",
+        f"Simulated clones: {pairs} pairs at {len(TIMES[::2])} times for each d, largest |z| "
+        f"{worst:.1f}.",
         f"The curves of all d cross at t/t_S = {met.x:.4f} [{met.x_low:.4f}, {met.x_high:.4f}], "
         f"phi = {met.phi:.4f} [{met.phi_low:.4f}, {met.phi_high:.4f}] (95 %).",
     )
-    recipe = {"draws": draws, "seed": seed, "mu": 1.0, "sigma": 1.0, "versions": versions()}
+    recipe = {"pairs": pairs, "seed": seed, "mu": 1.0, "sigma": 1.0, "versions": versions()}
     figure = draw(curves, met)
-    if progress:
-        progress(len(DIMENSIONS), len(DIMENSIONS), "figure 2")
     return Reproduction("figure-2", figure, columns, tuple(rows), sentences, recipe)
 
 
@@ -124,6 +162,11 @@ def _rows(curves: list[Measured], rng: np.random.Generator) -> list[Row]:
         assert known is not None
         found, se = float(times[0]), float(np.nanstd(times[1:]))
         rows.append(compared("t where phi = 0.775", c.d, found, se, c.t_s, known))
+        run, name = c.simulated, "same_class_probability"
+        drawn = run[name] + run.se[name] * rng.standard_normal((numerics.RESAMPLES, len(run.t)))
+        times = numerics.crossings(run.t, np.vstack([run[name], drawn]), LEVEL)
+        found, se = float(times[0]), float(np.nanstd(times[1:]))
+        rows.append(compared("the same, simulated clones", c.d, found, se, c.t_s, known))
     return rows
 
 
@@ -153,6 +196,8 @@ def draw(curves: list[Measured], met: Crossing) -> Figure:
             f"φ = {met.phi:.3f}\nt/t$_S$ = {met.x:.3f}", (met.x, met.phi), xytext=(14, 6),
             textcoords="offset points",
         )  # fmt: skip
+        panels[0].plot([], [], color="gray", lw=1.2, label="theory")
+        panels[0].plot([], [], "o", ms=6, mfc="none", mew=0.7, color="gray", label="simulated")
         panels[0].legend(loc="upper right", handlelength=1.4)
     return figure
 
@@ -164,11 +209,16 @@ def _panel(
     label: str,
 ) -> None:
     fine = np.linspace(0.5, 10.5, 401)
-    for c, colour, marker in zip(curves, COLOURS, MARKERS, strict=True):
+    for c, colour, marker in zip(curves, COLOURS, MARKERS, strict=False):
         ax.plot(place(fine, c), phi(TwoGaussians(c.d), fine), color=colour, lw=1.2)
         ax.errorbar(
             place(c.t, c), c.phi, 1.96 * c.se, fmt=marker, ms=3.4, color=colour, lw=0.9,
             label=f"d = {c.d}",
+        )  # fmt: skip
+        run = c.simulated
+        ax.plot(
+            place(run.t, c), run["same_class_probability"], marker, ms=6, mfc="none", mew=0.7,
+            color=colour,
         )  # fmt: skip
     ax.axhline(LEVEL, color="gray", lw=0.8, ls=":")
     ax.set_xlabel(label)

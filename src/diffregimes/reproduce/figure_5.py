@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 
 from ..analysis import analyze, versions
 from ..backward.clones import run_clones
+from ..backward.descent import Run
 from ..backward.experiment import experiment
 from ..backward.outcome import Outcome, outcome
 from ..backward.tracking import Tracked, track
@@ -96,15 +97,12 @@ def _collapse(
         if progress:
             progress(done, total, f"{text}, {name}")
 
+    run = Run(setup.grid, seed=seed, progress=told)
     ends = run_clones(
-        setup.score, setup.times, pairs, grid=setup.grid, classify=setup.classify,
-        training=setup.training, seed=seed, progress=told,
-    )  # fmt: skip
+        setup.score, setup.times, pairs, run=run, classify=setup.classify, training=setup.training
+    )
     assert setup.training is not None
-    tracked = track(
-        setup.score, setup.training, pairs, grid=setup.grid, classify=setup.classify, seed=seed,
-        progress=told,
-    )  # fmt: skip
+    tracked = track(setup.score, setup.training, pairs, run=run, classify=setup.classify)
     return Collapse(name, PAPER.get(size), analysis, outcome(ends, setup), tracked)
 
 
