@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from functools import cache
 
 import numpy as np
@@ -12,8 +13,10 @@ from diffregimes.analysis import describe
 from diffregimes.datasets import Dataset
 from diffregimes.results import (
     Analysis,
+    Comparison,
     Curves,
     Duplicate,
+    ExactTime,
     Exposure,
     Flag,
     PointsNeeded,
@@ -158,3 +161,29 @@ def make_analysis(
         },
         notes=("Pixels were centred per channel.",),
     )
+
+
+def with_theory(analysis: Analysis, z: float | None = 1.25) -> Analysis:
+    """The same with a theory beside it: values near the curves, bands near the collapse, bounds,
+    and z-scores of at most `z` above the collapse (None: none at all)."""
+    curves = analysis.curves
+    band = 0.2 * _fall(curves.t, 0.5, 0.5) * (1 - _fall(curves.t, 0.2, 0.5))
+    one = ("same_class_probability_loo", "class_entropy", "mmse")
+    two = {"excess_entropy_over_alpha": 1.0, "within_class_entropy": 5.0, "information": 5.0}
+    low = {x: 0.99 * curves[x] for x in (*one, "same_point_probability")}
+    high = {x: low[x] for x in one}
+    high["loo_free_energy_over_log_n"] = curves["loo_free_energy_over_log_n"] + 0.05
+    for name, size in two.items():
+        low[name], high[name] = curves[name] - size * band, curves[name] + size * band
+    above = curves.t > 0.6
+    wave = np.where(above, 0.0 if z is None else -z * np.sin(np.arange(len(above))) ** 2, np.nan)
+    wave[-1] = np.nan if z is None else -z
+    scores = {x: np.full_like(wave, np.nan) if z is None else wave / 2 for x in (*one, *two)}
+    scores["mmse"] = np.full_like(wave, np.nan) if z is None else wave
+    scores["within_class_entropy"] = np.full_like(wave, np.nan)
+    times = (
+        ExactTime("speciation", "spectral", None, None),
+        ExactTime("speciation", "clone-loo", 0.951, z and -0.4),
+        ExactTime("collapse", "free-energy", 0.333, None),
+    )
+    return dataclasses.replace(analysis, theory=Comparison(low, high, scores, times))

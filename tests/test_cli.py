@@ -18,6 +18,7 @@ from PIL import Image
 import diffregimes
 from command import QUICK, TIMES, contents, pixels, runner, save_pixels, without_report
 from diffregimes import cli, from_arrays
+from diffregimes.cli_options import source_name
 from diffregimes.terminal import _number
 
 IMAGES, LABELS = pixels()
@@ -268,7 +269,7 @@ def test_the_folder_is_named_for_the_data(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "images.v2" / "a")
     given = "digits", "../cars.npz", "..", ".", str(tmp_path / "images.v2") + "/", "/"
     names = "digits", "cars", "images.v2", "a", "images.v2", "dataset"
-    assert tuple(map(cli._name, given)) == names
+    assert tuple(map(source_name, given)) == names
 
 
 def test_json_is_alone_on_stdout_and_the_same_as_the_file(run, source, tmp_path):

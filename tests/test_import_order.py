@@ -39,7 +39,7 @@ ORDER = [
     "pictures",
     "report",
     "output phase_plot backward_plots",
-    "reproduce",
+    "reproduce backward_output",
     "terminal terminal_backward",
     "cli_options",
     "cli_theory cli_backward",

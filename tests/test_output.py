@@ -21,7 +21,10 @@ import pytest
 import diffregimes
 from command import QUICK, contents, pixels, runner, save_pixels, without_report
 from diffregimes import Analysis, InputError, from_arrays, output
+from diffregimes.cli_options import source_name
 from diffregimes.output import check_target, staged
+from diffregimes.terminal import print_summary
+from sample_analysis import make_analysis, with_theory
 
 FILES = {"results.json", "curves.csv", "report.html"}
 CURVES = (
@@ -113,6 +116,59 @@ def test_the_contract(run, tmp_path):
     np.testing.assert_array_equal(np.array(rows[1:], dtype=float).T, list(curves.values()))
     assert found["verdict"]["headline"].split(".")[0] in files["report.html"].decode()
     assert facts["fingerprint"][:12] in files["report.html"].decode()
+
+
+def test_a_known_law_is_compared_with_its_theory(run, tmp_path, monkeypatch):
+    """The folder is named for the law; the table has exact times and z and fits 80 columns."""
+    monkeypatch.setenv("COLUMNS", "80")
+    said = run("gmm:d=16,n=200,mu=1.5", "--draws", "512")
+    assert said.code == 0
+    files = contents(tmp_path / "runs" / "gmm-d16-n200-mu1.5")
+    found = json.loads(files["results.json"])
+    theory = found["theory"]
+    assert Analysis.from_dict(found).to_json() + "\n" == files["results.json"].decode()
+    assert set(theory) == {"low", "high", "z", "times"}
+    for side in ("low", "high", "z"):
+        assert set(theory[side]) <= set(found["curves"])
+        assert {len(x) for x in theory[side].values()} == {len(found["curves"]["t"])}
+    keys = {"transition", "method", "t", "z"}
+    assert all(set(x) == keys for x in theory["times"])
+
+    lines = [x for x in said.out.splitlines() if not x.startswith("report:")]
+    assert max(map(len, lines)) <= 80
+    assert "…" not in said.out
+    assert next(x for x in lines if "interval" in x).split()[:3] == ["t", "exact", "z"]
+    for known in theory["times"]:
+        row = next(x.split() for x in lines if x[2:].startswith(f"{known['method']} "))
+        assert f"{known['t']:.3f}" in row
+    assert "exact theory: " in said.out
+    assert "largest |z|" in said.out
+    assert "Against the exact theory" in files["report.html"].decode()
+
+
+@pytest.mark.parametrize("columns", [40, 70])
+def test_a_summary_with_theory_loses_nothing_on_a_narrow_terminal(capsys, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    for z, words in ((1.25, "largest |z| 1.2 (mmse)"), (None, "too few points")):
+        print_summary(with_theory(make_analysis(), z), Path("out"))
+        out = capsys.readouterr().out
+        assert "…" not in out
+        assert words in " ".join(out.split())
+        for text in ("0.951", "0.333", "none"):
+            assert text in out
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("gmm:d=1024,n=20000", "gmm-d1024-n20000"),
+        ("gmm: d = 2, n = 50,", "gmm-d2-n50"),
+        ("gmm:d=1e3,n=50,mu=1e-3,sigma=.5", "gmm-d1e3-n50-mu1e-3-sigma.5"),
+        ("gmm:d=../../x", "gmm-d..-..-x"),
+    ],
+)
+def test_the_folder_of_a_law_is_named_for_its_numbers(source, name):
+    assert source_name(source) == name
 
 
 def test_the_same_command_writes_the_same_bytes(run, tmp_path):

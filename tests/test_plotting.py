@@ -12,7 +12,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from diffregimes import pictures, plotting, process, timeaxis
-from sample_analysis import digits, make_analysis, plain_points
+from sample_analysis import digits, make_analysis, plain_points, with_theory
 
 ON_TIME = sorted(set(plotting.FIGURES) - {"regimes", "spectrum"})
 CASES = {
@@ -25,6 +25,8 @@ CASES = {
     ),
     "plain points": lambda: make_analysis(plain_points()),
     "ten classes": lambda: make_analysis(digits()),
+    "theory": lambda: with_theory(make_analysis()),
+    "theory, nothing judged": lambda: with_theory(make_analysis(t_s=None, t_c=None), z=None),
 }
 
 
@@ -145,3 +147,54 @@ def test_an_inline_figure_takes_its_colours_from_the_page_and_shares_no_ids():
     for stray in ("http", "<style", "xmlns", "<metadata", "<?xml"):
         assert stray not in one
     assert one.replace("one-", "two-") == two
+
+
+THEORY = {
+    "probabilities": {"exact theory": 1, "exact bound": 1},
+    "entropy": {"exact theory": 1, "exact bound": 1},
+    "information": {"exact theory": 1},
+    "mmse": {"exact theory": 1},
+}
+
+
+@pytest.mark.parametrize("name", plotting.FIGURES)
+def test_theory_is_drawn_where_it_is_known(name):
+    """In ink and grey, which every page can show, with one entry in the legend for each kind."""
+    plain = plotting.FIGURES[name](make_analysis())
+    ax = plotting.FIGURES[name](with_theory(make_analysis()))
+
+    def entries(drawn):
+        legend = drawn.get_legend()
+        return [x.get_text() for x in legend.get_texts()] if legend else []
+
+    new = [x for x in entries(ax) if x not in entries(plain)]
+    assert sorted(new) == sorted(THEORY.get(name, {}))
+    lines = [x for x in ax.get_lines() if x.get_color() == timeaxis.INK]
+    assert bool(lines) == (name in THEORY)
+    assert not [x for x in plain.get_lines() if x.get_color() == timeaxis.INK]
+    assert "--" not in {x.get_linestyle() for x in lines if x.get_label() == plotting.BOUND}
+
+
+def test_theory_is_a_line_where_it_has_one_value_and_a_band_where_it_has_two():
+    analysis = with_theory(make_analysis())
+    theory = analysis.theory
+    lines = {x.get_label(): x for x in plotting.plot_entropy(analysis).get_lines()}
+    low, high = (x["excess_entropy_over_alpha"] for x in (theory.low, theory.high))
+    wide = high - low > 0.01 * np.ptp(high)
+    assert 0 < wide.sum() < len(wide)
+    drawn = lines["exact theory"].get_ydata()
+    np.testing.assert_array_equal(np.isnan(drawn), wide)
+    np.testing.assert_array_equal(drawn[~wide], (low + high)[~wide] / 2)
+    bound = lines["exact bound"]
+    assert bound.get_linestyle() == ":"
+    np.testing.assert_array_equal(bound.get_ydata(), theory.high["loo_free_energy_over_log_n"])
+    # in nats in the figure of what is undecided
+    total = next(
+        x
+        for x in plotting.plot_information(analysis).get_lines()
+        if x.get_label() == "exact theory"
+    )
+    nats = np.log(analysis.dataset["n"])
+    np.testing.assert_allclose(total.get_ydata()[~wide], nats * drawn[~wide])
+    one = next(x for x in plotting.plot_mmse(analysis).get_lines() if x.get_color() == timeaxis.INK)
+    np.testing.assert_array_equal(one.get_ydata(), theory.low["mmse"])

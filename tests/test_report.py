@@ -16,6 +16,7 @@ from diffregimes.checks import InputError
 from diffregimes.datasets import Dataset
 from diffregimes.pictures import svg_bytes
 from diffregimes.plotting import FIGURES
+from diffregimes.populations import GaussianMixture, two_gaussians
 from diffregimes.report import (
     draw_figures,
     render_html,
@@ -25,7 +26,7 @@ from diffregimes.report import (
 )
 from diffregimes.results import Analysis
 from diffregimes.strip import centre, noised_strip
-from sample_analysis import digits, make_analysis, plain_points
+from sample_analysis import digits, make_analysis, plain_points, with_theory
 
 
 @cache
@@ -213,6 +214,65 @@ def test_a_report_is_refused_for_another_dataset(tmp_path):
     with pytest.raises(InputError, match="pass the dataset analysed"):
         write_report(make_analysis(digits(0, 1)), digits(2, 3), tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+# the exact theory
+
+
+def test_the_page_shows_the_theory():
+    analysis = with_theory(make_analysis())
+    html = page(analysis=analysis, own_figures=True)
+    text = visible(html)
+    assert "Against the exact theory" in text
+    assert "drawn from a known law" in text
+    values = sum(int(np.isfinite(z).sum()) for z in analysis.theory.z.values())
+    assert f"agrees with the theory: |z| is at most 1.2 in {values} values" in text
+    assert "0.4 in 1 times (clone-loo)" in text
+    # the times: by theory, with z where there is one, a dash where theory has no such time
+    rows = {
+        re.search("<b>(.*?)</b>", x)[1]: visible(x)
+        for x in re.findall(r'<tr class="(?:speciation|collapse).*?</tr>', html, re.DOTALL)
+    }
+    assert "0.951z = −0.4" in rows["clone-loo"]
+    assert "0.333" in rows["free-energy"]
+    assert "none" in rows["spectral"]
+    assert "–" in rows["landau"]
+    table = re.search(r'<table class="theory">.*?</table>', html, re.DOTALL)[0]
+    assert len(re.findall("<tr>", table)) == 1 + len(analysis.theory.z)
+    assert "within-class entropy 0 – –" in visible(table.replace("</t", " </t"))
+    assert 'colspan="7"' in html
+    assert html.count("exact bound") == 2
+    assert "nan" not in text.lower().split()
+
+
+def test_without_theory_the_page_says_nothing_of_it():
+    html = page(own_figures=True)
+    for words in ("exact theory", "exact bound", "<th>exact</th>", 'colspan="7"', "Dashed in ink"):
+        assert words not in html
+
+
+def test_the_law_is_named():
+    law = two_gaussians(5, 2, 0.5, 0.2)
+    data = dataclasses.replace(plain_points(), population=law)
+    text = visible(page(data, with_theory(make_analysis(data))))
+    assert "a mixture of 2 Gaussian classes in 5 dimensions: weights 0.2, 0.8" in text
+    assert "standard deviation 0.5; means 8.94 apart" in text
+    means = np.eye(3)
+    law = GaussianMixture(means, [1.0, 2.0, 3.0])
+    assert wording.law_in_words(law).endswith("weights 0.333, 0.333, 0.333")
+
+
+def test_the_theory_is_judged_in_words():
+    def words(z):
+        return wording.theory_in_words(with_theory(make_analysis(), z).theory)
+
+    assert words(3.4).startswith("The analysis agrees with the theory: |z| is at most 3.4 in ")
+    assert words(3.6).startswith("The analysis does not agree with the theory: |z| is at most 3.6")
+    assert "(mmse)" in words(3.6)
+    assert "enough points" in words(None)
+    theory = with_theory(make_analysis()).theory
+    far = tuple(dataclasses.replace(x, z=-7.0) for x in theory.times)
+    assert "does not agree" in wording.theory_in_words(dataclasses.replace(theory, times=far))
 
 
 # the strip

@@ -196,9 +196,11 @@ def check_device(device: str) -> None:
 
 def describe(dataset: Dataset) -> dict[str, Any]:
     """The dataset as it stands in results.json."""
+    # a mixture's text is its name, not a path with a suffix
+    name = dataset.source if dataset.population else PurePath(dataset.source).stem or "dataset"
     return {
         "source": dataset.source,
-        "name": PurePath(dataset.source).stem or "dataset",
+        "name": name,
         "n": dataset.n,
         "d": dataset.d,
         "classes": list(dataset.class_names),

@@ -15,8 +15,28 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from . import cli_theory
+from . import cli_backward, cli_theory
 from .checks import InputError
+from .cli_options import (
+    ACCURACY,
+    DATA,
+    OUTPUT,
+    Classes,
+    Device,
+    Key,
+    Labels,
+    MemoryMib,
+    Out,
+    Pad,
+    PerClass,
+    PixelRange,
+    Seed,
+    Source,
+    numbers,
+    pair,
+    read,
+    source_name,
+)
 
 if TYPE_CHECKING:
     from .results import Analysis
@@ -62,7 +82,9 @@ ANALYZE_HELP = """
 Find the three regimes of a dataset: wandering, class decided, memorising.
 
 No network is trained. [bold]SOURCE[/bold] is [cyan]digits[/cyan] (built in), an .npz or .npy file,
-a folder of IDX files (MNIST), or a folder of images with one subfolder a class.
+a folder of IDX files (MNIST), a folder of images with one subfolder a class,
+or two Gaussian classes, [cyan]gmm:d=1024,n=20000,mu=1,sigma=1[/cyan]: these are drawn
+and compared with their exact theory.
 The times go to the terminal, a report to runs/NAME/report.html.
 
 Examples:
@@ -74,56 +96,20 @@ Examples:
   diffregimes analyze path/to/mnist/ --classes 1,8 --pad 2
 
   diffregimes analyze path/to/images/ --range=-1,1 --out runs/faces
+
+  diffregimes analyze gmm:d=1024,n=20000,mu=1,sigma=1
 """
-DATA, ACCURACY, OUTPUT = "The data", "The computation", "The output"
 
 
 @app.command(help=ANALYZE_HELP)
 def analyze(
-    source: Annotated[str, typer.Argument(metavar="SOURCE", help="digits, a file, or a folder.")],
-    labels: Annotated[
-        str | None,
-        typer.Option(
-            rich_help_panel=DATA,
-            help="Where the labels are: a key of the .npz, a column (-1 is the last), a file, "
-            "FILE.csv:COLUMN, or none to ignore them.",
-        ),
-    ] = None,
-    key: Annotated[
-        str | None,
-        typer.Option(rich_help_panel=DATA, help="Key of the data in an .npz with several arrays."),
-    ] = None,
-    classes: Annotated[
-        str | None,
-        typer.Option(
-            rich_help_panel=DATA, metavar="A,B", help="Classes to keep, by name or number: 1,8"
-        ),
-    ] = None,
-    per_class: Annotated[
-        int | None,
-        typer.Option(
-            rich_help_panel=DATA,
-            metavar="N",
-            help="Keep the first N points of each class.",
-            show_default="all",
-        ),
-    ] = None,
-    pixel_range: Annotated[
-        str | None,
-        typer.Option(
-            "--range",
-            rich_help_panel=DATA,
-            metavar="LO,HI",
-            help="Scale of the pixels; must be that of the model: --range=-1,1",
-            show_default="0,1 for integer pixels, floats as they are",
-        ),
-    ] = None,
-    pad: Annotated[
-        int,
-        typer.Option(
-            rich_help_panel=DATA, metavar="N", help="Pixels added on every side of the images."
-        ),
-    ] = 0,
+    source: Source,
+    labels: Labels = None,
+    key: Key = None,
+    classes: Classes = None,
+    per_class: PerClass = None,
+    pixel_range: PixelRange = None,
+    pad: Pad = 0,
     skip_unreadable: Annotated[
         bool,
         typer.Option(
@@ -157,9 +143,7 @@ def analyze(
             show_default="where the curves change",
         ),
     ] = None,
-    seed: Annotated[
-        int, typer.Option(rich_help_panel=ACCURACY, help="Same seed, same numbers.")
-    ] = 0,
+    seed: Seed = 0,
     schedule: Annotated[
         str,
         typer.Option(
@@ -168,19 +152,9 @@ def analyze(
             "diffusers.",
         ),
     ] = "linear",
-    device: Annotated[
-        str, typer.Option(rich_help_panel=ACCURACY, help="Where it is computed: cpu, cuda, mps.")
-    ] = "cpu",
-    memory_mib: Annotated[
-        int,
-        typer.Option(
-            rich_help_panel=ACCURACY, metavar="MIB", help="Memory for buffers; same numbers."
-        ),
-    ] = 1024,
-    out: Annotated[
-        Path | None,
-        typer.Option(rich_help_panel=OUTPUT, help="Output folder.", show_default="runs/NAME"),
-    ] = None,
+    device: Device = "cpu",
+    memory_mib: MemoryMib = 1024,
+    out: Out = None,
     format: Annotated[
         Format,
         typer.Option(
@@ -197,17 +171,15 @@ def analyze(
         ),
     ] = False,
 ) -> None:
-    range_ = _numbers("--range", pixel_range, "--range=-1,1")
-    grid = _numbers("--times", times, "--times 0.1,0.5,1")
-    if range_ is not None and len(range_) != 2:
-        raise InputError(f"--range is {pixel_range!r}; expected two numbers such as --range=-1,1.")
+    scale = None if pixel_range is None else pair("--range", pixel_range, "--range=-1,1")
+    grid = numbers("--times", times, "--times 0.1,0.5,1")
 
     from .terminal import print_plan, progress_bar
 
-    folder = out or Path("runs") / _name(source)
+    folder = out or Path("runs") / source_name(source)
     with progress_bar() as progress:
         # torch takes seconds to import: --help must not wait for it
-        from . import process, readers
+        from . import process
         from .analysis import analyze as run
         from .analysis import check_options
         from .output import check_target, staged, write_run
@@ -215,13 +187,13 @@ def analyze(
         check_options(precision, draws, grid, seed, device, memory_mib)
         clock = process.schedule(schedule)
         check_target(folder)
-        dataset = readers.load(
+        dataset = read(
             source,
             labels=labels,
             key=key,
-            classes=None if classes is None else [x.strip() for x in classes.split(",")],
+            classes=classes,
             per_class=per_class,
-            pixel_range=None if range_ is None else (range_[0], range_[1]),
+            pixel_range=scale,
             pad=pad,
             skip_unreadable=skip_unreadable,
             progress=progress,
@@ -245,7 +217,7 @@ def analyze(
                     "key": key,
                     "classes": classes,
                     "per_class": per_class,
-                    "range": range_,
+                    "range": None if scale is None else list(scale),
                     "pad": pad,
                     "times": grid,
                     "schedule": schedule,
@@ -262,26 +234,8 @@ def analyze(
         _print(analysis, folder, format)
 
 
+cli_backward.add_to(app)
 app.command("points-needed", help=cli_theory.NEEDED_HELP)(cli_theory.points_needed)
-
-
-def _numbers(option: str, text: str | None, example: str) -> list[float] | None:
-    if text is None:
-        return None
-    try:
-        return [float(x) for x in text.split(",")]
-    except ValueError:
-        raise InputError(
-            f"{option} is {text!r}; expected numbers separated by commas, such as {example}."
-        ) from None
-
-
-def _name(source: str) -> str:
-    """A folder name for a source: cars for path/to/cars.npz, images for path/to/images/."""
-    path = Path(source).expanduser()
-    if path.is_dir():
-        return path.resolve().name or "dataset"
-    return path.stem or "dataset"
 
 
 def _print(analysis: Analysis, folder: Path, format: Format) -> None:

@@ -7,7 +7,6 @@ on where it stood.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,12 +27,16 @@ from .cli_options import (
     Seed,
     Source,
     numbers,
+    pair,
     read,
     source_name,
 )
 
 if TYPE_CHECKING:
+    from .backward.clones import Ends
+    from .backward.descent import Run
     from .backward.experiment import Experiment
+    from .backward.tracking import Tracked
     from .datasets import Dataset
     from .sweep import Progress
 
@@ -153,8 +156,7 @@ def clones(
 ) -> None:
     in_range("--pairs", pairs, 2, 10**8)
     in_range("--branches", branches, 2, 1000)
-    given = dict(locals())
-    _run("clones", given, _clones)
+    _run("clones", dict(locals()))
 
 
 def uturn(
@@ -178,8 +180,7 @@ def uturn(
     out: Out = None,
 ) -> None:
     in_range("--pairs", pairs, 2, 10**8)
-    given = dict(locals())
-    _run("uturn", given, _uturn)
+    _run("uturn", dict(locals()))
 
 
 def generate(
@@ -204,16 +205,10 @@ def generate(
     out: Out = None,
 ) -> None:
     in_range("--samples", samples, 2, 10**8)
-    given = dict(locals())
-    _run("generate", given, _generate)
+    _run("generate", dict(locals()))
 
 
-# What an experiment of one kind does: (options, dataset, setup, common, folder of the outputs)
-Say = Callable[[Path], None]
-Act = Callable[[dict[str, Any], "Dataset", "Experiment", dict[str, Any], Path], Say]
-
-
-def _run(kind: str, given: dict[str, Any], act: Act) -> None:
+def _run(kind: str, given: dict[str, Any]) -> None:
     """Read, set up, run with a store that survives, write, print."""
     in_range("--seed", given["seed"], 0, 10**18)
     in_range("--memory-mib", given["memory_mib"], 16, 10**7)
@@ -224,7 +219,10 @@ def _run(kind: str, given: dict[str, Any], act: Act) -> None:
         from .analysis import check_device, versions
         from .backward.descent import Run
         from .backward.experiment import experiment
+        from .backward.outcome import outcome
+        from .backward_output import write_generated, write_outcome
         from .output import check_target, staged
+        from .terminal_backward import print_generated, print_outcome
 
         check_device(given["device"])
         folder = given["out"] or Path("runs") / f"{source_name(given['source'])}-{kind}"
@@ -261,109 +259,48 @@ def _run(kind: str, given: dict[str, Any], act: Act) -> None:
             recipe=recipe,
             progress=progress,
         )
-        common = {"run": run, "classify": setup.classify}
         with staged(folder) as stage:
-            say = act(given, dataset, setup, common, stage)
+            if kind == "generate":
+                copies = _generate(given, setup, run)
+                write_generated(copies, dataset, recipe, setup.notes, stage)
+            else:
+                found = outcome(_ends(kind, given, setup, run), setup)
+                write_outcome(found, recipe, stage)
         shutil.rmtree(store, ignore_errors=True)
-    say(folder)
+    if kind == "generate":
+        print_generated(copies, setup.notes, folder)
+    else:
+        print_outcome(found, folder)
 
 
 def _read(given: dict[str, Any], progress: Progress) -> Dataset:
-    names = "labels", "key", "classes", "per_class", "pixel_range", "pad"
-    return read(given["source"], **{k: given[k] for k in names}, progress=progress)
+    names = "labels", "key", "classes", "per_class", "pad"
+    text = given["pixel_range"]
+    scale = None if text is None else pair("--range", text, "--range=-1,1")
+    same = {k: given[k] for k in names}
+    return read(given["source"], **same, pixel_range=scale, progress=progress)
 
 
-def _clones(
-    given: dict[str, Any],
-    dataset: Dataset,
-    setup: Experiment,
-    common: dict[str, Any],
-    stage: Path,
-) -> Say:
-    from .backward.clones import run_clones
+def _ends(kind: str, given: dict[str, Any], setup: Experiment, run: Run) -> Ends:
+    from .backward.clones import run_clones, run_uturns
 
-    ends = run_clones(
-        setup.score,
-        common["run"].recipe["times"],
-        given["pairs"],
-        training=setup.training,
-        branches=given["branches"],
-        **common,
-    )
-    return _write_curves(ends, setup, common, stage)
+    assert run.recipe is not None
+    times, pairs = run.recipe["times"], given["pairs"]
+    common: dict[str, Any] = {
+        "run": run,
+        "classify": setup.classify,
+        "training": setup.training,
+    }
+    if kind == "uturn":
+        return run_uturns(setup.score, setup.points, setup.labels, times, pairs, **common)
+    return run_clones(setup.score, times, pairs, branches=given["branches"], **common)
 
 
-def _uturn(
-    given: dict[str, Any],
-    dataset: Dataset,
-    setup: Experiment,
-    common: dict[str, Any],
-    stage: Path,
-) -> Say:
-    from .backward.clones import run_uturns
-
-    ends = run_uturns(
-        setup.score,
-        setup.points,
-        setup.labels,
-        common["run"].recipe["times"],
-        given["pairs"],
-        training=setup.training,
-        **common,
-    )
-    return _write_curves(ends, setup, common, stage)
-
-
-def _write_curves(ends: Any, setup: Experiment, common: dict[str, Any], stage: Path) -> Say:
-    from .backward.outcome import outcome
-    from .backward_plots import plot_outcome
-    from .output import LAST, columns_csv
-    from .pictures import png_bytes, svg_bytes
-
-    found = outcome(ends, setup)
-    figure: Any = plot_outcome(found).get_figure(root=True)
-    (stage / f"{found.kind}.png").write_bytes(png_bytes(figure))
-    (stage / f"{found.kind}.svg").write_bytes(svg_bytes(figure))
-    (stage / f"{found.kind}.csv").write_text(columns_csv(found.columns()), encoding="utf-8")
-    (stage / LAST).write_text(found.to_json(common["run"].recipe) + "\n", encoding="utf-8")
-
-    def say(folder: Path) -> None:
-        from .terminal_backward import print_outcome
-
-        print_outcome(found, folder)
-
-    return say
-
-
-def _generate(
-    given: dict[str, Any],
-    dataset: Dataset,
-    setup: Experiment,
-    common: dict[str, Any],
-    stage: Path,
-) -> Say:
-    from .backward.outcome import generated_columns, generated_json
+def _generate(given: dict[str, Any], setup: Experiment, run: Run) -> Tracked:
     from .backward.tracking import track
-    from .backward_plots import plot_generated, plot_last_changes
-    from .output import LAST, columns_csv
-    from .pictures import png_bytes
 
     assert setup.training is not None
-    found = track(setup.score, setup.training, given["samples"], **common)
-    changes: Any = plot_last_changes(found).get_figure(root=True)
-    (stage / "generated.png").write_bytes(png_bytes(plot_generated(found, dataset)))
-    (stage / "last-changes.png").write_bytes(png_bytes(changes))
-    columns = generated_columns(found, dataset.class_names)
-    (stage / "generated.csv").write_text(columns_csv(columns), encoding="utf-8")
-    text = generated_json(found, common["run"].recipe, setup.notes)
-    (stage / LAST).write_text(text + "\n", encoding="utf-8")
-
-    def say(folder: Path) -> None:
-        from .terminal_backward import print_generated
-
-        print_generated(found, setup.notes, folder)
-
-    return say
+    return track(setup.score, setup.training, given["samples"], run=run, classify=setup.classify)
 
 
 def add_to(app: typer.Typer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -82,7 +83,7 @@ def read(
     key: str | None = None,
     classes: str | None = None,
     per_class: int | None = None,
-    pixel_range: str | None = None,
+    pixel_range: tuple[float, float] | None = None,
     pad: int = 0,
     skip_unreadable: bool = False,
     progress: Progress | None = None,
@@ -96,7 +97,7 @@ def read(
         key=key,
         classes=None if classes is None else [x.strip() for x in classes.split(",")],
         per_class=per_class,
-        pixel_range=None if pixel_range is None else pair("--range", pixel_range, "--range=-1,1"),
+        pixel_range=pixel_range,
         pad=pad,
         skip_unreadable=skip_unreadable,
         progress=progress,
@@ -124,10 +125,11 @@ def pair(option: str, text: str, example: str) -> tuple[float, float]:
 
 
 def source_name(source: str) -> str:
-    """A folder name for a source: cars for path/to/cars.npz, images for path/to/images/."""
+    """A folder name: cars for path/to/cars.npz, images for path/to/images/, gmm-d9-n99 for
+    gmm:d=9,n=99."""
+    if source.startswith("gmm:"):
+        return re.sub(r"[^\w.+-]+", "-", re.sub(r"[=\s]", "", source)).strip("-")
     path = Path(source).expanduser()
     if path.is_dir():
         return path.resolve().name or "dataset"
-    if source.startswith("gmm:"):
-        return source.replace(":", "-").replace(",", "-").replace("=", "")
     return path.stem or "dataset"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,21 +22,26 @@ from matplotlib.figure import Figure
 from . import pictures, process
 from .checks import InputError
 from .datasets import Dataset
-from .plotting import FIGURES, plot_regimes, speciation_threshold
+from .plotting import FIGURES, speciation_threshold
 from .results import Analysis, Exposure, TransitionTime
 from .strip import Strip, noised_strip
 from .timeaxis import STYLE, regime_kind, time_window
+from .timeline import plot_regimes
 from .wording import (
     METHODS,
     REGIME_WORDS,
     clocks,
     count,
+    judged,
+    law_in_words,
     needed_in_words,
     number,
     plus_minus,
     scale_in_words,
     shape_in_words,
     symbols,
+    theory_in_words,
+    time_text,
 )
 
 Paint = Callable[[int], str | None]
@@ -144,6 +150,7 @@ def render_html(
         duplicates=[
             (x, paint(x.index), paint(x.other)) for x in analysis.duplicates[:MOST_EXPOSED]
         ],
+        theory=_theory(analysis, dataset),
         needed=analysis.points_needed and needed_in_words(analysis.points_needed, analysis),
         scale=scale_in_words(facts["scale"]),
         recipe=list(_flat(analysis.recipe)),
@@ -156,8 +163,31 @@ def _time_row(analysis: Analysis, found: TransitionTime) -> dict[str, Any]:
         "found": found,
         "headline": analysis.recipe["headline"][found.transition] == found.method,
         "words": METHODS.get((found.transition, found.method), ""),
+        "exact": _exact(analysis, found),
         **clocks(found, str(analysis.recipe.get("schedule", ""))),
     }
+
+
+def _exact(analysis: Analysis, found: TransitionTime) -> tuple[str, str]:
+    """What theory says of a time, to as many decimals as the estimate, and the z-score."""
+    known = analysis.theory and analysis.theory.time(found.transition, found.method)
+    if not known:
+        return "–", ""
+    text, _ = time_text(replace(found, t=known.t))
+    return text, "" if known.z is None else f"z = {known.z:.1f}".replace("-", "−")
+
+
+def _theory(analysis: Analysis, dataset: Dataset) -> dict[str, Any] | None:
+    """The section on exact theory: the law, the judgement, a row for each curve."""
+    if analysis.theory is None:
+        return None
+    rows = []
+    for name, z in judged(analysis.theory):
+        some = {"largest": np.abs(z).max(), "rms": np.sqrt((z**2).mean())} if len(z) else {}
+        words = {key: f"{value:.1f}" for key, value in some.items()}
+        rows.append({"name": name, "count": len(z), "largest": "–", "rms": "–", **words})
+    law = law_in_words(dataset.population)
+    return {"law": law, "words": theory_in_words(analysis.theory), "rows": rows}
 
 
 def _regime(name: str, start: float | None, end: float) -> dict[str, str]:

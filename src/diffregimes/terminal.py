@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,10 +19,12 @@ from .verdict import power_of_ten
 if TYPE_CHECKING:  # torch takes seconds to import: Ctrl-C must have its message by then
     from .datasets import Dataset
     from .reproduce.tables import Reproduction
-    from .results import Analysis, PointsNeeded, TransitionTime
+    from .results import Analysis, Comparison, ExactTime, PointsNeeded, TransitionTime
     from .sweep import Progress as Callback
+    from .theory import TwoGaussians
 
-NARROWEST = 60  # the table does not fit into less: such terminals break its lines
+# the table does not fit into less, nor into the second with theory: such terminals break its lines
+NARROWEST = 60, 76
 
 
 @contextmanager
@@ -73,9 +77,12 @@ def print_summary(analysis: Analysis, folder: Path) -> None:
     for sentence in analysis.verdict.sentences:
         console.print(sentence)
     console.print()
-    wide = Console(width=max(console.width, NARROWEST), highlight=False, markup=False)
+    narrowest = NARROWEST[analysis.theory is not None]
+    wide = Console(width=max(console.width, narrowest), highlight=False, markup=False)
     wide.print(_table(analysis))
     console.print("* headline method; t is Ornstein-Uhlenbeck time, 0 at the data")
+    if analysis.theory is not None:
+        console.print(_against(analysis.theory))
     console.print()
     for note in analysis.notes:
         console.print(f"note: {note}")
@@ -101,27 +108,53 @@ def _scale(scale: tuple[float, float] | list[float] | None) -> str:
 def _table(analysis: Analysis) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("", no_wrap=True)
-    for name in ("t", "95 % interval", "DDPM step", "sigma"):
+    theory = analysis.theory
+    extra = () if theory is None else ("exact", "z")
+    for name in ("t", *extra, "95 % interval", "DDPM step", "sigma"):
         table.add_column(name, justify="right", no_wrap=True)
     for transition, method in analysis.recipe["headline"].items():
         table.add_row(transition, style="bold")
         for found in analysis.times:
             if found.transition == transition:
                 mark = "*" if found.method == method else " "
-                table.add_row(*_row(found, mark), style="bold" if mark == "*" else "")
+                row = _row(found, mark)
+                if theory is not None:
+                    row[2:2] = _exact(theory.time(transition, found.method))
+                table.add_row(*row, style="bold" if mark == "*" else "")
     return table
 
 
-def _row(found: TransitionTime, mark: str) -> tuple[str, ...]:
+def _exact(known: ExactTime | None) -> list[str]:
+    if known is None:
+        return ["", ""]
+    t = "none" if known.t is None else _number(known.t)
+    return [t, "" if known.z is None else f"{known.z:.1f}"]
+
+
+def _against(theory: Comparison) -> str:
+    """How the curves compare with exact theory, in a line."""
+    from .wording import farthest, judged
+
+    counts = [len(z) for _, z in judged(theory) if len(z)]
+    if not counts:
+        return "exact theory: too few points compete for it to judge the curves"
+    name, largest = farthest(theory)
+    return (
+        f"exact theory: {len(counts)} curves, {sum(counts)} values above the collapse, "
+        f"largest |z| {largest:.1f} ({name})"
+    )
+
+
+def _row(found: TransitionTime, mark: str) -> list[str]:
     name = f"{mark} {found.method}"
     if found.t is None:
-        return name, "none", "", "", ""
+        return [name, "none", "", "", ""]
     bounds = ""
     if found.low is not None and found.high is not None:
         bounds = f"{_number(found.low)} to {_number(found.high)}"
     step = "beyond" if found.ddpm_step is None else str(found.ddpm_step)
     sigma = "" if found.sigma is None else _number(found.sigma)
-    return name, _number(found.t), bounds, step, sigma
+    return [name, _number(found.t), bounds, step, sigma]
 
 
 def _number(value: float) -> str:
@@ -129,24 +162,62 @@ def _number(value: float) -> str:
     return f"{value:.3f}" if value == 0 or 0.01 <= value < 1e4 else f"{value:.2g}"
 
 
+def print_phases(
+    law: TwoGaussians, d: tuple[float, float], marks: list[dict[str, float | None]], folder: Path
+) -> None:
+    """How many points put the collapse at some times, over d; the times of marked datasets."""
+    from . import theory
+
+    console = Console(highlight=False, markup=False)
+    console.print(
+        f"Two Gaussian classes, mu = {law.mu:g}, sigma = {law.sigma:g}, weight {law.weight:g}: "
+        "how many points n put the collapse at t"
+    )
+    table = _aligned("d", "t_S", "t = t_S", "t = 1", "t = 0.5", "t = 0.1")
+    powers = range(math.ceil(math.log10(d[0])), math.floor(math.log10(d[1])) + 1)
+    for dimension in sorted({*d, *(10.0**k for k in powers)}):
+        here = dataclasses.replace(law, d=dimension)
+        t_s = theory.speciation_times(here)["clone"]
+        cells = [
+            "none"
+            if t is None or law.sigma == 0
+            else power_of_ten(float(theory.points_needed(here, t)))
+            for t in (t_s, 1.0, 0.5, 0.1)
+        ]
+        table.add_row(_plain(dimension), "none" if t_s is None else f"{t_s:.3f}", *cells)
+    _wide(console).print(table)
+    for mark in marks:
+        t_s, t_c, log_n = mark["t_s"], mark["t_c"], mark["log_n"]
+        assert log_n is not None
+        words = ["none" if t is None else f"{t:.3f}" for t in (t_s, t_c)]
+        text = f"d = {mark['d']:g}, n = {power_of_ten(log_n)}: t_S = {words[0]}, t_C = {words[1]}"
+        if t_s is not None and t_c is not None:
+            order = "collapse precedes speciation" if t_c > t_s else "a generalizing regime between"
+            text += f", {order}"
+        console.print(text)
+    console.print(f"diagram: {folder / 'phase-diagram.png'}", soft_wrap=True)
+
+
 def print_reproduction(found: Reproduction, folder: Path) -> None:
     """The table ours / paper / theory / z, and what was found in words."""
     console = Console(highlight=False, markup=False)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("", no_wrap=True)
-    for name in ("d", "ours", "paper", "theory", "z"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = _aligned("", "ours", "± se", "paper", "theory", "z")
+    table.columns[0].justify, table.columns[0].no_wrap = "left", False
+    group = ""
     for row in found.rows:
+        title = "all d" if row.d is None else f"d = {row.d}"
+        if title != group:
+            table.add_row(title, style="bold")
+            group = title
+        numbers = (row.ours, row.se, row.paper, row.theory)
         table.add_row(
             row.quantity,
-            "" if row.d is None else str(row.d),
-            f"{row.ours:.4f} ± {row.se:.4f}",
-            "" if row.paper is None else f"{row.paper:.4f}",
-            "" if row.theory is None else f"{row.theory:.4f}",
-            "" if row.z is None else f"{row.z:.1f}",
+            # + 0.0: no minus before a zero
+            *("" if x is None else f"{round(x, 4) + 0.0:.4f}" for x in numbers),
+            "" if row.z is None else f"{round(row.z, 1) + 0.0:.1f}",
         )
-    Console(width=max(console.width, 78), highlight=False, markup=False).print(table)
-    console.print("± one standard error; z = (ours - theory) in standard errors")
+    _wide(console).print(table)
+    console.print("se: standard error; z: distance from theory in standard errors")
     for sentence in found.sentences:
         console.print(sentence)
     console.print(f"figure: {folder / (found.name + '.png')}", soft_wrap=True)
@@ -156,8 +227,29 @@ def print_needed(dataset: Dataset, found: list[PointsNeeded]) -> None:
     """How many points put the collapse at t, by every method."""
     console = Console(highlight=False, markup=False)
     console.print(f"{dataset.source}: {dataset.n} points in {dataset.d} dimensions")
+    console.print(f"collapse at t = {found[0].t:g} needs")
     for x in found:
-        text = f"collapse at t = {x.t:g} needs n = {power_of_ten(x.log_n)}"
-        if x.low < x.high:
+        text, method = f"n = {power_of_ten(x.log_n)}", x.method
+        if x.low < x.high == x.log_n:  # a bound
+            text = f"n = {power_of_ten(x.log_n)} at most"
+            if dataset.n <= dataset.d and dataset.population is None:
+                method += "; with fewer points than dimensions it may lie too low"
+        elif power_of_ten(x.low) != power_of_ten(x.high):
             text += f" ({power_of_ten(x.low)} to {power_of_ten(x.high)})"
-        console.print(f"{text}: {x.method}")
+        console.print(f"  {text}: {method}")
+
+
+def _wide(console: Console) -> Console:
+    """The same where tables fit."""
+    return Console(width=max(console.width, NARROWEST[0]), highlight=False, markup=False)
+
+
+def _aligned(*names: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in names:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def _plain(d: float) -> str:
+    return f"{d:,.10g}".replace(",", " ") if d < 1e7 else power_of_ten(math.log(d))

@@ -6,7 +6,8 @@ import numpy as np
 from markupsafe import Markup, escape
 
 from . import process
-from .results import Analysis, PointsNeeded, TransitionTime
+from .populations import GaussianMixture
+from .results import Analysis, Comparison, PointsNeeded, TransitionTime
 
 METHODS = {
     ("speciation", "spectral"): "½ log Λ, from the largest eigenvalue of the covariance",
@@ -19,6 +20,15 @@ METHODS = {
     ("collapse", "clone"): "clones of a sample end on the same training point, half the time",
     ("collapse", "gaussian-bound"): "upper bound from the spectrum alone",
 }
+CURVES = {
+    "same_class_probability_loo": "same class",
+    "class_entropy": "class entropy",
+    "information": "information",
+    "within_class_entropy": "within-class entropy",
+    "mmse": "mmse",
+    "excess_entropy_over_alpha": "excess entropy",
+}
+LARGEST_Z = 3.5  # of some hundred correlated values, chance hardly exceeds it
 REGIME_WORDS = {
     "noise": ("I · noise", "Nothing about the sample is decided yet."),
     "generalizing": (
@@ -162,3 +172,44 @@ def needed_in_words(needed: PointsNeeded, analysis: Analysis) -> Markup:
     if analysis.verdict.generalizes:
         return words + Markup(" With fewer than that the generalizing regime would close.")
     return words + Markup(" With more than that a generalizing regime opens.")
+
+
+def judged(theory: Comparison) -> list[tuple[str, np.ndarray]]:
+    """Every curve that theory judges, in words, with its z-scores; none where it has no value."""
+    return [(CURVES.get(name, name), z[np.isfinite(z)]) for name, z in theory.z.items()]
+
+
+def farthest(theory: Comparison) -> tuple[str, float]:
+    """The curve that lies farthest from its theory, in words, and its |z|; ("", 0) for none."""
+    worst = [(name, float(np.abs(z).max())) for name, z in judged(theory) if len(z)]
+    return max(worst, key=lambda x: x[1], default=("", 0.0))
+
+
+def law_in_words(law: GaussianMixture | None) -> str:
+    """The law that the points were drawn from."""
+    if law is None:
+        return "a known law"
+    words = f"a mixture of {law.n_components} Gaussian classes in {law.d} dimensions: weights "
+    words += ", ".join(f"{x:.3g}" for x in law.weights.tolist())
+    if law.isotropic:
+        words += f"; standard deviation {float(law.covariances[0].diagonal[0]) ** 0.5:.3g}"
+    if law.n_components == 2:
+        words += f"; means {float((law.means[0] - law.means[1]).norm()):.3g} apart"
+    return words
+
+
+def theory_in_words(theory: Comparison) -> str:
+    """Whether the curves and times agree with exact theory."""
+    total = sum(len(z) for _, z in judged(theory))
+    if not total:
+        return "At no time of the curves do enough points compete for theory to judge them."
+    name, largest = farthest(theory)
+    said = f"|z| is at most {largest:.1f} in {total} values of the curves ({name})"
+    times = [(abs(x.z), x.method) for x in theory.times if x.z is not None]
+    if times:
+        worst, method = max(times)
+        said += f" and {worst:.1f} in {len(times)} times ({method})"
+        largest = max(largest, worst)
+    if largest < LARGEST_Z:
+        return f"The analysis agrees with the theory: {said}."
+    return f"The analysis does not agree with the theory: {said}, more than chance explains."

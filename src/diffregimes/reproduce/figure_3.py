@@ -235,7 +235,7 @@ def draw(curves: list[Measured]) -> Figure:
         right.set_xlim(0.55, 2.15)
         left.plot([], [], color="gray", lw=1.4, label="theory, exact")
         left.plot([], [], color="gray", lw=1.1, ls="--", label="leading order")
-        name = f"exact, n = {curves[0].n:,}".replace(",", " ")
-        left.fill_between([], [], color="gray", alpha=0.18, lw=0, label=name)
+        count = f"{curves[0].n:,}".replace(",", " ")
+        left.fill_between([], [], color="gray", alpha=0.18, lw=0, label=f"exact, n = {count}")
         left.legend(loc="lower right", handlelength=1.8)
     return figure
