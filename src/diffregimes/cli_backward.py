@@ -237,6 +237,7 @@ def _run(kind: str, given: dict[str, Any]) -> None:
             seed=given["seed"],
             memory_mib=given["memory_mib"],
             device=given["device"],
+            progress=progress,
         )
         options = {k: v for k, v in given.items() if k not in ("out", "memory_mib", "batch")}
         recipe = {

@@ -57,7 +57,8 @@ def phase_diagram(
     ] = None,
     out: Out = None,
 ) -> None:
-    dims, counts = _span("--d", d, 1, "--d 2,1e6"), _span("--n", n, 1.01, "--n 2,1e300")
+    dims = _span("--d", d, 1, 1e12, "--d 2,1e6")
+    counts = _span("--n", n, 1.01, 1e308, "--n 2,1e300")
     marks = tuple(_pair("--mark", text, "--mark 3072,50000") for text in mark or [])
     for dimension, points in marks:
         in_range("--mark: d", dimension, 1, 1e12)
@@ -66,11 +67,13 @@ def phase_diagram(
 
     from .phase_plot import plot_phase_diagram
     from .pictures import png_bytes, svg_bytes
+    from .terminal import print_phases
     from .theory import TwoGaussians
     from .theory import phase_diagram as compute
 
     law = TwoGaussians(dims[0], mu, sigma, weight)
     places = tuple((dimension, math.log(points)) for dimension, points in marks)
+    marked = [_mark(law, *place) for place in places]
     folder = out or Path("runs/phase-diagram")
     with _writing(folder) as stage:
         log_n = np.geomspace(math.log(counts[0]), math.log(counts[1]), 61)
@@ -87,10 +90,10 @@ def phase_diagram(
             "law": {k: v for k, v in asdict(law).items() if k != "d"},
             "d": list(dims),
             "n": list(counts),
-            "marks": [_mark(law, *place) for place in places],
+            "marks": marked,
         }
         (stage / LAST).write_text(json.dumps(recorded, indent=1, allow_nan=False) + "\n")
-    _print_phases(law, dims, places, folder)
+    print_phases(law, dims, marked, folder)
 
 
 def _columns(found: PhaseDiagram) -> dict[str, list[float | None]]:
@@ -117,54 +120,12 @@ def _mark(law: TwoGaussians, d: float, log_n: float) -> dict[str, float | None]:
     return {"d": d, "log_n": log_n, "t_s": t_s, "t_c": t_c}
 
 
-def _print_phases(
-    law: TwoGaussians,
-    dims: tuple[float, float],
-    places: tuple[tuple[float, float], ...],
-    folder: Path,
-) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    from . import theory as closed
-    from .verdict import power_of_ten
-
-    console = Console(highlight=False, markup=False)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("d", "t_S", "n for t_C = t_S", "t_C = 1", "t_C = 0.5", "t_C = 0.1"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for power in range(math.ceil(math.log10(dims[0])), math.floor(math.log10(dims[1])) + 1):
-        here = closed.TwoGaussians(10.0**power, law.mu, law.sigma, law.weight)
-        t_s = closed.speciation_times(here)["clone"]
-        times = [t_s, 1.0, 0.5, 0.1]
-        cells = [
-            "none" if t is None else power_of_ten(float(closed.points_needed(here, t)))
-            for t in times
-        ]
-        table.add_row(f"{10**power:,}".replace(",", " "), f"{t_s:.3f}" if t_s else "none", *cells)
-    console.print(f"two Gaussian classes, mu = {law.mu:g}, sigma = {law.sigma:g}: points needed")
-    console.print(table)
-    for d, log_n in places:
-        found = _mark(law, d, log_n)
-        t_s, t_c = found["t_s"], found["t_c"]
-        text = f"d = {d:g}, n = {power_of_ten(log_n)}: t_S = {_shown(t_s)}, t_C = {_shown(t_c)}"
-        if t_s is not None and t_c is not None:
-            order = "collapse precedes speciation" if t_c > t_s else "a generalizing regime between"
-            text += f", {order}"
-        console.print(text)
-    console.print(f"diagram: {folder / 'phase-diagram.png'}", soft_wrap=True)
-
-
-def _shown(t: float | None) -> str:
-    return "none" if t is None else f"{t:.3f}"
-
-
 FIGURE_2_HELP = """
 Figure 2: speciation of two Gaussian classes, phi(t) for d = 256, 1024, 4096 and 16384.
 
-Measured with 10 000 pairs of clones at each time (from the class posterior), beside the exact
-integral; against t/t_S the curves cross near 0.775. Writes figure-2.png, .svg, .csv, the table
-figure-2-table.csv and results.json. Takes seconds.
+Measured with 10 000 pairs of clones at each time, from the class posterior and from trajectories
+run backwards, beside the exact integral; against t/t_S the curves cross near 0.775. Writes
+figure-2.png, .svg, .csv, the table figure-2-table.csv and results.json. Takes a minute.
 
 Example: diffregimes reproduce figure-2
 """
@@ -282,19 +243,24 @@ def points_needed(
             progress=progress,
         )
         known = dataset.population
-        cloud = prepare(dataset.points, dataset.labels)
+        if known is not None:
+            eigenvalues = known.eigenvalues()
+        else:
+            cloud = prepare(dataset.points, dataset.labels)
+            eigenvalues = spectrum(dataset, covariance(cloud)).eigenvalues
         found = [
-            needed.points_needed(at, known)
+            needed.points_needed(at, known, seed=seed)
             if known is not None
             else needed.points_needed(at, dataset, seed=seed, progress=progress),
-            needed.points_needed(at, spectrum(dataset, covariance(cloud))),
+            needed.points_needed(at, eigenvalues),
         ]
     print_needed(dataset, found)
 
 
-def _span(option: str, text: str, least: float, example: str) -> tuple[float, float]:
+def _span(option: str, text: str, least: float, most: float, example: str) -> tuple[float, float]:
     low, high = _pair(option, text, example)
-    in_range(option, low, least, 1e308)
+    in_range(option, low, least, most)
+    in_range(option, high, least, most)
     if not low < high:
         raise InputError(f"{option} is {text!r}; expected the lower end first, such as {example}.")
     return low, high

@@ -4,9 +4,16 @@ For a population with an exact score the information is known; for a spectrum th
 (1/2) sum log(1 + gamma lambda) lies above it. For a dataset the collapse itself is measured on
 subsets of n, n/2, n/4, ... points: the fewer, the larger the t where it happens (F = 0). There
 log n_subset = I(a; x_t) + c, with a constant c near 0.55 nats for Gaussian data at any n and d; for
-the small subsets I(a; x_t) is read off the curve of the full set, far above its own collapse,
+the small subsets I(a; x_t) is read off the curves of the full set, far above its own collapse,
 which measures c. In the Gaussian information of the spectrum as abscissa the points lie near a
 straight line (exactly on one for Gaussian data), which is fitted and carried on to the t asked for.
+
+What the curves of n points say of I(a; x_t) lies on either side of it:
+
+    log n - E[H(w)]  <=  I(a; x_t)  <=  log(n - 1) - F
+
+on average over clouds (concavity of the entropy, Jensen's inequality). The ends part as the
+collapse comes near; their middle errs by much less, 0.02 nats at n = 32 n_subset.
 """
 
 from __future__ import annotations
@@ -31,7 +38,7 @@ from .sweep import Progress, pilot_times, sweep
 FREE = "loo_free_energy_over_log_n"
 SMALLEST = 32  # points of the smallest subset
 FEWEST = 16 * SMALLEST  # below it no subset's collapse lies clear of that of the full set
-CLEAR = 32  # sizes up to n/32 measure c
+CLEAR = 32  # sizes up to n/32 measure c, or the smallest
 SUBSETS = 6  # at most so many subsets of each size
 _PILOT, _DRAWS = 512, 2048
 
@@ -103,12 +110,13 @@ def scan(
     if progress:
         progress(total, total, "collapse of subsets")
     n, t = np.array([x for x, _ in seen]), np.array([x for _, x in seen])
-    clear = n <= max(SMALLEST, dataset.n // CLEAR)
+    clear = n <= max(len(parts[-1]), dataset.n // CLEAR)
     information = np.full(len(n), np.nan)
     if clear.any():
         at, where = np.unique(t[clear], return_inverse=True)
         full = sweep(cloud, at, draws=_DRAWS, seed=seed, memory_mib=memory_mib)
-        information[clear] = full.values["information"].mean(axis=0)[where]
+        ends = _information(full.curves(), dataset.n)
+        information[clear] = np.mean(ends, axis=0)[where]
     return Scan(n, t, information_bound(eigenvalues, snr(t)), information)
 
 
@@ -164,16 +172,23 @@ def from_curves(
         return PointsNeeded(t, bound, 0.0, bound, "Gaussian bound on the information")
     collapsed = np.interp(t, curves.t, curves["same_point_probability"]) > 0.1
     if not collapsed:
-        value = float(np.interp(t, curves.t, curves["information"]))
+        low, high = (float(np.interp(t, curves.t, x)) for x in _information(curves, n))
         error = 1.96 * float(np.interp(t, curves.t, curves.se["information"]))
-        return PointsNeeded(t, value, value - error, value + error, "information measured at t")
+        ends = sorted((low, high))
+        method = "information measured at t"
+        return PointsNeeded(t, (low + high) / 2, ends[0] - error, ends[1] + error, method)
     found = line.information(bound, log_n)
-    low, high = numerics.interval(found[1:])
+    least, most = numerics.interval(found[1:])
     method = "information extrapolated along the entropy line"
     value = float(found[0])
     # resampling knows nothing of the extrapolation; the Gaussian bound is what limits it above
-    top = max(value, bound, high or value)
-    return PointsNeeded(t, value, min(value, low or value), top, method)
+    top = max(value, bound, most or value)
+    return PointsNeeded(t, value, min(value, least or value), top, method)
+
+
+def _information(curves: Curves, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """The ends between which I(a; x_t) lies, log n - E[H(w)] and log(n - 1) - F, in nats."""
+    return curves["information"], math.log(n - 1) - curves[FREE] * math.log(n)
 
 
 def _subsets(n: int, seed: int) -> list[np.ndarray]:

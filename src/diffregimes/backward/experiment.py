@@ -22,7 +22,7 @@ from ..process import schedule, signal
 from ..results import Curves
 from ..scores import AbstractScore, EmpiricalScore, MixtureScore
 from ..spectrum import covariance, spectrum
-from ..sweep import adapt_times, pilot_times, sweep
+from ..sweep import Progress, adapt_times, pilot_times, sweep
 from .clones import Classify, mixture_classes, nearest_classes
 from .samplers import ddpm_times, log_snr_times, uniform_times
 
@@ -59,6 +59,7 @@ def experiment(
     seed: int = 0,
     memory_mib: int = 1024,
     device: str = "cpu",
+    progress: Progress | None = None,
 ) -> Experiment:
     """Set up the backward process of a dataset.
 
@@ -77,8 +78,12 @@ def experiment(
             "score is 'population', but the law of these data is not known; only mixtures "
             "(gmm:d=...,n=...) have one. Use score empirical."
         )
+    if progress:
+        progress(0, 1, "spectrum")
     cloud = prepare(dataset.points, dataset.labels)
     found = spectrum(dataset, covariance(cloud))
+    if progress:
+        progress(1, 1, "spectrum")
     top = found.largest
     notes = []
     times_down = _grid(grid, steps, top)
@@ -112,12 +117,15 @@ def experiment(
     moved = cloud.to(device)
 
     def forward(times: np.ndarray) -> Curves:
-        sample = sweep(moved, times, draws=FORWARD_DRAWS, seed=seed, memory_mib=memory_mib)
+        sample = sweep(
+            moved, times, draws=FORWARD_DRAWS, seed=seed, memory_mib=memory_mib, progress=progress,
+            text="forward pass",
+        )  # fmt: skip
         return sample.curves()
 
     pilot = sweep(
         moved, pilot_times(found.eigenvalues, dataset.n), draws=1024, seed=seed,
-        memory_mib=memory_mib,
+        memory_mib=memory_mib, progress=progress, text="choosing times",
     )  # fmt: skip
     times = np.minimum(adapt_times(pilot, count), 0.95 * times_down[0])
     return Experiment(

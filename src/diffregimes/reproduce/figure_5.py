@@ -91,7 +91,7 @@ def _collapse(
     size = data.sample_shape[0] if data.is_image else 0
     name = f"{size}x{size}" if size else data.source
     analysis = analyze(data, seed=seed, progress=progress)
-    setup = experiment(data, grid="log-snr", steps=steps, count=TIMES, seed=seed)
+    setup = experiment(data, grid="log-snr", steps=steps, count=TIMES, seed=seed, progress=progress)
 
     def told(done: float, total: float, text: str) -> None:
         if progress:
