@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from . import cli_backward, cli_theory
+from . import cli_backward, cli_reproduce, cli_theory
 from .checks import InputError
 from .cli_options import (
     ACCURACY,
@@ -53,7 +53,7 @@ app = typer.Typer(
 
 
 app.add_typer(cli_theory.theory, name="theory")
-app.add_typer(cli_theory.reproduce, name="reproduce")
+app.add_typer(cli_reproduce.app, name="reproduce")
 
 
 class Format(StrEnum):
