@@ -25,15 +25,17 @@ def write_outcome(found: Outcome, recipe: Mapping[str, Any], folder: Path) -> No
 
 def write_generated(
     found: Tracked,
+    forward: Mapping[str, float],
     dataset: Dataset,
     recipe: Mapping[str, Any],
     notes: tuple[str, ...],
     folder: Path,
 ) -> None:
     """generated.png, last-changes.png, generated.csv and results.json into an existing folder."""
-    changes: Any = plot_last_changes(found).get_figure(root=True)
+    changes: Any = plot_last_changes(found, forward).get_figure(root=True)
     (folder / "generated.png").write_bytes(png_bytes(plot_generated(found, dataset)))
     (folder / "last-changes.png").write_bytes(png_bytes(changes))
     columns = generated_columns(found, dataset.class_names)
     (folder / "generated.csv").write_text(columns_csv(columns), encoding="utf-8")
-    (folder / LAST).write_text(generated_json(found, recipe, notes) + "\n", encoding="utf-8")
+    text = generated_json(found, forward, recipe, notes)
+    (folder / LAST).write_text(text + "\n", encoding="utf-8")

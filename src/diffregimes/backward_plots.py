@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
@@ -115,23 +117,29 @@ def _pictures(found: Tracked, dataset: Dataset, most: int) -> Figure:
     return figure
 
 
-def plot_last_changes(found: Tracked, ax: Axes | None = None) -> Axes:
-    """When the nearest training point and the class changed for the last time."""
+def plot_last_changes(found: Tracked, forward: Mapping[str, float], ax: Axes | None = None) -> Axes:
+    """When the nearest training point and the class changed for the last time.
+
+    Solid lines are means; dashed, the times at which the `forward` curves cross.
+    """
     if ax is None:
         with rc_context(STYLE):
             made = Figure(figsize=SIZE, layout="constrained")
-            return plot_last_changes(found, made.add_subplot())
+            return plot_last_changes(found, forward, made.add_subplot())
     both = np.concatenate([found.point_time, found.class_time])
     low, high = max(float(both.min()), 1e-3) * 0.7, float(both.max()) * 1.2
     edges = even_times(low, high, 41)
-    for values, label, colour in (
-        (found.class_time, "class", COLOURS["class"]),
-        (found.point_time, "nearest training point", COLOURS["point"]),
+    for values, what, label, colour in (
+        (found.class_time, "class", "class", COLOURS["class"]),
+        (found.point_time, "point", "nearest training point", COLOURS["point"]),
     ):
         counts = np.histogram(np.clip(values, low, high), edges)[0] / len(values) * 100
         ax.stairs(counts, edges, fill=True, color=colour, alpha=0.55, label=label)
         ax.axvline(values.mean(), color=colour, lw=1.2)
+        if what in forward:
+            ax.axvline(forward[what], color=colour, lw=1.2, ls="--")
+    ax.plot([], [], color="gray", lw=1.2, ls="--", label="forward pass")
     log_time_axis(ax, low, high)
     ax.set_ylabel("% of trajectories")
-    ax.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.02), ncols=2, borderaxespad=0)
+    ax.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.02), ncols=3, borderaxespad=0)
     return ax

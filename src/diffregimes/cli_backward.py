@@ -219,7 +219,7 @@ def _run(kind: str, given: dict[str, Any]) -> None:
         from .analysis import check_device, versions
         from .backward.descent import Run
         from .backward.experiment import experiment
-        from .backward.outcome import outcome
+        from .backward.outcome import forward_times, outcome
         from .backward_output import write_generated, write_outcome
         from .output import check_target, staged
         from .terminal_backward import print_generated, print_outcome
@@ -263,13 +263,14 @@ def _run(kind: str, given: dict[str, Any]) -> None:
         with staged(folder) as stage:
             if kind == "generate":
                 copies = _generate(given, setup, run)
-                write_generated(copies, dataset, recipe, setup.notes, stage)
+                crossed = forward_times(setup)
+                write_generated(copies, crossed, dataset, recipe, setup.notes, stage)
             else:
                 found = outcome(_ends(kind, given, setup, run), setup)
                 write_outcome(found, recipe, stage)
         shutil.rmtree(store, ignore_errors=True)
     if kind == "generate":
-        print_generated(copies, setup.notes, folder)
+        print_generated(copies, crossed, setup.notes, folder)
     else:
         print_outcome(found, folder)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -36,19 +37,24 @@ def print_outcome(found: Outcome, folder: Path) -> None:
     console.print(f"figure: {folder / (found.kind + '.png')}", soft_wrap=True)
 
 
-def print_generated(found: Tracked, notes: tuple[str, ...], folder: Path) -> None:
-    """Copies, and the mean times of the last changes."""
+def print_generated(
+    found: Tracked, forward: Mapping[str, float], notes: tuple[str, ...], folder: Path
+) -> None:
+    """Copies, and the mean times of the last changes beside the forward curves' crossings."""
     console = Console(highlight=False, markup=False)
     share, low, high = found.memorised()
     console.print(
         f"{len(found.point)} samples, {share:.1%} copies of a training point "
         f"({low:.1%} to {high:.1%}, 95 %): nearest over second nearest distance below 1/3"
     )
-    for what, (mean, se) in (
-        ("class", found.mean_speciation()),
-        ("nearest training point", found.mean_collapse()),
+    for what, key, (mean, se), crosses in (
+        ("class", "class", found.mean_speciation(), "class decided (phi 55 % of the way)"),
+        ("nearest training point", "point", found.mean_collapse(), "phi_C = 1/2"),
     ):
-        console.print(f"last change of the {what}: t = {mean:.3f} ± {se:.3f} on average")
+        text = f"last change of the {what}: t = {mean:.3f} ± {se:.3f} on average"
+        if key in forward:
+            text += f"; forward pass: {crosses} at {forward[key]:.3f}"
+        console.print(text)
     _notes(console, notes)
     console.print(f"pictures: {folder / 'generated.png'}", soft_wrap=True)
 

@@ -10,7 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from ..numerics import crossings
+from ..process import snr, time_from_snr
 from ..results import Curves
+from ..speciation import clone_level
 from .clones import Ends
 from .experiment import Experiment
 from .tracking import Tracked
@@ -86,6 +89,25 @@ def outcome(ends: Ends, setup: Experiment) -> Outcome:
     return Outcome(ends.kind, simulated, intervals, forward, z, fine, setup.notes)
 
 
+def forward_times(setup: Experiment) -> dict[str, float]:
+    """Where the forward curves cross: "class" at speciation (phi has covered 55 % of the way from
+    chance), "point" at phi_C = 1/2; without those that do not cross."""
+    t = setup.times
+    line = setup.forward(np.geomspace(0.8 * t[0], 1.25 * t[-1], 40))
+    share = np.bincount(setup.labels)
+    levels = {
+        "class": ("same_class_probability", clone_level(tuple(share.tolist()))),
+        "point": ("same_point_probability", 0.5),
+    }
+    found = {}
+    for what, (name, level) in levels.items():
+        if name in line.values:
+            at = float(crossings(-np.log(snr(line.t)), line[name][None], level)[0])
+            if math.isfinite(at):
+                found[what] = float(time_from_snr(math.exp(-at)))
+    return found
+
+
 def generated_columns(found: Tracked, class_names: tuple[str, ...]) -> dict[str, list[Any]]:
     """One row a generated sample, for CSV."""
     return {
@@ -98,7 +120,13 @@ def generated_columns(found: Tracked, class_names: tuple[str, ...]) -> dict[str,
     }
 
 
-def generated_json(found: Tracked, recipe: Mapping[str, Any], notes: tuple[str, ...]) -> str:
+def generated_json(
+    found: Tracked,
+    forward: Mapping[str, float],
+    recipe: Mapping[str, Any],
+    notes: tuple[str, ...],
+) -> str:
+    """The summary of a run, beside the times at which the `forward` curves cross."""
     share, low, high = found.memorised()
     collapse, speciation = found.mean_collapse(), found.mean_speciation()
     out = {
@@ -109,6 +137,7 @@ def generated_json(found: Tracked, recipe: Mapping[str, Any], notes: tuple[str, 
         "memorised": {"share": share, "low": low, "high": high},
         "last_point_change": {"mean": collapse[0], "se": collapse[1]},
         "last_class_change": {"mean": speciation[0], "se": speciation[1]},
+        "forward": dict(forward),
         "end_time": found.end_time,
         "notes": list(notes),
     }
