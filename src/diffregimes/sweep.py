@@ -61,15 +61,18 @@ class Sample:
 
 
 @contextmanager
-def workers(device: torch.device, memory_mib: int, beside: int = 0) -> Iterator[ThreadPoolExecutor]:
+def workers(
+    device: torch.device, memory_mib: int, beside: int = 0, blocks: int | None = None
+) -> Iterator[ThreadPoolExecutor]:
     """Threads that each run whole blocks with one core: no waiting for each other inside a block.
 
-    `beside` are MiB that a worker needs beside its buffers. On a GPU one worker feeds the device.
-    The number of torch threads is put back afterwards.
+    `beside` are MiB that a worker needs beside its buffers, `blocks` how many there are: a single
+    one gets all cores. On a GPU one worker feeds the device. The number of torch threads is put
+    back afterwards.
     """
     threads = torch.get_num_threads()
     fit = memory_mib // (_MIB_PER_WORKER + beside)
-    count = 1 if device.type != "cpu" else max(1, min(threads, fit))
+    count = 1 if device.type != "cpu" else max(1, min(threads, fit, blocks or threads))
     one = (lambda: torch.set_num_threads(1)) if count > 1 else None
     pool = ThreadPoolExecutor(count, initializer=one)
     try:

@@ -189,7 +189,7 @@ def run_blocks(
     results: list[Arrays] = []
     # states, noise, and both once more while the next are made
     each = 16 * BLOCK * rows * dimension // 2**20
-    with workers(torch.device(run.device), run.memory_mib, each) as pool:
+    with workers(torch.device(run.device), run.memory_mib, each, len(sizes)) as pool:
         try:
             for found in pool.map(one, range(len(sizes))):
                 results.append(found)

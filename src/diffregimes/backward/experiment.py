@@ -17,7 +17,7 @@ import torch
 
 from ..checks import InputError
 from ..datasets import Dataset
-from ..posterior import prepare
+from ..posterior import Cloud, prepare, square_distances
 from ..process import schedule, signal
 from ..results import Curves
 from ..scores import AbstractScore, EmpiricalScore, MixtureScore
@@ -86,7 +86,7 @@ def experiment(
         progress(1, 1, "spectrum")
     top = found.largest
     notes = []
-    times_down = _grid(grid, steps, top)
+    times_down = _grid(grid, steps, top, _resolved(cloud))
     left = top * float(signal(times_down[0])) ** 2
     if left > _LAST:
         notes.append(
@@ -134,14 +134,24 @@ def experiment(
     )  # fmt: skip
 
 
-def _grid(name: str, steps: int | None, top: float) -> np.ndarray:
+def _grid(name: str, steps: int | None, top: float, end: float) -> np.ndarray:
     # where the largest direction is down to a thousandth of the noise
     start = 0.5 * float(np.log(1e3 * max(top, 1.0)))
     if name == "uniform":
         return uniform_times(start, 0.0, steps or 1000)
     if name == "log-snr":
-        return np.append(log_snr_times(start, 1e-3, (steps or 1000) - 1), 0.0)
+        return np.append(log_snr_times(start, end, (steps or 1000) - 1), 0.0)
     return ddpm_times(schedule(name), steps)
+
+
+def _resolved(cloud: Cloud) -> float:
+    """t at which the noise, sqrt(2t) wide, is a hundredth of a typical nearest distance: the last
+    step, onto the denoised mean, then lands on one point and not between two."""
+    some = cloud.coordinates[:: max(1, cloud.n // 256)][:256]
+    square = square_distances(some, cloud.coordinates)
+    nearest = square.topk(min(2, cloud.n), dim=1, largest=False).values[:, -1]
+    typical = float(nearest.median()) * cloud.scale**2
+    return min(1e-3, max(0.5e-4 * typical, 1e-9))
 
 
 def _spread(t: np.ndarray, phi: np.ndarray, count: int) -> np.ndarray:

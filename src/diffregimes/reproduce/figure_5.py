@@ -23,6 +23,7 @@ from ..backward.experiment import experiment
 from ..backward.outcome import Outcome, outcome
 from ..backward.tracking import Tracked, track
 from ..backward_plots import even_times, log_time_axis
+from ..checks import InputError
 from ..datasets import Dataset, from_arrays
 from ..results import Analysis
 from ..sweep import Progress
@@ -46,6 +47,11 @@ class Collapse:
 
 def halved(dataset: Dataset) -> Dataset:
     """Images at half the size, by means over 2 x 2 pixels."""
+    if not dataset.is_image or any(x % 2 for x in dataset.sample_shape[:2]):
+        raise InputError(
+            f"{dataset.source} has samples of the shape {dataset.sample_shape}; expected images of "
+            "even height and width to take half the size of. Leave out --halved."
+        )
     height, width, channels = dataset.sample_shape
     images = dataset.points.reshape(dataset.n, height // 2, 2, width // 2, 2, channels)
     return from_arrays(
