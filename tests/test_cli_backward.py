@@ -12,6 +12,7 @@ import time
 
 import numpy as np
 import pytest
+import torch
 
 from command import contents, runner
 
@@ -127,6 +128,57 @@ def test_unfinished_run_of_other_options(run, tmp_path):
     assert ran.code == 2
     assert "other options" in ran.err
     assert store.exists()
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory):
+    diffusers = pytest.importorskip("diffusers")
+    torch.manual_seed(0)
+    sizes = {"in_channels": 1, "out_channels": 1, "layers_per_block": 1, "norm_num_groups": 4}
+    blocks = {
+        "down_block_types": ("DownBlock2D", "DownBlock2D"),
+        "up_block_types": ("UpBlock2D", "UpBlock2D"),
+        "block_out_channels": (8, 8),
+    }
+    unet = diffusers.UNet2DModel(sample_size=8, **sizes, **blocks)
+    folder = tmp_path_factory.mktemp("pipeline")
+    diffusers.DDPMPipeline(unet, diffusers.DDPMScheduler()).save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["clones", "uturn", "generate"])
+def test_a_network_in_place_of_the_score(run, tmp_path, pipeline, kind):
+    ran = run(
+        kind, *DIGITS, "--range=-1,1", "--model", pipeline, "--out", tmp_path / "out",
+        *(("--samples", 8) if kind == "generate" else ("--pairs", 8, "--times", "0.5")),
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    found = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert len(found["recipe"]["model"]["weights"]) == 64
+    assert not any("--range" in note for note in found["notes"])
+    if kind == "generate":  # it has learned nothing, so that it copies nothing
+        assert found["memorised"]["share"] < 0.5
+
+
+def test_the_scale_of_a_network_is_asked_about(run, tmp_path, pipeline):
+    few = "--pairs", 4, "--times", "0.5", "--out", tmp_path / "out"
+    ran = run("clones", *DIGITS, "--model", pipeline, *few)
+    assert ran.code == 0, ran.err
+    assert "--range=-1,1" in ran.out.replace("\n", " ")
+
+
+def test_networks_that_do_not_fit(run, tmp_path, pipeline):
+    out = "--out", tmp_path / "out"
+    ran = run("clones", "digits", "--pad", 1, "--model", pipeline, *out)
+    assert ran.code == 2
+    assert "(10, 10, 1)" in ran.err
+    ran = run("clones", "digits", "--model", pipeline, "--score", "empirical", *out)
+    assert ran.code == 2
+    assert "exclude each other" in ran.err
+    ran = run("clones", "digits", "--label", 1, *out)
+    assert ran.code == 2
+    assert "--label" in ran.err
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

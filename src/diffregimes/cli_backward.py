@@ -6,26 +6,37 @@ on where it stood.
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .checks import in_range
+from .checks import InputError, in_range
 from .cli_options import (
     ACCURACY,
+    Batch,
     Classes,
     Device,
+    Grid,
     Key,
+    Label,
     Labels,
     MemoryMib,
+    Model,
     Out,
     Pad,
+    Pairs,
     PerClass,
     PixelRange,
+    Sampler,
+    Score,
     Seed,
     Source,
+    Steps,
+    Times,
     numbers,
     pair,
     read,
@@ -38,56 +49,8 @@ if TYPE_CHECKING:
     from .backward.experiment import Experiment
     from .backward.tracking import Tracked
     from .datasets import Dataset
+    from .scores import AbstractScore
     from .sweep import Progress
-
-Score = Annotated[
-    str | None,
-    typer.Option(
-        rich_help_panel=ACCURACY,
-        help="empirical: the exact score of the training points; population: that of the law of a "
-        "gmm: source.",
-        show_default="population for gmm:, else empirical",
-    ),
-]
-Sampler = Annotated[
-    str,
-    typer.Option(rich_help_panel=ACCURACY, help="bridge, ddpm or euler-maruyama."),
-]
-Grid = Annotated[
-    str,
-    typer.Option(
-        rich_help_panel=ACCURACY,
-        help="Steps of the sampler: a DDPM schedule (linear, cosine, a scheduler_config.json), or "
-        "uniform or log-snr.",
-    ),
-]
-Steps = Annotated[
-    int | None,
-    typer.Option(
-        rich_help_panel=ACCURACY, metavar="N", help="Number of steps.", show_default="1000"
-    ),
-]
-Times = Annotated[
-    str | None,
-    typer.Option(
-        rich_help_panel=ACCURACY,
-        metavar="T,T,...",
-        help="Times t at which clones part.",
-        show_default="12, where the curves change",
-    ),
-]
-Batch = Annotated[
-    int | None,
-    typer.Option(
-        rich_help_panel=ACCURACY,
-        metavar="N",
-        help="States the score is given at a time; same numbers.",
-        show_default="all",
-    ),
-]
-Pairs = Annotated[
-    int, typer.Option(rich_help_panel=ACCURACY, metavar="N", help="Trajectories to run.")
-]
 
 CLONES_HELP = """
 Clones: trajectories that part at t, and end in the same class or on the same training point.
@@ -103,6 +66,8 @@ Examples:
   diffregimes clones gmm:d=1024,n=20000 --grid log-snr
 
   diffregimes clones cars.npz --classes 1,7 --pairs 500 --times 0.5,1,1.5
+
+  diffregimes clones path/to/images/ --range=-1,1 --model path/to/pipeline
 """
 UTURN_HELP = """
 U-turns: training points noised to t and denoised: do class and point survive?
@@ -139,6 +104,8 @@ def clones(
         int, typer.Option(rich_help_panel=ACCURACY, help="Clones of each trajectory at each t.")
     ] = 2,
     score: Score = None,
+    model: Model = None,
+    label: Label = None,
     sampler: Sampler = "bridge",
     grid: Grid = "linear",
     steps: Steps = None,
@@ -164,6 +131,8 @@ def uturn(
     times: Times = None,
     pairs: Pairs = 1024,
     score: Score = None,
+    model: Model = None,
+    label: Label = None,
     sampler: Sampler = "bridge",
     grid: Grid = "linear",
     steps: Steps = None,
@@ -189,6 +158,8 @@ def generate(
         int, typer.Option(rich_help_panel=ACCURACY, metavar="N", help="Samples to generate.")
     ] = 64,
     score: Score = None,
+    model: Model = None,
+    label: Label = None,
     sampler: Sampler = "bridge",
     grid: Grid = "linear",
     steps: Steps = None,
@@ -228,9 +199,12 @@ def _run(kind: str, given: dict[str, Any]) -> None:
         folder = given["out"] or Path("runs") / f"{source_name(given['source'])}-{kind}"
         check_target(folder)
         dataset = _read(given, progress)
+        network, known = _network(given, dataset)
         setup = experiment(
             dataset,
             score=given["score"],
+            network=network,
+            latest=float(known.get("latest", math.inf)),
             whole=kind == "generate",
             grid=given["grid"],
             steps=given["steps"],
@@ -239,12 +213,15 @@ def _run(kind: str, given: dict[str, Any]) -> None:
             device=given["device"],
             progress=progress,
         )
-        options = {k: v for k, v in given.items() if k not in ("out", "memory_mib", "batch")}
+        setup = dataclasses.replace(setup, notes=setup.notes + _said(known, dataset))
+        left_out = "out", "memory_mib", "batch", "model"
+        options = {k: v for k, v in given.items() if k not in left_out}
         recipe = {
             "command": kind,
             "options": options,
             "times": wanted or setup.times.tolist(),
             "fingerprint": dataset.fingerprint,
+            "model": known,
             "versions": versions(),
         }
         store = folder.parent / f".{folder.name}.unfinished"
@@ -281,6 +258,48 @@ def _read(given: dict[str, Any], progress: Progress) -> Dataset:
     scale = None if text is None else pair("--range", text, "--range=-1,1")
     same = {k: given[k] for k in names}
     return read(given["source"], **same, pixel_range=scale, progress=progress)
+
+
+def _network(
+    given: dict[str, Any], dataset: Dataset
+) -> tuple[AbstractScore | None, dict[str, Any]]:
+    """The network to run, and what tells it from others; the grid follows its own schedule."""
+    folder = given["model"]
+    if folder is None:
+        if given["label"] is not None:
+            raise InputError("--label came without --model; exact scores are not conditional.")
+        return None, {}
+    if given["score"] is not None:
+        raise InputError("--score and --model exclude each other: one score is run.")
+    import hashlib
+
+    from .learned.adapters import check_fits, load_score
+
+    score = load_score(folder, label=given["label"], device=given["device"])
+    check_fits(score, dataset)
+    digest = hashlib.sha256()
+    state: Any = score.module.state_dict  # type: ignore[attr-defined]
+    for name, values in sorted(state().items()):
+        digest.update(name.encode() + values.cpu().contiguous().view(-1).numpy().tobytes())
+    known = {
+        "folder": str(folder),
+        "weights": digest.hexdigest(),
+        "latest": min(score.latest, 300.0),
+        "notes": list(score.notes),
+    }
+    return score, known
+
+
+def _said(known: dict[str, Any], dataset: Dataset) -> tuple[str, ...]:
+    """What a reader must know of a network beside its curves."""
+    if not known:
+        return ()
+    scale = dataset.scale
+    if scale == (-1.0, 1.0):
+        return tuple(known["notes"])
+    given = "values as they came" if scale is None else f"values in [{scale[0]:g}, {scale[1]:g}]"
+    wrong = f"{given}: most networks are trained on [-1, 1], which is --range=-1,1"
+    return (*known["notes"], wrong)
 
 
 def _ends(kind: str, given: dict[str, Any], setup: Experiment, run: Run) -> Ends:

@@ -76,6 +76,69 @@ Out = Annotated[
 ]
 
 
+# of the backward process
+Score = Annotated[
+    str | None,
+    typer.Option(
+        rich_help_panel=ACCURACY,
+        help="empirical: the exact score of the training points; population: that of the law of a "
+        "gmm: source.",
+        show_default="population for gmm:, else empirical",
+    ),
+]
+Model = Annotated[
+    Path | None,
+    typer.Option(
+        rich_help_panel=ACCURACY,
+        help="A saved diffusers pipeline, run in place of the exact score; SOURCE is what it was "
+        "trained on, in the same size and scale (--range=-1,1 as a rule).",
+    ),
+]
+Label = Annotated[
+    int | None,
+    typer.Option(rich_help_panel=ACCURACY, help="Class that a conditional model is asked for."),
+]
+Sampler = Annotated[
+    str,
+    typer.Option(rich_help_panel=ACCURACY, help="bridge, ddpm or euler-maruyama."),
+]
+Grid = Annotated[
+    str,
+    typer.Option(
+        rich_help_panel=ACCURACY,
+        help="Steps of the sampler: a DDPM schedule (linear, cosine, a scheduler_config.json), or "
+        "uniform or log-snr.",
+    ),
+]
+Steps = Annotated[
+    int | None,
+    typer.Option(
+        rich_help_panel=ACCURACY, metavar="N", help="Number of steps.", show_default="1000"
+    ),
+]
+Times = Annotated[
+    str | None,
+    typer.Option(
+        rich_help_panel=ACCURACY,
+        metavar="T,T,...",
+        help="Times t at which clones part.",
+        show_default="12, where the curves change",
+    ),
+]
+Batch = Annotated[
+    int | None,
+    typer.Option(
+        rich_help_panel=ACCURACY,
+        metavar="N",
+        help="States the score is given at a time; same numbers.",
+        show_default="all",
+    ),
+]
+Pairs = Annotated[
+    int, typer.Option(rich_help_panel=ACCURACY, metavar="N", help="Trajectories to run.")
+]
+
+
 def read(
     source: str,
     *,

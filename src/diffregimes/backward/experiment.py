@@ -9,6 +9,7 @@ out on its own.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -52,6 +53,8 @@ def experiment(
     dataset: Dataset,
     *,
     score: str | None = None,
+    network: AbstractScore | None = None,
+    latest: float = math.inf,
     whole: bool = False,
     grid: str = "linear",
     steps: int | None = None,
@@ -64,12 +67,16 @@ def experiment(
     """Set up the backward process of a dataset.
 
     score : "empirical" or "population" (default for points drawn from a mixture)
+    network : a score that takes the place of both, run in all dimensions and compared with the
+        forward curves of score "empirical"; it knows times up to `latest`
     whole : run in all dimensions as they came, and not in those that matter (see above)
     grid : "uniform" or "log-snr" in t, or a DDPM schedule: "linear", "cosine", a
         scheduler_config.json; `steps` of it (1000, or the schedule's own)
     count : so many default `times` for clones to part, where the curves change
     """
     law = dataset.population
+    if network is not None:
+        score, whole = "empirical", True
     name = score or ("empirical" if law is None else "population")
     if name not in SCORES:
         raise InputError(f"score is {score!r}; expected one of {', '.join(SCORES)}.")
@@ -86,7 +93,7 @@ def experiment(
         progress(1, 1, "spectrum")
     top = found.largest
     notes = []
-    times_down = _grid(grid, steps, top, _resolved(cloud))
+    times_down = _grid(grid, steps, top, _resolved(cloud), latest)
     left = top * float(signal(times_down[0])) ** 2
     if left > _LAST:
         notes.append(
@@ -129,14 +136,14 @@ def experiment(
     )  # fmt: skip
     times = np.minimum(adapt_times(pilot, count), 0.95 * times_down[0])
     return Experiment(
-        training, nearest_classes(training, dataset.labels), training, points, dataset.labels,
-        times_down, times, forward, torch.float32, tuple(notes),
+        network or training, nearest_classes(training, dataset.labels), training, points,
+        dataset.labels, times_down, times, forward, torch.float32, tuple(notes),
     )  # fmt: skip
 
 
-def _grid(name: str, steps: int | None, top: float, end: float) -> np.ndarray:
+def _grid(name: str, steps: int | None, top: float, end: float, latest: float) -> np.ndarray:
     # where the largest direction is down to a thousandth of the noise
-    start = 0.5 * float(np.log(1e3 * max(top, 1.0)))
+    start = min(latest, 0.5 * float(np.log(1e3 * max(top, 1.0))))
     if name == "uniform":
         return uniform_times(start, 0.0, steps or 1000)
     if name == "log-snr":
