@@ -32,6 +32,7 @@ from .cli_options import (
     PixelRange,
     Seed,
     Source,
+    flowing,
     numbers,
     pair,
     read,
@@ -101,7 +102,7 @@ Examples:
 """
 
 
-@app.command(help=ANALYZE_HELP)
+@app.command(help=flowing(ANALYZE_HELP))
 def analyze(
     source: Source,
     labels: Labels = None,
@@ -235,7 +236,7 @@ def analyze(
 
 
 cli_backward.add_to(app)
-app.command("points-needed", help=cli_theory.NEEDED_HELP)(cli_theory.points_needed)
+app.command("points-needed", help=flowing(cli_theory.NEEDED_HELP))(cli_theory.points_needed)
 
 
 def _print(analysis: Analysis, folder: Path, format: Format) -> None:

@@ -37,6 +37,7 @@ from .cli_options import (
     Source,
     Steps,
     Times,
+    flowing,
     numbers,
     pair,
     read,
@@ -326,6 +327,6 @@ def _generate(given: dict[str, Any], setup: Experiment, run: Run) -> Tracked:
 
 def add_to(app: typer.Typer) -> None:
     """Put the commands of this module on the app."""
-    app.command(help=CLONES_HELP)(clones)
-    app.command(help=UTURN_HELP)(uturn)
-    app.command(help=GENERATE_HELP)(generate)
+    app.command(help=flowing(CLONES_HELP))(clones)
+    app.command(help=flowing(UTURN_HELP))(uturn)
+    app.command(help=flowing(GENERATE_HELP))(generate)

@@ -187,6 +187,11 @@ def pair(option: str, text: str, example: str) -> tuple[float, float]:
     return found[0], found[1]
 
 
+def flowing(text: str) -> str:
+    """A help text whose paragraphs are single lines, for the terminal to break."""
+    return "\n\n".join(x.replace("\n", " ") for x in text.strip().split("\n\n"))
+
+
 def source_name(source: str) -> str:
     """A folder name: cars for path/to/cars.npz, images for path/to/images/, gmm-d9-n99 for
     gmm:d=9,n=99."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .checks import InputError, in_range
-from .cli_options import Out
+from .cli_options import Out, flowing
 
 if TYPE_CHECKING:
     from .reproduce.tables import Reproduction
@@ -71,7 +71,7 @@ Examples:
 """
 
 
-@app.command("figure-1", help=FIGURE_1_HELP)
+@app.command("figure-1", help=flowing(FIGURE_1_HELP))
 def figure_1(
     trajectories: Annotated[int, typer.Option(help="Trajectories drawn.")] = 60,
     seed: Seed = 0,
@@ -88,7 +88,7 @@ def figure_1(
     _reproduce("figure-1", run, out)
 
 
-@app.command("figure-2", help=FIGURE_2_HELP)
+@app.command("figure-2", help=flowing(FIGURE_2_HELP))
 def figure_2(
     pairs: Annotated[int, typer.Option(help="Pairs of clones at each time.")] = 10_000,
     seed: Seed = 0,
@@ -105,7 +105,7 @@ def figure_2(
     _reproduce("figure-2", run, out)
 
 
-@app.command("figure-3", help=FIGURE_3_HELP)
+@app.command("figure-3", help=flowing(FIGURE_3_HELP))
 def figure_3(
     draws_share: Annotated[
         float, typer.Option(help="Number of draws in units of the full figure.")
@@ -124,7 +124,7 @@ def figure_3(
     _reproduce("figure-3", run, out)
 
 
-@app.command("figure-5", help=FIGURE_5_HELP)
+@app.command("figure-5", help=flowing(FIGURE_5_HELP))
 def figure_5(
     source: Annotated[
         str | None, typer.Argument(metavar="[SOURCE]", help="Images, as for analyze.")

@@ -21,6 +21,7 @@ from .cli_options import (
     PixelRange,
     Seed,
     Source,
+    flowing,
     pair,
     read,
 )
@@ -46,7 +47,7 @@ Examples:
 """
 
 
-@theory.command("phase-diagram", help=PHASE_HELP)
+@theory.command("phase-diagram", help=flowing(PHASE_HELP))
 def phase_diagram(
     mu: Annotated[float, typer.Option(help="Half the distance of the classes over sqrt(d).")] = 1.0,
     sigma: Annotated[float, typer.Option(help="Standard deviation within a class.")] = 1.0,
