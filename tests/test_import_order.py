@@ -42,7 +42,7 @@ ORDER = [
     "reproduce backward_output",
     "terminal terminal_backward",
     "cli_options",
-    "cli_theory cli_backward cli_reproduce",
+    "cli_theory cli_train cli_backward cli_reproduce",
     "cli",
 ]
 RANK = {name: rank for rank, line in enumerate(ORDER) for name in line.split()}

@@ -1,0 +1,123 @@
+"""What a training run leaves behind: checkpoints that are whole or not there, and loss.csv.
+
+A checkpoint is a folder that `DDPMPipeline.from_pretrained` opens, with the state of the optimizer
+(safetensors) and the rows of loss.csv so far beside the network. It is written under a hidden name
+and renamed; the last two are kept. Nothing in it is a pickle.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..checks import InputError
+from .adapters import WEIGHTS
+
+FOLDER, KEPT = "checkpoints", 2
+FREE = "steps", "versions", "options"  # entries of the recipe that a resumed run may change
+OPTIMIZER, STATE = "optimizer.safetensors", "state.json"
+
+Row = dict[str, float | None]
+
+
+def check_folder(folder: Path, recipe: dict[str, Any]) -> None:
+    """Raise unless the folder holds nothing of another run."""
+    path = folder / "recipe.json"
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if found(folder) or (folder / "model_index.json").exists():
+            raise InputError(
+                f"{folder} holds a network but no recipe.json; choose another folder (--out)."
+            ) from None
+        return
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read {path} ({error}); choose another folder (--out).") from error
+    before = stored if isinstance(stored, dict) else {}
+    names = sorted({*before, *recipe} - {*FREE})
+    differ = [x for x in names if before.get(x) != recipe.get(x)]
+    if differ:
+        raise InputError(
+            f"{folder} holds a run of other data or options ({', '.join(differ)} differ); expected "
+            "the same, to go on with it. Choose another folder (--out), or remove this one."
+        )
+
+
+def save(
+    folder: Path, step: int, rows: Sequence[Row], pipeline: Any, optimizer: torch.optim.Optimizer
+) -> None:
+    """FOLDER/checkpoints/step-STEP, and the ones before the last two away."""
+    from safetensors.torch import save_file
+
+    place = folder / FOLDER
+    target, stage = place / f"step-{step:08d}", place / ".partial"
+    sweep(folder)
+    stage.mkdir(parents=True)
+    pipeline.save_pretrained(stage)
+    moments = optimizer.state_dict()["state"]
+    save_file({f"{i}.{k}": v for i, x in moments.items() for k, v in x.items()}, stage / OPTIMIZER)
+    (stage / STATE).write_text(json.dumps({"step": step, "rows": list(rows)}), encoding="utf-8")
+    shutil.rmtree(target, ignore_errors=True)
+    os.replace(stage, target)
+    for old in found(folder)[:-KEPT]:
+        os.replace(old, stage)  # out of sight first: what is seen is whole
+        shutil.rmtree(stage)
+
+
+def load(
+    checkpoint: Path, unet: torch.nn.Module, optimizer: torch.optim.Optimizer
+) -> tuple[int, list[Row]]:
+    """Put a checkpoint into the network and its optimizer; its step and the rows so far."""
+    from safetensors.torch import load_file
+
+    unet.load_state_dict(load_file(checkpoint / "unet" / WEIGHTS))
+    moments: dict[int, dict[str, Any]] = {}
+    for name, value in load_file(checkpoint / OPTIMIZER).items():
+        index, what = name.split(".")
+        moments.setdefault(int(index), {})[what] = value
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": moments, "param_groups": groups})
+    state = json.loads((checkpoint / STATE).read_text(encoding="utf-8"))
+    return state["step"], state["rows"]
+
+
+def found(folder: Path) -> list[Path]:
+    """The checkpoints of a run, oldest first."""
+    return sorted((folder / FOLDER).glob("step-*"))
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a killed run left half-written."""
+    shutil.rmtree(folder / FOLDER / ".partial", ignore_errors=True)
+
+
+def write_rows(folder: Path, rows: Sequence[Row]) -> None:
+    """loss.csv, whole: one row a record, an empty cell for None."""
+    if not rows:
+        (folder / "loss.csv").unlink(missing_ok=True)
+        return
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    replace_text(folder / "loss.csv", text.getvalue())
+
+
+def write_recipe(folder: Path, recipe: Mapping[str, Any]) -> None:
+    """recipe.json, whole."""
+    replace_text(folder / "recipe.json", json.dumps(recipe, indent=1) + "\n")
+
+
+def replace_text(path: Path, text: str) -> None:
+    """The text under a hidden name, then renamed."""
+    stage = path.parent / f".{path.name}.partial"
+    stage.write_text(text, encoding="utf-8")
+    os.replace(stage, path)

@@ -1,0 +1,299 @@
+"""Training a denoising network on a dataset, so that its regimes can be compared with the exact.
+
+The network e minimises the mean over training points a, steps k and noise z of
+
+    |z - e(x_t, k)|^2,   x_t = e^{-t} a + sqrt(Delta_t) z,   e^{-2t} = alphas_cumprod[k].
+
+The minimum over all functions is the conditional mean E[z | x_t] under the *empirical* law of the
+training points: with capacity and time enough the network tends to `EmpiricalScore`, which copies.
+What it does instead of that, and how long it takes, is not in this law and has to be measured: the
+loss on held-out points stays above the loss on training points from where it begins to copy.
+
+Randomness belongs to the step: seed -> step -> points, noise levels and noise of the whole batch,
+whatever the number of processes. A run killed at any moment goes on from its last checkpoint as if
+nothing had happened; on a CPU to the last bit, on a GPU to the rounding of its kernels.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..backward.tracking import COPY
+from ..checks import InputError, in_range
+from ..datasets import Dataset
+from ..rng import numpy_generator, point_of_pair, torch_generator
+from ..sweep import Progress
+from . import checkpoints
+from .checkpoints import Row
+from .networks import Preset, network, planned
+
+LEVELS = 1000  # steps of the linear schedule
+EVALUATED = 512  # draws of the losses on training and on held-out points, the same each time
+SAMPLER_STEPS = 50  # of DDIM, for the memorised fraction
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The network with its schedule, the rows of loss.csv, and the recipe.
+
+    `main` is True in the one process that writes. A row holds `step`, `loss` (mean over the batches
+    since the row before), `train_loss` and `held_out_loss` (the network as it stands, on the same
+    noise each time, mean square a pixel) and, if asked, `memorised`: the share of generated samples
+    whose nearest training point is less than a third as far as the second nearest.
+    """
+
+    pipeline: Any
+    rows: tuple[Row, ...]
+    recipe: dict[str, Any]
+    main: bool
+
+    @property
+    def parameters(self) -> int:
+        return sum(x.numel() for x in self.pipeline.unet.parameters())
+
+
+def split(labels: np.ndarray, share: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of the training points and of the held-out ones, a share of each class, in order."""
+    if not 0 <= share < 1:
+        raise InputError(f"held_out (--held-out) is {share!r}; expected a share from 0 to below 1.")
+    held = [np.zeros(0, dtype=np.int64)]
+    for code in np.unique(labels):
+        mine = np.flatnonzero(labels == code)
+        order = numpy_generator(seed, "held-out", int(code)).permutation(len(mine))
+        held.append(mine[order[: round(share * len(mine))]])
+    out = np.sort(np.concatenate(held))
+    kept = np.setdiff1d(np.arange(len(labels)), out)
+    if len(kept) < 2 or (share and not len(out)):
+        raise InputError(
+            f"held_out (--held-out) {share:g} of each class leaves {len(kept)} training points and "
+            f"{len(out)} held out; expected two to train on and one held out, or 0 to hold out "
+            "none."
+        )
+    return kept, out
+
+
+def train(
+    dataset: Dataset,
+    folder: str | Path,
+    *,
+    preset: str = "tiny",
+    steps: int | None = None,
+    batch: int | None = None,
+    every: int | None = None,
+    held_out: float = 0.1,
+    memorised: int = 0,
+    seed: int = 0,
+    device: str | None = None,
+    recipe: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> Trained:
+    """Train a DDPM on the images of a dataset; checkpoints, loss.csv and recipe.json in `folder`.
+
+    preset : a name in networks.PRESETS; steps, batch, every : instead of those of the preset
+    held_out : share of each class that is never trained on
+    memorised : samples generated for each row, for their memorised fraction; 0 for none
+    device : cpu, cuda or mps; without, the best there is. Processes are those of accelerate launch
+    recipe : what else is to stand in recipe.json
+
+    A folder with checkpoints of the same dataset and options is gone on with, to more steps if
+    asked. Needs the extra `diffusers`. Raises `InputError` for data that are not images, another
+    run in the folder, and options out of range.
+    """
+    folder = Path(folder)
+    plan = planned(preset, steps, batch, every)
+    in_range("memorised (--memorised)", memorised, 0, 10**6)
+    in_range("seed (--seed)", seed, 0, 10**18)
+    unet = network(plan, dataset.sample_shape, seed)
+    kept, out = split(dataset.labels, held_out, seed)
+    full = {
+        **(recipe or {}),
+        "preset": {"name": preset, **asdict(plan)},
+        "steps": plan.steps,
+        "held_out": held_out,
+        "memorised": memorised,
+        "seed": seed,
+        "fingerprint": dataset.fingerprint,
+        "scale": dataset.scale,
+        "sample_shape": dataset.sample_shape,
+        "classes": dataset.class_names,
+        "held_out_indices": out.tolist(),
+    }
+    del full["preset"]["steps"]
+    full = json.loads(json.dumps(full))  # as it comes back from the file
+    checkpoints.check_folder(folder, full)
+    accelerator = _accelerator(device, plan.batch)
+    work = _Work(dataset, kept, out, unet, plan, memorised, seed, accelerator)
+    try:
+        rows = _run(work, folder, full, progress)
+    except OSError as error:
+        raise InputError(
+            f"cannot write to {folder}: {error.strerror or error}. Free some space: the same "
+            "command goes on from the last checkpoint."
+        ) from error
+    return Trained(work.pipeline, tuple(rows), full, accelerator.is_main_process)
+
+
+def _run(work: _Work, folder: Path, recipe: dict[str, Any], progress: Progress | None) -> list[Row]:
+    """From the last checkpoint, if there is one, to the last step."""
+    plan, accelerator = work.plan, work.accelerator
+    main = accelerator.is_main_process
+    done, rows = 0, list[Row]()
+    stored = checkpoints.found(folder)
+    if stored:
+        done, rows = checkpoints.load(stored[-1], work.unet, work.optimizer)
+    if done > plan.steps:
+        raise InputError(
+            f"{folder} is trained for {done} steps already; expected --steps {done} or more, or "
+            "another folder (--out)."
+        )
+    accelerator.wait_for_everyone()  # all have read before one writes
+    if main:
+        folder.mkdir(parents=True, exist_ok=True)
+        checkpoints.write_recipe(folder, recipe)
+        checkpoints.sweep(folder)
+        checkpoints.write_rows(folder, rows)
+    losses: list[Tensor] = []
+    for step in range(done, plan.steps):
+        losses.append(work.step(step))
+        if (step + 1) % plan.every == 0 or step + 1 == plan.steps:
+            mean = accelerator.reduce(torch.stack(losses).mean(), "mean").item()
+            losses.clear()
+            if not np.isfinite(mean):
+                raise InputError(
+                    f"the loss is {mean} at step {step + 1}; expected a finite number. Scale the "
+                    "data to --range=-1,1, or try another --seed."
+                )
+            if main:
+                rows.append({"step": step + 1, "loss": mean, **work.judged()})
+                checkpoints.save(folder, step + 1, rows, work.pipeline, work.optimizer)
+                checkpoints.write_rows(folder, rows)
+        if main and progress is not None:
+            progress(step + 1, plan.steps, "training")
+    accelerator.wait_for_everyone()
+    return rows
+
+
+class _Work:
+    """One process of a training run: its network, its optimizer and its part of every batch."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        kept: np.ndarray,
+        out: np.ndarray,
+        unet: Any,
+        plan: Preset,
+        memorised: int,
+        seed: int,
+        accelerator: Any,
+    ) -> None:
+        import diffusers
+
+        package: Any = diffusers  # its types are not to be relied on
+
+        height, width, channels = dataset.sample_shape
+        images = dataset.points.reshape(-1, height, width, channels).transpose(0, 3, 1, 2)
+        self.images = torch.from_numpy(np.ascontiguousarray(images))
+        self.kept, self.out = kept, out
+        self.plan, self.memorised, self.seed = plan, memorised, seed
+        self.accelerator, self.unet = accelerator, unet
+        # samples are clipped where the data have ends
+        ends = dataset.scale
+        clip = {} if ends is None else {"clip_sample_range": max(abs(x) for x in ends)}
+        self.scheduler = package.DDPMScheduler(LEVELS, clip_sample=ends is not None, **clip)
+        self.pipeline = package.DDPMPipeline(unet=unet, scheduler=self.scheduler)
+        self.model = accelerator.prepare(unet)
+        self.optimizer = torch.optim.Adam(unet.parameters(), plan.rate)
+
+    def step(self, step: int) -> Tensor:
+        """One step of Adam; the loss on this process's part of the batch."""
+        size, draw = self.plan.batch, torch_generator(self.seed, "training", step)
+        points = self.kept[point_of_pair(len(self.kept), step * size, size, self.seed)]
+        levels = torch.randint(LEVELS, (size,), generator=draw)
+        noise = torch.randn((size, *self.images.shape[1:]), generator=draw)
+        part = slice(self.accelerator.process_index, None, self.accelerator.num_processes)
+        self.model.train()
+        loss = self._loss(self.model, self.images[points[part]], levels[part], noise[part])
+        self.accelerator.backward(loss)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return loss.detach()
+
+    @torch.no_grad()
+    def judged(self) -> Row:
+        """The rest of a row: the network as it stands."""
+        self.unet.eval()
+        draw = torch_generator(self.seed, "evaluation")
+        # one draw in each stretch of the schedule, in no order: points may be sorted by class
+        spread = torch.arange(EVALUATED) + torch.rand(EVALUATED, generator=draw)
+        levels = (spread / EVALUATED * LEVELS).long().clamp(max=LEVELS - 1)
+        levels = levels[torch.randperm(EVALUATED, generator=draw)]
+        noise = torch.randn((EVALUATED, *self.images.shape[1:]), generator=draw)
+        row: Row = {}
+        for name, indices in (("train_loss", self.kept), ("held_out_loss", self.out)):
+            row[name] = None
+            if len(indices):
+                images = self.images[indices[np.arange(EVALUATED) * len(indices) // EVALUATED]]
+                size = self.plan.batch
+                parts = zip(*(torch.split(x, size) for x in (images, levels, noise)), strict=True)
+                sums = [self._loss(self.unet, *x).item() * len(x[0]) for x in parts]
+                row[name] = sum(sums) / EVALUATED
+        if self.memorised:
+            row["memorised"] = self._memorised()
+        return row
+
+    def _loss(self, model: Any, images: Tensor, levels: Tensor, noise: Tensor) -> Tensor:
+        to = self.accelerator.device
+        noised = self.scheduler.add_noise(images, noise, levels)
+        found: Tensor = model(noised.to(to), levels.to(to)).sample
+        return (found - noise.to(to)).square().mean()
+
+    def _memorised(self) -> float:
+        """Share of samples of DDIM, from the same noise each time, that copy a training point."""
+        import diffusers
+
+        kind: Any = diffusers.DDIMScheduler
+
+        sampler = kind.from_config(self.scheduler.config, timestep_spacing="trailing")
+        sampler.set_timesteps(SAMPLER_STEPS)
+        draw = torch_generator(self.seed, "samples")
+        start = torch.randn((self.memorised, *self.images.shape[1:]), generator=draw)
+        training = self.images[self.kept].flatten(1)
+        copies = 0
+        for part in torch.split(start, self.plan.batch):
+            x = part.to(self.accelerator.device)
+            for level in sampler.timesteps:
+                x = sampler.step(self.unet(x, level.to(x.device)).sample, level, x).prev_sample
+            near = torch.cdist(x.cpu().flatten(1), training).topk(2, largest=False).values
+            copies += int((near[:, 0] < COPY * near[:, 1]).sum())
+        return copies / self.memorised
+
+
+def _accelerator(device: str | None, batch: int) -> Any:
+    from accelerate import Accelerator
+
+    try:
+        out = Accelerator(cpu=device == "cpu", mixed_precision="no")
+    except (ValueError, RuntimeError) as error:
+        raise InputError(f"accelerate cannot start on {device or 'this machine'} ({error}).") from (
+            error
+        )
+    if device not in (None, out.device.type):
+        raise InputError(
+            f"device (--device) is {device!r}, but accelerate takes {out.device.type}; leave it "
+            "out, or run by accelerate launch to choose."
+        )
+    if batch % out.num_processes:
+        raise InputError(
+            f"the batch of {batch} does not divide among {out.num_processes} processes; set "
+            "--batch to a multiple."
+        )
+    return out
