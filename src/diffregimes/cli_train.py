@@ -23,6 +23,7 @@ from .cli_options import (
     PerClass,
     Seed,
     Source,
+    flowing,
     pair,
     read,
     source_name,
@@ -136,7 +137,8 @@ def train(
             key=key,
             classes=classes,
             per_class=per_class,
-            pixel_range=scale,
+            # a law has no pixels: what is wrong with it is that it gives vectors
+            pixel_range=None if source.startswith("gmm:") else scale,
             pad=pad,
             progress=progress,
         )
@@ -175,12 +177,14 @@ def plot_losses(rows: Sequence[dict[str, float | None]], ax: Axes | None = None)
     """The columns of loss.csv against the step; the memorised fraction on an axis of its own."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullLocator
 
     from .timeaxis import COLOURS, SIZE, STYLE
 
     if ax is None:
         with rc_context(STYLE):
-            return plot_losses(rows, Figure(figsize=SIZE, layout="constrained").add_subplot())
+            made = Figure(figsize=(1.25 * SIZE[0], 1.1 * SIZE[1]), layout="constrained")
+            return plot_losses(rows, made.add_subplot())
     step = [x["step"] for x in rows]
     lines = {
         "loss": ("batches", "lightgray"),
@@ -192,6 +196,9 @@ def plot_losses(rows: Sequence[dict[str, float | None]], ax: Axes | None = None)
         if None not in values:
             ax.plot(step, values, "o-", ms=2.5, lw=1.2, color=colour, label=label)  # type: ignore[arg-type]
     ax.set_yscale("log")
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 1.2, 1.5, 2, 3, 4, 6, 8)))
+    ax.yaxis.set_minor_locator(NullLocator())
+    ax.yaxis.set_major_formatter("{x:g}")
     ax.set_xlabel("step")
     ax.set_ylabel("mean square error of the noise")
     if "memorised" in rows[0]:
@@ -223,4 +230,4 @@ def _print(trained: Trained, folder: Path, scale: tuple[float, float]) -> None:
 
 def add_to(app: typer.Typer) -> None:
     """Put the command on the app."""
-    app.command(help=HELP)(train)
+    app.command(help=flowing(HELP))(train)

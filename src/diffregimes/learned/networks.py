@@ -39,7 +39,7 @@ class Preset:
 PRESETS = {
     "tiny": Preset((32, 64), (False, True), 1, 8, 1e-3, 64, 2000, 100),
     "small": Preset((64, 128, 128), (False, True, True), 2, 32, 2e-4, 128, 20_000, 500),
-    # Biroli, Bonnaire, de Bortoli and Mezard 2024: 25.6 M parameters on colour images
+    # Biroli, Bonnaire, de Bortoli and Mezard 2024; 25.64 million parameters on colour images
     "paper": Preset(
         (64, 128, 256, 256), (False, True, True, False), 2, 32, 1e-4, 128, 350_000, 1000
     ),
@@ -64,7 +64,6 @@ def network(preset: Preset, sample_shape: tuple[int, ...], seed: int = 0) -> Any
     import diffusers
 
     make: Any = diffusers.UNet2DModel
-
     with torch.random.fork_rng(devices=[]):  # initial weights come from the global generator alone
         torch.default_generator.manual_seed(torch_generator(seed, "weights").initial_seed())
         return make(
