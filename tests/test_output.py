@@ -231,7 +231,8 @@ def test_a_killed_run_leaves_no_trace_once_it_is_repeated(run, earlier, tmp_path
 @pytest.mark.parametrize("signals", [1, 2])
 def test_ctrl_c_ends_at_once_with_a_message(earlier, tmp_path, signals):
     process = start("pixels.npz", "--draws", "100000000", *QUICK[2:])
-    time.sleep(0.5)
+    # well into the draws: an interrupt while modules load may get lost in a callback of theirs
+    time.sleep(4)
     for _ in range(signals):
         process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)  # the draws asked for would take hours
