@@ -138,8 +138,11 @@ def test_variances_over_eight_decades_keep_their_digits(t, turned):
     guess = (signal(t) * sizes / np.sqrt(at) * z) @ axes.T
     np.testing.assert_allclose(law.denoise(x, t), guess, atol=1e-12 * np.abs(guess).max())
     curves = law.population_curves([t, 60])
+    # rounding of the entries of C counts times its condition number; which way it falls depends
+    # on the machine
+    rounding = np.finfo(float).eps * sizes[-1] / sizes[0]
     assert curves["information"][0] == pytest.approx(
-        0.5 * np.log(at / variance(t)).sum(), abs=1e-10
+        0.5 * np.log(at / variance(t)).sum(), abs=rounding
     )
     assert curves["mmse"][0] == pytest.approx((variance(t) * sizes / at).sum(), rel=1e-9)
 
