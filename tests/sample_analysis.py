@@ -9,8 +9,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 from diffregimes import process
-from diffregimes.analysis import describe
-from diffregimes.datasets import Dataset
+from diffregimes.datasets import Dataset, describe
 from diffregimes.results import (
     Analysis,
     Comparison,
@@ -54,7 +53,7 @@ def _time(transition: str, method: str, t: float | None, *warnings: str) -> Tran
     return TransitionTime(transition, method, t, 0.97 * t, 1.03 * t, step, sigma, snr, warnings)
 
 
-def _fall(t: np.ndarray, middle: float, width: float) -> np.ndarray:
+def fall(t: np.ndarray, middle: float, width: float) -> np.ndarray:
     """A smooth step from 1 at small t to 0 at large t, even in log-SNR."""
     gap = np.log(process.snr(t)) - np.log(process.snr(middle))
     return 1 / (1 + np.exp(-gap / width))
@@ -63,10 +62,10 @@ def _fall(t: np.ndarray, middle: float, width: float) -> np.ndarray:
 def make_curves(n: int, classes: int, t_s: float, t_c: float) -> Curves:
     t = np.geomspace(2e-3, 6, 60)
     base, log_n = 1 / classes, float(np.log(n))
-    same_point = 1 / n + (1 - 1 / n) * _fall(t, t_c, 0.35)
-    excess = 1 - _fall(t, 1.4 * t_c, 0.8)
+    same_point = 1 / n + (1 - 1 / n) * fall(t, t_c, 0.35)
+    excess = 1 - fall(t, 1.4 * t_c, 0.8)
     gamma = process.snr(t)
-    decided = _fall(t, t_s, 0.55)
+    decided = fall(t, t_s, 0.55)
     class_entropy = np.minimum(np.log(classes) * (1 - decided), excess * log_n)
     values = {
         "excess_entropy_over_alpha": excess,
@@ -167,7 +166,7 @@ def with_theory(analysis: Analysis, z: float | None = 1.25) -> Analysis:
     """The same with a theory beside it: values near the curves, bands near the collapse, bounds,
     and z-scores of at most `z` above the collapse (None: none at all)."""
     curves = analysis.curves
-    band = 0.2 * _fall(curves.t, 0.5, 0.5) * (1 - _fall(curves.t, 0.2, 0.5))
+    band = 0.2 * fall(curves.t, 0.5, 0.5) * (1 - fall(curves.t, 0.2, 0.5))
     one = ("same_class_probability_loo", "class_entropy", "mmse")
     two = {"excess_entropy_over_alpha": 1.0, "within_class_entropy": 5.0, "information": 5.0}
     low = {x: 0.99 * curves[x] for x in (*one, "same_point_probability")}

@@ -17,6 +17,7 @@ from diffregimes.backward.descent import Run
 from diffregimes.backward.samplers import bridge, log_snr_times
 from diffregimes.backward.tracking import track
 from diffregimes.checks import InputError
+from diffregimes.learned.entropy import model_entropy
 from diffregimes.populations import GaussianMixture
 from diffregimes.rng import torch_generator
 from diffregimes.scores import EmpiricalScore, MixtureScore
@@ -25,11 +26,11 @@ from oracles import noised, weights
 GRID = np.append(log_snr_times(5.0, 0.003, 199), 0.0)
 
 
-def on_digits(draws, grid=GRID, **options):
+def on_digits(draws, grid=GRID, norms=False, **options):
     points, labels = digits01()
     score = EmpiricalScore(points)
     classify = nearest_classes(score, labels)
-    return track(score, score, draws, run=Run(grid, **options), classify=classify)
+    return track(score, score, draws, run=Run(grid, **options), classify=classify, norms=norms)
 
 
 @cache
@@ -191,3 +192,27 @@ def test_bad_input_is_named(points, draws, message):
     classify = nearest_classes(score, np.zeros(len(points), dtype=int))
     with pytest.raises(InputError, match=message):
         track(score, score, draws, run=Run(GRID), classify=classify)
+
+
+# ---- the norms of the score on the way
+
+
+def test_norms_are_those_of_stored_trajectories():
+    points, _ = digits01()
+    score = EmpiricalScore(points)
+    found = on_digits(40, seed=2, norms=True)
+    way = slow_trajectories(score, 40, seed=2)[:-1].astype(np.float64)
+    centre = points.mean(axis=0, dtype=np.float64)
+    for k in range(0, len(GRID) - 1, 20):
+        t, x = float(GRID[k]), torch.from_numpy(way[k])
+        shrink, level = np.exp(-t), np.sqrt(-np.expm1(-2 * t))
+        noise = (way[k] - shrink * score.denoise(x, t).numpy()) / level
+        np.testing.assert_allclose(found.noise_norm[:, k], (noise**2).sum(1), rtol=2e-3)
+        beside = (noise * (way[k] - shrink * centre)).sum(1) / level
+        np.testing.assert_allclose(found.noise_state[:, k], beside, rtol=2e-3, atol=1e-3)
+    assert np.array_equal(found.states, on_digits(40, seed=2).states)
+
+
+def test_entropy_needs_norms():
+    with pytest.raises(InputError, match="norms=True"):
+        model_entropy(tracked(), GRID, None, 360)

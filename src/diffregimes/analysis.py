@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import platform
 from collections.abc import Sequence
-from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ import torch
 from . import collapse, exposure, influence, process, speciation, transitions
 from .checks import InputError, in_range, increasing
 from .comparison import compare
-from .datasets import Dataset, from_arrays
+from .datasets import Dataset, describe, from_arrays
 from .needed import from_curves
 from .observables import PRECISION_CURVES
 from .posterior import Cloud, prepare
@@ -192,24 +191,6 @@ def check_device(device: str) -> None:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         why = str(error).splitlines()[0][:80]
         raise InputError(f"device {device!r} cannot be used ({why}); try cpu.") from error
-
-
-def describe(dataset: Dataset) -> dict[str, Any]:
-    """The dataset as it stands in results.json."""
-    # a mixture's text is its name, not a path with a suffix
-    name = dataset.source if dataset.population else PurePath(dataset.source).stem or "dataset"
-    return {
-        "source": dataset.source,
-        "name": name,
-        "n": dataset.n,
-        "d": dataset.d,
-        "classes": list(dataset.class_names),
-        "class_counts": list(dataset.class_counts),
-        "scale": None if dataset.scale is None else list(dataset.scale),
-        "fingerprint": dataset.fingerprint,
-        "sample_shape": list(dataset.sample_shape),
-        "labelled": dataset.labelled,
-    }
 
 
 def versions() -> dict[str, str]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,10 @@ class Dataset:
     def class_counts(self) -> tuple[int, ...]:
         counts = np.bincount(self.labels, minlength=len(self.class_names))
         return tuple(int(x) for x in counts)
+
+    def take(self, indices: np.ndarray) -> Dataset:
+        """These points only; classes, scale and source stay."""
+        return replace(self, points=self.points[indices], labels=self.labels[indices])
 
     @cached_property
     def fingerprint(self) -> str:
@@ -125,6 +130,24 @@ def from_arrays(
         codes, names = _principal_sides(flat), ("PC1-", "PC1+")
         said.append("no labels: the two classes are the two sides of the first principal component")
     return Dataset(flat, codes, names, shape, scale, source, labels is not None, tuple(said))
+
+
+def describe(dataset: Dataset) -> dict[str, Any]:
+    """The dataset as it stands in results.json."""
+    # a mixture's text is its name, not a path with a suffix
+    name = dataset.source if dataset.population else PurePath(dataset.source).stem or "dataset"
+    return {
+        "source": dataset.source,
+        "name": name,
+        "n": dataset.n,
+        "d": dataset.d,
+        "classes": list(dataset.class_names),
+        "class_counts": list(dataset.class_counts),
+        "scale": None if dataset.scale is None else list(dataset.scale),
+        "fingerprint": dataset.fingerprint,
+        "sample_shape": list(dataset.sample_shape),
+        "labelled": dataset.labelled,
+    }
 
 
 def _checked_points(points: Any) -> np.ndarray:

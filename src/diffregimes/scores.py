@@ -110,6 +110,11 @@ class EmpiricalScore(AbstractScore):
     def d(self) -> int:
         return len(self._mean)
 
+    @property
+    def mean(self) -> Tensor:
+        """Of the points (d,), float64."""
+        return self._mean
+
     def denoise(self, x: Tensor, t: float) -> Tensor:
         out = torch.empty_like(x)
         for rows, _, y in self._queries(x, t, self.nearest or 0):

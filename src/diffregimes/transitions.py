@@ -116,3 +116,17 @@ def _gap_of(curves: Resampled, log_gamma: float) -> int:
     """The grid interval that holds log_gamma."""
     place = int(np.searchsorted(curves.log_gamma, log_gamma)) - 1
     return min(max(place, 0), len(curves.log_gamma) - 2)
+
+
+def crossing(
+    t: np.ndarray, band: np.ndarray, level: float
+) -> tuple[float | None, float | None, float | None]:
+    """The largest t at which a curve, the first row of `band` (3, T), crosses the level, and those
+    of the two ends of its error band; None where there is none."""
+    found = numerics.crossings(-np.log(snr(t)), band, level)
+    best, one, two = (
+        float(time_from_snr(math.exp(-x))) if math.isfinite(x) else None for x in found
+    )
+    if best is None or one is None or two is None:
+        return best, one, two
+    return best, min(one, two), max(one, two)

@@ -59,6 +59,7 @@ def experiment(
     grid: str = "linear",
     steps: int | None = None,
     count: int = 12,
+    classify: Classify | None = None,
     seed: int = 0,
     memory_mib: int = 1024,
     device: str = "cpu",
@@ -73,8 +74,11 @@ def experiment(
     grid : "uniform" or "log-snr" in t, or a DDPM schedule: "linear", "cosine", a
         scheduler_config.json; `steps` of it (1000, or the schedule's own)
     count : so many default `times` for clones to part, where the curves change
+    classify : the class of end points in the sample space, which means `whole`; by default that
+        of the mixture, or of the nearest training point
     """
     law = dataset.population
+    whole = whole or classify is not None
     if network is not None:
         score, whole = "empirical", True
     name = score or ("empirical" if law is None else "population")
@@ -113,7 +117,7 @@ def experiment(
         phi = known(wide)["same_class_probability"]
         times = np.minimum(_spread(wide, phi, count), 0.95 * times_down[0])
         return Experiment(
-            MixtureScore(near), mixture_classes(near),
+            MixtureScore(near), classify or mixture_classes(near),
             EmpiricalScore(points, memory_mib=memory_mib, device=device) if whole else None,
             points, dataset.labels, times_down, times, known, torch.float64, tuple(notes),
         )  # fmt: skip
@@ -136,8 +140,8 @@ def experiment(
     )  # fmt: skip
     times = np.minimum(adapt_times(pilot, count), 0.95 * times_down[0])
     return Experiment(
-        network or training, nearest_classes(training, dataset.labels), training, points,
-        dataset.labels, times_down, times, forward, torch.float32, tuple(notes),
+        network or training, classify or nearest_classes(training, dataset.labels), training,
+        points, dataset.labels, times_down, times, forward, torch.float32, tuple(notes),
     )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ The nearest of e^{-t} a_nu to x_t changes often in the noise and for the last ti
 of this trajectory; the mean of these last changes is the paper's estimate of t_C. In the same way
 the last change of class is its speciation. At the end the ratio of the distances to the nearest and
 the second nearest point tells a copy (below 1/3) from a new sample. Nothing but the present
-state is kept.
+state is kept, and of the score, where it is asked for, two numbers a step.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from scipy.stats import binomtest
 from torch import Tensor
 
 from ..checks import InputError, in_range
+from ..process import signal, variance
 from ..scores import AbstractScore, EmpiricalScore
 from .clones import EARLIEST, Classify
 from .descent import Arrays, Block, Run, run_blocks
@@ -35,6 +36,9 @@ class Tracked:
                         first step with the last point, the start of the grid if there is one alone
     class_time          the same for the class (speciation), and `classes` the last ones
     states              the end points (m, d)
+    noise_norm          |e|^2 (m, T) of the predicted noise e at all but the last time of the grid
+    noise_state         e.(x - e^{-t} c)/sqrt(Delta_t) (m, T), c the mean of the training points;
+                        both None unless asked for
     """
 
     point: np.ndarray
@@ -45,6 +49,8 @@ class Tracked:
     classes: np.ndarray
     states: np.ndarray
     end_time: float
+    noise_norm: np.ndarray | None = None
+    noise_state: np.ndarray | None = None
 
     def mean_collapse(self) -> tuple[float, float]:
         """Mean of the last changes of the nearest point, and its standard error."""
@@ -68,8 +74,13 @@ def track(
     *,
     run: Run,
     classify: Classify,
+    norms: bool = False,
 ) -> Tracked:
-    """`draws` trajectories from noise at the first time of the grid, followed step by step."""
+    """`draws` trajectories from noise at the first time of the grid, followed step by step.
+
+    norms : keep `noise_norm` and `noise_state` of the score, which a step must ask once (bridge,
+        ddpm, euler-maruyama, ddim, flow-euler)
+    """
     in_range("draws", draws, 2, 10**9)
     if training.n < 2:
         raise InputError("one training point came; expected two or more to be nearest.")
@@ -82,7 +93,8 @@ def track(
             seen.look(noise, float(run.grid[0]))
             return noise
 
-        x = block.descend(score, {0: (start,)}, seen.look)
+        heard = _Heard(score, training.mean) if norms else None
+        x = block.descend(heard or score, {0: (start,)}, seen.look)
         distance = seen.square.sqrt().cpu().numpy()
         return {
             "point": seen.point.numpy(),
@@ -92,10 +104,11 @@ def track(
             "class_time": seen.class_time.numpy(),
             "classes": seen.classes.numpy(),
             "states": x.cpu().numpy(),
+            **({} if heard is None else heard.arrays(run.grid[:-1])),
         }
 
     blocks = run_blocks(
-        run, "track", draws, task, rows=1, dimension=training.d, text="trajectories"
+        run, "track", draws, task, rows=1, dimension=training.d, text="trajectories", norms=norms
     )
     return Tracked(**blocks, end_time=run.end)
 
@@ -117,6 +130,26 @@ class _Last:
         self.point_time[point != self.point] = t
         self.class_time[classes != self.classes] = t
         self.point, self.classes = point, classes
+
+
+class _Heard(AbstractScore):
+    """A score that keeps two numbers of what it answers for every state, time by time."""
+
+    def __init__(self, score: AbstractScore, centre: Tensor) -> None:
+        self.inner, self.centre, self.dimension = score, centre, score.dimension
+        self.kept: dict[float, list[Tensor]] = {}
+
+    def denoise(self, x: Tensor, t: float) -> Tensor:
+        a = self.inner.denoise(x, t)
+        shrink, level = float(signal(t)), math.sqrt(float(variance(t)))
+        noise = (x.double() - shrink * a.double()) / level
+        beside = (noise * (x.double() - shrink * self.centre.to(x.device))).sum(1) / level
+        self.kept.setdefault(t, []).append(torch.stack([noise.square().sum(1), beside]).cpu())
+        return a
+
+    def arrays(self, times: np.ndarray) -> Arrays:
+        found = torch.stack([torch.cat(self.kept[float(t)], dim=1) for t in times], dim=2).numpy()
+        return {"noise_norm": found[0], "noise_state": found[1]}
 
 
 def _mean(values: np.ndarray) -> tuple[float, float]:
