@@ -8,7 +8,9 @@ import pytest
 from diffregimes import InputError, load
 from diffregimes.learned.losses import Losses, denoising_losses
 from diffregimes.populations import two_gaussians
+from diffregimes.posterior import prepare
 from diffregimes.scores import EmpiricalScore, MixtureScore
+from diffregimes.sweep import sweep
 from diffregimes.theory import TwoGaussians, collapse_time
 
 D, N = 32, 400
@@ -34,9 +36,36 @@ def learned(sets):
     return denoising_losses(MixtureScore(law), training, held_out, TIMES)
 
 
-def test_the_exact_score_loses_the_mmse_on_its_points(memorised):
-    error = np.hypot(memorised.train_se, memorised.exact_se) + 1e-6
-    assert np.abs((memorised.train - memorised.exact) / error).max() < 4
+def test_the_exact_score_loses_the_mmse_on_its_points(sets, memorised):
+    """By the forward pass, which has noise of its own and no denoiser."""
+    np.testing.assert_array_equal(memorised.train, memorised.exact)
+    np.testing.assert_array_equal(memorised.held_out, memorised.exact_held_out)
+    _, training, _ = sets
+    cloud = prepare(training, np.zeros(N, dtype=np.int64))
+    passed = sweep(cloud, TIMES, draws=8192, seed=5).curves()
+    error = np.hypot(memorised.train_se, passed.se["mmse"]) + 1e-6
+    assert np.abs((memorised.train - passed["mmse"]) / error).max() < 4
+
+
+def test_shares_of_the_gap(memorised, learned):
+    """1 for the exact score, 0 for the law."""
+    share, _ = memorised.copied()
+    known = ~np.isnan(share)
+    assert known[TIMES < 0.5].all()
+    assert not known[TIMES > 2].any()
+    np.testing.assert_array_equal(share[known], 1)
+    share, error = learned.copied()
+    assert np.abs(share / error)[known].max() < 4
+
+
+def test_without_held_out_points(sets, memorised):
+    _, training, _ = sets
+    found = denoising_losses(EmpiricalScore(training), training, None, TIMES)
+    np.testing.assert_array_equal(found.train, memorised.train)
+    assert not found.known
+    assert np.isnan(found.held_out).all()
+    assert found.separation() is None
+    assert np.isnan(found.copied()[0]).all()
 
 
 def test_the_exact_score_is_apart_below_its_collapse(memorised):
@@ -69,7 +98,8 @@ def test_separation_needs_all_smaller_times():
     one = np.ones(4)
 
     def losses(gap):
-        return Losses(np.arange(1.0, 5.0), 0 * one, one, np.sqrt(2) * np.array(gap), one, one, one)
+        apart = 0 * one, one, np.sqrt(2) * np.array(gap), one
+        return Losses(np.arange(1.0, 5.0), *apart, *(one,) * 4)
 
     assert losses([9, 8, 1, 7]).separation() == 2
     assert losses([9, 8, 7, 6]).separation() == 4
