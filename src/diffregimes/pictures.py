@@ -84,7 +84,7 @@ class Painter:
     def point(self, index: int) -> str:
         """A training point."""
         if index not in self._known:
-            self._known[index] = self._paint(self.dataset.points[index].astype(np.float64))
+            self._known[index] = self.paint(self.dataset.points[index].astype(np.float64))
         return self._known[index]
 
     def noised(self, strip: Strip, sample: int, time: int) -> str:
@@ -98,9 +98,10 @@ class Painter:
         chosen = self.dataset.points[strip.index].astype(np.float64) - self.mean
         spread = float(np.mean(chosen**2)) or 1.0
         shrink = np.sqrt(spread / (process.signal(t) ** 2 * spread + process.variance(t)))
-        return self._paint(self.mean + shrink * strip.noised[sample, time])
+        return self.paint(self.mean + shrink * strip.noised[sample, time])
 
-    def _paint(self, point: np.ndarray) -> str:
+    def paint(self, point: np.ndarray) -> str:
+        """Any (d,) in the scale of the dataset."""
         pixels = point.reshape(self.dataset.sample_shape)
         return _png_uri((pixels - self.low) / (self.high - self.low))
 

@@ -51,7 +51,8 @@ def _exact(analysis: Analysis, ax: Axes, name: str, scale: float = 1, label: str
     ax.plot(t, line, color=INK, lw=1.1, ls=(0, (4, 2.5)), label=label)
 
 
-def _legend(ax: Axes, columns: int = 2) -> None:
+def legend(ax: Axes, columns: int = 2, above: float = 1.06) -> None:
+    """What is drawn on `ax`, beyond its upper edge by so much of its height."""
     entries: dict[str, list[Artist]] = {}
     for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
         entries.setdefault(label, []).append(handle)
@@ -60,7 +61,7 @@ def _legend(ax: Axes, columns: int = 2) -> None:
         [tuple(x) for x in entries.values()],  # a tuple is drawn one upon the other
         list(entries),
         loc="lower left",
-        bbox_to_anchor=(-0.02, 1.06),
+        bbox_to_anchor=(-0.02, above),
         ncols=columns,
         handlelength=1.9,
         columnspacing=1.2,
@@ -83,7 +84,7 @@ def plot_entropy(analysis: Analysis, ax: Axes) -> None:
     ax.set_ylim(-1.02, 1.05)
     ax.set_ylabel("share of log n")
     time_axis(analysis, ax)
-    _legend(ax)
+    legend(ax)
 
 
 def speciation_threshold(class_counts: Iterable[int]) -> tuple[float, float]:
@@ -110,7 +111,7 @@ def plot_probabilities(analysis: Analysis, ax: Axes) -> None:
     ax.set_ylim(-0.02, 1.03)
     ax.set_ylabel("probability")
     time_axis(analysis, ax)
-    _legend(ax)
+    legend(ax)
 
 
 @styled()
@@ -141,7 +142,7 @@ def plot_information(analysis: Analysis, ax: Axes) -> None:
     ax.set_ylim(0, 1.06 * total)
     ax.set_ylabel("uncertainty (nats)")
     time_axis(analysis, ax)
-    _legend(ax)
+    legend(ax)
 
 
 @styled()
@@ -154,7 +155,7 @@ def plot_mmse(analysis: Analysis, ax: Axes) -> None:
     ax.set_ylim(0, 1.08 * max(total, float(np.nanmax(analysis.curves["mmse"]))))
     ax.set_ylabel("squared error")
     time_axis(analysis, ax)
-    _legend(ax)
+    legend(ax)
 
 
 @styled()
@@ -208,7 +209,7 @@ def plot_point_times(analysis: Analysis, ax: Axes) -> None:
     time_axis(analysis, ax)
 
 
-FIGURES: dict[str, Plot] = {
+FIGURES: dict[str, Plot[Analysis]] = {
     "regimes": plot_regimes,
     "probabilities": plot_probabilities,
     "entropy": plot_entropy,

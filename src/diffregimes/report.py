@@ -97,7 +97,7 @@ def strip_times(analysis: Analysis, count: int = 8) -> np.ndarray:
 
 def draw_figures(analysis: Analysis) -> dict[str, Figure]:
     """Every figure of the page by name: those of `FIGURES` and the narrow time line."""
-    out = {name: _figure(plot(analysis)) for name, plot in FIGURES.items()}
+    out = {name: figure_of(plot(analysis)) for name, plot in FIGURES.items()}
     # the time line once more for narrow screens: scaled down, the wide one could not be read
     with rc_context(STYLE):
         narrow = Figure(figsize=(4.6, 3.2), layout="constrained")
@@ -118,14 +118,6 @@ def render_html(
     if drawn is None:
         figures = draw_figures(analysis)
         drawn = {name: pictures.svg_bytes(figure) for name, figure in figures.items()}
-    environment = Environment(
-        loader=PackageLoader("diffregimes", "templates"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    environment.filters |= {"number": number, "count": count, "symbols": symbols}
     facts = analysis.dataset
     painter = pictures.Painter(dataset) if dataset.is_image else None
 
@@ -133,7 +125,8 @@ def render_html(
         return None if painter is None else painter.point(index)
 
     base, threshold = speciation_threshold(facts["class_counts"])
-    return environment.get_template("report.html.j2").render(
+    template = environment().get_template("report.html.j2")
+    return template.render(
         a=analysis,
         facts=facts,
         shape=shape_in_words(dataset.sample_shape, dataset.d),
@@ -153,8 +146,21 @@ def render_html(
         theory=_theory(analysis, dataset),
         needed=analysis.points_needed and needed_in_words(analysis.points_needed, analysis),
         scale=scale_in_words(facts["scale"]),
-        recipe=list(_flat(analysis.recipe)),
+        recipe=list(flat(analysis.recipe)),
     )
+
+
+def environment() -> Environment:
+    """The templates of the package; whatever a dataset brings into them is escaped."""
+    made = Environment(
+        loader=PackageLoader("diffregimes", "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    made.filters |= {"number": number, "count": count, "symbols": symbols}
+    return made
 
 
 def _time_row(analysis: Analysis, found: TransitionTime) -> dict[str, Any]:
@@ -204,7 +210,8 @@ def _caption(name: str) -> str:
     return (plot.__doc__ or name).splitlines()[0]
 
 
-def _figure(ax: Any) -> Figure:
+def figure_of(ax: Any) -> Figure:
+    """The figure that axes lie in."""
     figure: Figure = ax.get_figure(root=True)
     return figure
 
@@ -269,11 +276,11 @@ def _kind_at(analysis: Analysis, t: float) -> str:
     return "noise"
 
 
-def _flat(recipe: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+def flat(recipe: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     """(key, value) of every entry, nested keys joined by dots."""
     for key, value in recipe.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{key}.")
         elif isinstance(value, list | tuple):
             yield f"{prefix}{key}", ", ".join(str(x) for x in value)
         else:

@@ -7,9 +7,9 @@ coordinates and tick labels are t, falling to the right as it does in generation
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from matplotlib import rc_context
@@ -64,24 +64,30 @@ STYLE: Any = {
 SIZE = (4.6, 3.2)
 
 
-class Plot(Protocol):
+Found = TypeVar("Found", contravariant=True)
+Mark = tuple[str, str, float, float | None, float | None]  # symbol, colour, t, low, high
+
+
+class Plot(Protocol[Found]):
     """What every plotting function is: draw on `ax`, or on a new figure, and return the Axes."""
 
-    def __call__(self, analysis: Analysis, ax: Axes | None = None) -> Axes: ...
+    def __call__(self, found: Found, /, ax: Axes | None = None) -> Axes: ...
 
 
-def styled(size: tuple[float, float] = SIZE) -> Callable[[Callable[[Analysis, Axes], None]], Plot]:
+def styled(
+    size: tuple[float, float] = SIZE,
+) -> Callable[[Callable[[Found, Axes], None]], Plot[Found]]:
     """Give a drawing function its `ax=None`: a figure in the package's style where none is."""
 
-    def decorate(draw: Callable[[Analysis, Axes], None]) -> Plot:
+    def decorate(draw: Callable[[Found, Axes], None]) -> Plot[Found]:
         @wraps(draw)
-        def plot(analysis: Analysis, ax: Axes | None = None) -> Axes:
+        def plot(found: Found, ax: Axes | None = None) -> Axes:
             if ax is not None:
-                draw(analysis, ax)
+                draw(found, ax)
                 return ax
             with rc_context(STYLE):
                 made = Figure(figsize=size, layout="constrained").add_subplot()
-                draw(analysis, made)
+                draw(found, made)
             return made
 
         del plot.__wrapped__  # help() is to show `ax=None`
@@ -159,29 +165,34 @@ def nice_numbers(low: int, high: int) -> list[float]:
     return [float(f"{m}e{k}") for m in (1, 2, 5, 3) for k in sorted(range(low, high + 1), key=abs)]
 
 
-def time_scale(analysis: Analysis, ax: Axes) -> None:
-    low, high = time_window(analysis)
+def time_scale(ax: Axes, low: float, high: float) -> None:
     ax.set_xscale("function", functions=(position, time_at))
     ax.set_xlim(high, low)
 
 
 def time_axis(analysis: Analysis, ax: Axes) -> None:
-    time_scale(analysis, ax)
+    marks = [(symbol, c, t, x.low, x.high) for symbol, c, t, x in headline_times(analysis)]
+    marked_axis(ax, time_window(analysis), marks)
+
+
+def marked_axis(ax: Axes, window: tuple[float, float], marks: Sequence[Mark]) -> None:
+    """The time axis over `window`, and vertical lines with their symbols above the axes."""
+    low, high = window
+    time_scale(ax, low, high)
     ticks = spaced([*nice_numbers(-4, 0), 4.0, 6.0, 8.0], lambda t: t, ax, 0.42)
     ax.set_xticks(ticks, [f"{t:g}" for t in ticks])
     ax.set_xticks([], minor=True)
     ax.set_xlabel("noise → data · time t, spaced in log-SNR")
-    low, high = ax.get_xlim()[::-1]
-    marks = headline_times(analysis)
-    places = [float(position(np.clip(t, low, high))) for _, _, t, _ in marks]
+    places = [float(position(np.clip(t, low, high))) for _, _, t, *_ in marks]
     width = float(position(high) - position(low))
     # two marks side by side: their symbols step aside, the noisier one to the left
     close = len(marks) == 2 and abs(places[0] - places[1]) / width * inches(ax) < 0.24
-    for (symbol, colour, t, found), place in zip(marks, places, strict=True):
-        if found.low is not None and found.high is not None:
-            ax.axvspan(found.low, found.high, color=colour, alpha=0.14, lw=0, zorder=0)
+    left = places.index(max(places)) if places else 0
+    for k, (symbol, colour, t, lower, upper) in enumerate(marks):
+        if lower is not None and upper is not None:
+            ax.axvspan(lower, upper, color=colour, alpha=0.14, lw=0, zorder=0)
         ax.axvline(t, color=colour, lw=1, zorder=1)
-        side = "right" if place == max(places) else "left"
+        side = "right" if k == left else "left"
         ax.annotate(
             symbol,
             (float(np.clip(t, low, high)), 1),

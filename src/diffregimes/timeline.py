@@ -46,7 +46,7 @@ def _fitting(labels: tuple[str, ...], inches: float) -> str:
 @styled((10.4, 2.9))
 def plot_regimes(analysis: Analysis, ax: Axes) -> None:
     """The time line: regimes as coloured stretches, t_S and t_C with intervals, four clocks."""
-    time_scale(analysis, ax)
+    time_scale(ax, *time_window(analysis))
     width = inches(ax)
     low, high = time_window(analysis)
 

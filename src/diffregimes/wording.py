@@ -77,12 +77,17 @@ def decimals_for(t: float, half_width: float | None) -> int:
 
 def time_text(found: TransitionTime) -> tuple[str, str]:
     """t and its interval, "low to high"; ("none", "") where there is no transition."""
-    if found.t is None:
+    return interval_text(found.t, found.low, found.high)
+
+
+def interval_text(t: float | None, low: float | None, high: float | None) -> tuple[str, str]:
+    """The same for a time that is no `TransitionTime`."""
+    if t is None:
         return "none", ""
-    if found.low is None or found.high is None:
-        return f"{found.t:.{decimals_for(found.t, None)}f}", ""
-    decimals = decimals_for(found.t, (found.high - found.low) / 2)
-    return f"{found.t:.{decimals}f}", f"{found.low:.{decimals}f} to {found.high:.{decimals}f}"
+    if low is None or high is None:
+        return f"{t:.{decimals_for(t, None)}f}", ""
+    decimals = decimals_for(t, (high - low) / 2)
+    return f"{t:.{decimals}f}", f"{low:.{decimals}f} to {high:.{decimals}f}"
 
 
 def plus_minus(t: float | None, se: float | None) -> str:

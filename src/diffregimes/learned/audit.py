@@ -43,7 +43,7 @@ from .losses import Losses, denoising_losses
 
 LOSS_TIMES, ENTROPY_TIMES = 20, 40
 MOST = 4096  # points of the baseline
-HELD_OUT, LEFT_OUT = "held-out points", "training points, each left out"
+HELD_OUT, LEFT_OUT = "held-out points", "training points against one another"
 
 
 def audit(

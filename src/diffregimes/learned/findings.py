@@ -44,8 +44,8 @@ class Copies:
     distance, second_distance   to them
     share                       of samples with distance < second_distance/3
     baseline                    the same share of held-out points, or of training points among the
-                                others (`baseline_of`: "held-out points" or "training points, each
-                                left out"): how often chance alone brings two points so near
+                                others (`baseline_of`: "held-out points" or "training points against
+                                one another"): how often chance alone brings two points so near
     baseline_ratio              distance/second_distance of these
     """
 

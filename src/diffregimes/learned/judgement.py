@@ -58,7 +58,7 @@ def judged(
     sentences = (
         _sureness(kind, confidence),
         _chance(copies),
-        _fit(losses),
+        _fit(losses, times),
         _law(entropy, times, n),
         _advice(kind, confidence, losses, times),
     )
@@ -91,10 +91,10 @@ def _chance(copies: Copies) -> str:
     )
 
 
-def _fit(losses: Losses) -> str:
+def _fit(losses: Losses, times: tuple[Collapse, ...]) -> str:
     if not losses.known:
         return "Without held-out points it is not known whether it fits single training points."
-    at, best = losses.separation(), losses.best_copied()
+    at = losses.separation()
     if at is None:
         worst = float(np.max(losses.gap))
         text = (
@@ -103,14 +103,23 @@ def _fit(losses: Losses) -> str:
         )
     else:
         text = f"From t = {at:.2g} down it denoises training points better than held-out ones."
-    if best is None:
+    found = decided(losses, times)
+    if found is None:
         return text
-    t, share, half = best[0], 100 * best[1], 196 * best[2]
+    t, share, half = found[0], 100 * found[1], 196 * found[2]
     digits = 0 if half > 1 else 1
     return (
-        f"{text} At t = {t:.2g} it shows {share:.{digits}f} ± {half:.{digits}f} % (95 %) of the "
-        "gap between the two that the exact score of the training points has."
+        f"{text} At t = {t:.2g}, where copies would be decided, it shows {share:.{digits}f} ± "
+        f"{half:.{digits}f} % (95 %) of the gap between the two that the exact score of the "
+        "training points has."
     )
+
+
+def decided(losses: Losses, times: tuple[Collapse, ...]) -> tuple[float, float, float] | None:
+    """`Losses.copied_near` where clones of the exact score part ways half of the time."""
+    exact = {x.method: x.exact for x in times}
+    t = exact["clone"] or exact["entropy"] or exact["loss-gap"]
+    return None if t is None else losses.copied_near(t)
 
 
 def _law(entropy: Entropy, times: tuple[Collapse, ...], n: int) -> str:

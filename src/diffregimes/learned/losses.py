@@ -84,12 +84,13 @@ class Losses:
         exact_error = np.hypot(self.exact_se, self.exact_held_out_se)
         return share, np.hypot(error, share * exact_error) / wide
 
-    def best_copied(self) -> tuple[float, float, float] | None:
-        """t, copied(t) and its standard error where that is least; None where nothing is known."""
+    def copied_near(self, t: float) -> tuple[float, float, float] | None:
+        """t, copied(t) and its standard error at the time nearest to `t` at which it is known."""
         share, se = self.copied()
-        if np.isnan(share).all():
+        known = np.flatnonzero(~np.isnan(share))
+        if not len(known):
             return None
-        k = int(np.nanargmin(se))
+        k = int(known[np.abs(np.log(self.t[known] / t)).argmin()])
         return float(self.t[k]), float(share[k]), float(se[k])
 
 
