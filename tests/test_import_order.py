@@ -38,11 +38,10 @@ ORDER = [
     "plotting",
     "pictures",
     "report",
-    "output phase_plot backward_plots",
-    "reproduce backward_output",
-    "terminal terminal_backward",
+    "output phase_plot backward_plots audit_plots",
+    "reproduce backward_output audit_page",
+    "terminal terminal_backward terminal_audit",
     "cli_options",
-    "cli_theory cli_train cli_backward cli_reproduce",
     "cli",
 ]
 RANK = {name: rank for rank, line in enumerate(ORDER) for name in line.split()}
@@ -58,6 +57,7 @@ DRAWS = {
     "report",
     "phase_plot",
     "backward_plots",
+    "audit_plots",
     "reproduce",
 }
 

@@ -19,6 +19,7 @@ from .cli_options import (
     ACCURACY,
     Batch,
     Classes,
+    Classifier,
     Device,
     Grid,
     Key,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from .backward.experiment import Experiment
     from .backward.tracking import Tracked
     from .datasets import Dataset
+    from .learned.classifier import Classifier as Judge
     from .scores import AbstractScore
     from .sweep import Progress
 
@@ -107,6 +109,7 @@ def clones(
     score: Score = None,
     model: Model = None,
     label: Label = None,
+    classifier: Classifier = None,
     sampler: Sampler = "bridge",
     grid: Grid = "linear",
     steps: Steps = None,
@@ -134,6 +137,7 @@ def uturn(
     score: Score = None,
     model: Model = None,
     label: Label = None,
+    classifier: Classifier = None,
     sampler: Sampler = "bridge",
     grid: Grid = "linear",
     steps: Steps = None,
@@ -201,12 +205,14 @@ def _run(kind: str, given: dict[str, Any]) -> None:
         check_target(folder)
         dataset = _read(given, progress)
         network, known = _network(given, dataset)
+        judge = _judge(given, dataset)
         setup = experiment(
             dataset,
             score=given["score"],
             network=network,
             latest=float(known.get("latest", math.inf)),
             whole=kind == "generate",
+            classify=judge,
             grid=given["grid"],
             steps=given["steps"],
             seed=given["seed"],
@@ -214,8 +220,9 @@ def _run(kind: str, given: dict[str, Any]) -> None:
             device=given["device"],
             progress=progress,
         )
-        setup = dataclasses.replace(setup, notes=setup.notes + _said(known, dataset))
-        left_out = "out", "memory_mib", "batch", "model"
+        said = _said(known, dataset) + (judge.notes if judge else ())
+        setup = dataclasses.replace(setup, notes=setup.notes + said)
+        left_out = "out", "memory_mib", "batch", "model", "classifier"
         options = {k: v for k, v in given.items() if k not in left_out}
         recipe = {
             "command": kind,
@@ -223,6 +230,7 @@ def _run(kind: str, given: dict[str, Any]) -> None:
             "times": wanted or setup.times.tolist(),
             "fingerprint": dataset.fingerprint,
             "model": known,
+            "classifier": judge and {"folder": str(given["classifier"]), **judge.facts},
             "versions": versions(),
         }
         store = folder.parent / f".{folder.name}.unfinished"
@@ -289,6 +297,15 @@ def _network(
         "notes": list(score.notes),
     }
     return score, known
+
+
+def _judge(given: dict[str, Any], dataset: Dataset) -> Judge | None:
+    folder = given.get("classifier")
+    if folder is None:
+        return None
+    from .learned.classifier import load_classifier
+
+    return load_classifier(folder, dataset, device=given["device"])
 
 
 def _said(known: dict[str, Any], dataset: Dataset) -> tuple[str, ...]:

@@ -98,6 +98,16 @@ Label = Annotated[
     int | None,
     typer.Option(rich_help_panel=ACCURACY, help="Class that a conditional model is asked for."),
 ]
+Classifier = Annotated[
+    Path | None,
+    typer.Option(
+        rich_help_panel=ACCURACY,
+        metavar="DIR",
+        help="What judges the class of end points: a folder of train-classifier, on the same "
+        "SOURCE and classes.",
+        show_default="the nearest training point",
+    ),
+]
 Sampler = Annotated[
     str,
     typer.Option(rich_help_panel=ACCURACY, help="bridge, ddpm or euler-maruyama."),

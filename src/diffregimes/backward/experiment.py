@@ -78,6 +78,7 @@ def experiment(
         of the mixture, or of the nearest training point
     """
     law = dataset.population
+    followed = whole  # to single points; the forward curves of a law do not know of them
     whole = whole or classify is not None
     if network is not None:
         score, whole = "empirical", True
@@ -118,7 +119,7 @@ def experiment(
         times = np.minimum(_spread(wide, phi, count), 0.95 * times_down[0])
         return Experiment(
             MixtureScore(near), classify or mixture_classes(near),
-            EmpiricalScore(points, memory_mib=memory_mib, device=device) if whole else None,
+            EmpiricalScore(points, memory_mib=memory_mib, device=device) if followed else None,
             points, dataset.labels, times_down, times, known, torch.float64, tuple(notes),
         )  # fmt: skip
     points = dataset.points
