@@ -9,7 +9,7 @@ import pytest
 
 from command import runner
 from diffregimes import InputError, load
-from diffregimes.reproduce import figure_1, figure_5
+from diffregimes.reproduce import figure_1, figure_5, sources
 from diffregimes.reproduce.tables import write
 
 
@@ -25,7 +25,7 @@ def first():
 
 @pytest.fixture(scope="module")
 def fifth(digits):
-    return figure_5.reproduce([figure_5.halved(digits), digits], pairs=200, steps=150)
+    return figure_5.reproduce([sources.halved(digits), digits], pairs=200, steps=150)
 
 
 def test_trajectories_start_as_noise_and_end_on_training_points(first):
@@ -63,7 +63,7 @@ def test_clones_of_figure_5_agree_with_the_forward_pass(fifth):
 
 
 def test_halving_takes_means_over_four_pixels(digits):
-    small = figure_5.halved(digits)
+    small = sources.halved(digits)
     assert small.sample_shape == (4, 4, 1)
     image, half = digits.points[3].reshape(8, 8), small.points[3].reshape(4, 4)
     np.testing.assert_allclose(half[1, 2], image[2:4, 4:6].mean(), rtol=1e-6)
@@ -105,4 +105,4 @@ def test_commands(monkeypatch, capfd, tmp_path, digits):
 def test_images_that_cannot_be_halved(tmp_path):
     vectors = load("gmm:d=16,n=50")
     with pytest.raises(InputError, match="images"):
-        figure_5.halved(vectors)
+        sources.halved(vectors)

@@ -219,7 +219,8 @@ def print_reproduction(found: Reproduction, folder: Path) -> None:
     _wide(console).print(table)
     console.print("se: standard error; z: distance from theory in standard errors")
     for sentence in found.sentences:
-        console.print(sentence)
+        # commands that get data are there to be copied: the terminal breaks them, not we
+        console.print(sentence, soft_wrap="://" in sentence)
     console.print(f"figure: {folder / (found.name + '.png')}", soft_wrap=True)
 
 

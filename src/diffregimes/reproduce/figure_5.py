@@ -1,15 +1,18 @@
-"""Figure 5: collapse on images, under the exact score of the training set.
+"""Figure 5: collapse on images, under the exact score of the training set or a trained network's.
 
 For each dataset: phi_C(t) from simulated clones beside the forward pass, the histogram of the last
 changes of the nearest training point along single trajectories, and the excess entropy
-f^e(t)/alpha.
+f^e(t)/alpha; with a network also that of the law which it generates, from its score norm.
 The paper's are from trained networks, of which the mean last change is quoted; the exact score is
 what such a network tends to with training, and resolves single points earlier (at larger t).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
@@ -23,43 +26,40 @@ from ..backward.experiment import experiment
 from ..backward.outcome import Outcome, outcome
 from ..backward.tracking import Tracked, track
 from ..backward_plots import even_times, log_time_axis
-from ..checks import InputError
-from ..datasets import Dataset, from_arrays
+from ..datasets import Dataset
+from ..learned.entropy import model_entropy
+from ..learned.findings import Entropy
 from ..results import Analysis
 from ..sweep import Progress
 from ..timeaxis import COLOURS, SIZE, STYLE
+from ..transitions import crossing
+from . import sources, trained
+from .sources import Source
 from .tables import Reproduction, Row
+from .trained import Setting
 
 PAPER = {16: 0.325, 32: 0.627}  # mean last change, ImageNet16 and ImageNet32, trained networks
-TIMES = 8
+TIMES, ENTROPY_TIMES = 8, 40
+PHI_C = "same_point_probability"
 
 
 @dataclass(frozen=True)
 class Collapse:
-    """One dataset: its analysis, clones and trajectories."""
+    """One dataset: its analysis, clones and trajectories; with a network also `exact`, the
+    trajectories of the exact score, and `entropy`, of what the network generates."""
 
     name: str
     paper: float | None
     analysis: Analysis
     clones: Outcome
     tracked: Tracked
+    exact: Tracked | None = None
+    entropy: Entropy | None = None
+    notes: tuple[str, ...] = ()
 
-
-def halved(dataset: Dataset) -> Dataset:
-    """Images at half the size, by means over 2 x 2 pixels."""
-    if not dataset.is_image or any(x % 2 for x in dataset.sample_shape[:2]):
-        raise InputError(
-            f"{dataset.source} has samples of the shape {dataset.sample_shape}; expected images of "
-            "even height and width to take half the size of. Leave out --halved."
-        )
-    height, width, channels = dataset.sample_shape
-    images = dataset.points.reshape(dataset.n, height // 2, 2, width // 2, 2, channels)
-    return from_arrays(
-        images.mean(axis=(2, 4)),
-        dataset.labels,
-        class_names=dataset.class_names,
-        source=f"{dataset.source} at {height // 2}x{width // 2}",
-    )
+    @property
+    def what(self) -> str:
+        return "exact score" if self.exact is None else "network"
 
 
 def reproduce(
@@ -71,14 +71,6 @@ def reproduce(
 ) -> Reproduction:
     """Figure 5 for image datasets, one row of panels each."""
     found = [_collapse(data, pairs, steps, seed, progress) for data in datasets]
-    columns: dict[str, list[float | str]] = {"dataset": []}
-    for c in found:
-        mine = c.clones.columns()
-        for name, values in mine.items():
-            columns.setdefault(name, []).extend(values)
-        columns["dataset"] += [c.name] * len(mine["t"])
-    rows = [row for c in found for row in _rows(c)]
-    sentences = tuple(_sentence(c) for c in found)
     recipe = {
         "sources": [c.analysis.dataset["source"] for c in found],
         "fingerprints": [c.analysis.dataset["fingerprint"] for c in found],
@@ -88,7 +80,43 @@ def reproduce(
         "seed": seed,
         "versions": versions(),
     }
-    return Reproduction("figure-5", draw(found), columns, tuple(rows), sentences, recipe)
+    return _assembled("figure-5", found, (), recipe)
+
+
+def reproduce_trained(
+    preset: str = "tiny",
+    work: Path | str = "runs/trained",
+    seed: int = 0,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> Reproduction:
+    """Figure 5 with networks trained on the datasets of a preset that are on this machine, until
+    they copy.
+
+    work : keeps networks, clones and trajectories; the same call goes on where one was killed
+
+    `sources.MissingData` if there is none of them.
+    """
+    setting = Setting(sources.preset(preset), Path(work), seed, device, progress)
+    data, skipped = sources.read_all(setting.preset.collapse, progress)
+    found = [_trained(*x, setting) for x in data]
+    return _assembled(
+        "figure-5-trained", found, skipped, {"score": "trained", **trained.recipe(setting, data)}
+    )
+
+
+def _assembled(
+    name: str, found: list[Collapse], skipped: Sequence[str], recipe: Mapping[str, Any]
+) -> Reproduction:
+    columns: dict[str, list[float | str]] = {"dataset": []}
+    for c in found:
+        mine = c.clones.columns()
+        for key, values in mine.items():
+            columns.setdefault(key, []).extend(values)
+        columns["dataset"] += [c.name] * len(mine["t"])
+    rows = tuple(row for c in found for row in _rows(c))
+    sentences = *(x for c in found for x in (_sentence(c), *c.notes)), *skipped
+    return Reproduction(name, draw(found), columns, rows, sentences, recipe)
 
 
 def _collapse(
@@ -112,25 +140,72 @@ def _collapse(
     return Collapse(name, PAPER.get(size), analysis, outcome(ends, setup), tracked)
 
 
+def _trained(source: Source, data: Dataset, setting: Setting) -> Collapse:
+    """Clones and trajectories of the network, and trajectories of the exact score beside them."""
+    tell = setting.told(source.name)
+    analysis = analyze(data, seed=setting.seed, device=setting.device, progress=tell)
+    net = trained.network(source, data, setting)
+    setup = trained.prepared(data, net, None, setting, tell, TIMES)
+    training = setup.training
+    assert training is not None
+    same: dict[str, Any] = {"classify": setup.classify}
+
+    def run(what: str) -> Run:
+        return trained.stored_run(what, source, setup, net, "nearest", setting, data)
+
+    pairs = source.pairs
+    ends = run_clones(
+        setup.score, setup.times, pairs, run=run("collapse"), training=training, **same
+    )
+    tracked = track(setup.score, training, pairs, run=run("tracked"), norms=True, **same)
+    exact = track(training, training, pairs, run=run("exact"), **same)
+    clones = outcome(ends, setup)
+    low, high = clones.line.t[[0, -1]]
+    shown = np.flatnonzero((setup.grid > 0.5 * low) & (setup.grid < 1.5 * high))
+    every = max(1, len(shown) // ENTROPY_TIMES)
+    curves = setup.forward(setup.grid[shown[::every]][::-1])
+    entropy = model_entropy(tracked, setup.grid, curves, data.n)
+    paper = None if source.paper is None else source.paper.last_change
+    notes = tuple(f"{source.name}: {x}." for x in (source.note, *setup.notes) if x)
+    return Collapse(source.name, paper, analysis, clones, tracked, exact, entropy, notes)
+
+
 def _rows(c: Collapse) -> list[Row]:
-    mean, se = c.tracked.mean_collapse()
     d = c.analysis.dataset["d"]
-    rows = [Row(f"mean last change, {c.name}", d, mean, se, c.paper, None, None)]
+    own = "" if c.exact is None else " of the network"
+    rows = [
+        Row(f"mean last change{own}, {c.name}", d, *c.tracked.mean_collapse(), c.paper, None, None)
+    ]
+    found: list[tuple[str, tuple[float | None, float | None, float | None]]] = []
+    if c.exact is not None:
+        mean, se = c.exact.mean_collapse()
+        rows.append(
+            Row(f"mean last change of the exact score, {c.name}", d, mean, se, None, None, None)
+        )
+        band = np.stack([c.clones.simulated[PHI_C], *c.clones.intervals[PHI_C]])
+        found.append(("phi_C = 1/2 of the network", crossing(c.clones.simulated.t, band, 0.5)))
     for method in ("free-energy", "clone"):
         x = c.analysis.time("collapse", method)
-        if x.t is not None and x.low is not None and x.high is not None:
-            width = (x.high - x.low) / 3.92
-            rows.append(Row(f"t_C by {method}, {c.name}", d, x.t, width, None, None, None))
+        found.append((f"t_C by {method}", (x.t, x.low, x.high)))
+    for name, (t, low, high) in found:
+        if t is not None and low is not None and high is not None:
+            rows.append(Row(f"{name}, {c.name}", d, t, (high - low) / 3.92, None, None, None))
     return rows
 
 
 def _sentence(c: Collapse) -> str:
-    z = np.abs(c.clones.z["same_point_probability"]).max()
+    z = np.abs(c.clones.z[PHI_C]).max()
     share, low, high = c.tracked.memorised()
+    off = ""
+    if c.entropy is not None:
+        off = (
+            " Its entropy holds as far as its score is that of its own law: Stein's identity is "
+            f"off by {np.abs(c.entropy.stein).max():.3f} a dimension at most, noise included."
+        )
     return (
-        f"{c.name}: phi_C of {c.clones.simulated.draws} pairs of clones against the forward pass, "
-        f"largest |z| {z:.1f} of {len(c.clones.simulated.t)} times; {share:.0%} of the samples are "
-        f"copies ({low:.0%} to {high:.0%})."
+        f"{c.name}: phi_C of {c.clones.simulated.draws} pairs of clones of the {c.what} against "
+        f"the forward pass, largest |z| {z:.1f} of {len(c.clones.simulated.t)} times; "
+        f"{share:.0%} of the samples are copies ({low:.0%} to {high:.0%}).{off}"
     )
 
 
@@ -156,18 +231,20 @@ def _window(c: Collapse) -> tuple[float, float]:
 def _mark(ax: Axes, c: Collapse) -> None:
     mean, _ = c.tracked.mean_collapse()
     ax.axvline(mean, color=COLOURS["point"], lw=1)
+    if c.exact is not None:
+        ax.axvline(c.exact.mean_collapse()[0], color=COLOURS["alt"], lw=1)
     if c.paper is not None:
         ax.axvline(c.paper, color="gray", lw=1, ls="--")
 
 
 def _clones(ax: Axes, c: Collapse) -> None:
-    o, name = c.clones, "same_point_probability"
+    o, name = c.clones, PHI_C
     low, high = o.intervals[name]
     value = o.simulated[name]
     ax.plot(o.line.t, o.line[name], color=COLOURS["point"], lw=1.4, label="forward pass")
     ax.errorbar(
         o.simulated.t, value, np.clip([value - low, high - value], 0, None), fmt="s", ms=4,
-        color=COLOURS["point"], lw=1, label="clones",
+        color=COLOURS["point"], lw=1, label=f"clones, {c.what}",
     )  # fmt: skip
     log_time_axis(ax, *_window(c))
     ax.set_ylabel("$φ_C$: same training point")
@@ -177,11 +254,16 @@ def _clones(ax: Axes, c: Collapse) -> None:
 def _changes(ax: Axes, c: Collapse) -> None:
     low, high = _window(c)
     edges = even_times(low, high, 31)
-    values = np.clip(c.tracked.point_time, low, high)
+
+    def counted(found: Tracked) -> np.ndarray:
+        values = np.clip(found.point_time, low, high)
+        return np.asarray(np.histogram(values, edges)[0] / len(values) * 100)
+
     ax.stairs(
-        np.histogram(values, edges)[0] / len(values) * 100, edges, fill=True, alpha=0.55,
-        color=COLOURS["point"], label="exact score",
-    )  # fmt: skip
+        counted(c.tracked), edges, fill=True, alpha=0.55, color=COLOURS["point"], label=c.what
+    )
+    if c.exact is not None:
+        ax.stairs(counted(c.exact), edges, color=COLOURS["alt"], lw=1.2, label="exact score")
     _mark(ax, c)
     if c.paper is not None:
         ax.plot([], [], color="gray", lw=1, ls="--", label="paper's network, mean")
@@ -192,14 +274,22 @@ def _changes(ax: Axes, c: Collapse) -> None:
 
 def _entropy(ax: Axes, c: Collapse) -> None:
     curves = c.analysis.curves
+    top = 1.05
     ax.axhline(0, color="gray", lw=0.7)
     for name, colour, style, label in (
         ("excess_entropy_over_alpha", COLOURS["alt"], "-", "$f^e/α$"),
         ("loo_free_energy_over_log_n", COLOURS["class"], "--", "$F/\\log n$"),
     ):
         ax.plot(curves.t, curves[name], color=colour, ls=style, label=label)
+    if (found := c.entropy) is not None:
+        band = 1.96 * found.se
+        ax.plot(found.t, found.value, color=COLOURS["point"], label="$f^e/α$, network")
+        ax.fill_between(
+            found.t, found.value - band, found.value + band, color=COLOURS["point"], alpha=0.2, lw=0
+        )
+        top = max(top, min(2.0, float(found.value.max()) + 0.05))
     _mark(ax, c)
     log_time_axis(ax, *_window(c))
-    ax.set_ylim(-0.6, 1.05)
+    ax.set_ylim(-0.6, top)
     ax.set_ylabel("excess entropy")
     ax.legend(loc="lower left")

@@ -19,7 +19,7 @@ FORMAT = "diffregimes.reproduction/1"
 @dataclass(frozen=True)
 class Row:
     """One quantity: ours with its standard error, the paper's value, exact theory, and
-    z = (ours - theory)/se. None where there is none."""
+    z = (ours - theory)/se, in table 1 (ours - paper)/se. None where there is none."""
 
     quantity: str
     d: int | None

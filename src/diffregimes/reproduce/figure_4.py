@@ -1,0 +1,121 @@
+"""Figure 4: speciation on images, phi(t) against t/t_S, by trained networks and classifiers.
+
+phi(t) is the share of pairs of clones, parted at t, that end in the same class. The paper's finding
+is that phi falls to 0.775 near t_S = (1/2) log Lambda on every dataset. Beside it the curve that
+needs no network: the leave-one-out class probability of the training points themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+from ..sweep import Progress
+from ..timeaxis import SIZE, STYLE
+from . import sources, trained
+from .tables import Reproduction, Row
+from .trained import PHI, Setting, Speciation
+
+LOO = f"{PHI}_loo"
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#9a5fb5", "#e69f00")
+MARKERS = "osD^v"
+
+
+def reproduce(
+    preset: str = "tiny",
+    work: Path | str = "runs/trained",
+    seed: int = 0,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> Reproduction:
+    """Figure 4 on the datasets of a preset that are on this machine.
+
+    work : keeps networks, classifiers and clones; the same call goes on where one was killed
+
+    `sources.MissingData` if there is none of them.
+    """
+    setting = Setting(sources.preset(preset), Path(work), seed, device, progress)
+    found, skipped = sources.read_all(setting.preset.speciation, progress)
+    return drawn(
+        [trained.speciate(*x, setting) for x in found], skipped, trained.recipe(setting, found)
+    )
+
+
+def drawn(
+    found: Sequence[Speciation], skipped: Sequence[str], known: dict[str, object]
+) -> Reproduction:
+    """The figure, its rows and its numbers."""
+    names = "dataset", "t", "t_over_t_s", "phi", "se", "low", "high", "forward", "forward_loo"
+    columns: dict[str, list[object]] = {name: [] for name in names}
+    for c in found:
+        t, curves = c.simulated.t, c.analysis.curves
+        lines = (np.interp(t, curves.t, curves[name]) for name in (PHI, LOO))
+        values = t, t / c.t_s, c.simulated[PHI], c.simulated.se[PHI], c.low, c.high, *lines
+        columns["dataset"] += [c.source.name] * len(t)
+        for name, column in zip(names[1:], values, strict=True):
+            columns[name] += column.tolist()
+    rows = [row for c in found for row in _rows(c)]
+    sentences = [x for c in found for x in _sentences(c)]
+    return Reproduction(
+        "figure-4", draw(found), columns, tuple(rows), (*sentences, *skipped), known
+    )
+
+
+def _rows(c: Speciation) -> list[Row]:
+    rows = []
+    for what, (t, (low, high)), paper in (
+        ("of clones", c.crossing, 1.0),
+        ("forward-only", c.forward, None),
+    ):
+        if t is not None and low is not None and high is not None:
+            name = f"t/t_S at phi = {c.level:.3f} {what}, {c.source.name}"
+            width = (high - low) / 3.92 / c.t_s
+            rows.append(Row(name, c.analysis.dataset["d"], t / c.t_s, width, paper, None, None))
+    return rows
+
+
+def _sentences(c: Speciation) -> list[str]:
+    facts = c.analysis.dataset
+    text = (
+        f"{c.source.name}: n = {facts['n']}, d = {facts['d']}, Lambda = {c.largest:.3f}, t_S = "
+        f"{c.t_s:.3f}; {c.simulated.draws} pairs of clones"
+    )
+    (t, _), (forward, _) = c.crossing, c.forward
+    if t is None:
+        phi = c.simulated[PHI]
+        text += f": phi goes from {phi[0]:.2f} to {phi[-1]:.2f} and does not cross {c.level:.3f}"
+    elif forward is not None:
+        text += f" cross {c.level:.3f} at t = {t:.3f}, the forward pass alone at {forward:.3f}"
+    return [text + ".", *c.notes]
+
+
+def draw(found: Sequence[Speciation]) -> Figure:
+    """Points of the clones with 95 % intervals, lines of the forward pass, on t/t_S."""
+    with rc_context(STYLE):
+        figure = Figure(figsize=(1.5 * SIZE[0], 1.2 * SIZE[1]), layout="constrained")
+        ax = figure.add_subplot()
+        ax.axhline(found[0].level, color="gray", lw=0.8)
+        ax.axvline(1, color="gray", lw=0.8)
+        for c, colour, marker in zip(found, COLOURS, MARKERS, strict=False):
+            curves, phi = c.analysis.curves, c.simulated[PHI]
+            ax.plot(curves.t / c.t_s, curves[LOO], color=colour, lw=1.3)
+            ax.errorbar(
+                c.simulated.t / c.t_s, phi, np.clip([phi - c.low, c.high - phi], 0, None),
+                fmt=marker, ms=4.5, color=colour, lw=1, label=c.source.name,
+            )  # fmt: skip
+        ax.plot([], [], color="gray", lw=1.3, label="forward pass, no network")
+        ax.annotate(
+            f"φ = {found[0].level:.3f}", (1, found[0].level), xycoords=("axes fraction", "data"),
+            xytext=(0, 3), textcoords="offset points", ha="right",
+        )  # fmt: skip
+        far = max(float(c.simulated.t[-1]) / c.t_s for c in found)
+        ax.set_xlim(0, 1.05 * far)
+        ax.set_ylim(0.4, 1.03)
+        ax.set_xlabel("$t / t_S$,  $t_S = ½ \\log Λ$")
+        ax.set_ylabel("φ: clones end in the same class")
+        ax.legend(loc="upper right")
+    return figure

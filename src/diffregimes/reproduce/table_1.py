@@ -1,0 +1,138 @@
+"""Table 1: the datasets, their largest eigenvalue, and three speciation times each.
+
+t_S = (1/2) log Lambda is the paper's. Beside it the t at which phi falls to 0.775 in clones of a
+trained network, and the same in the forward pass over the training points alone (leave-one-out).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ..sweep import Progress
+from ..timeaxis import COLOURS, INK, SIZE, STYLE
+from . import sources, trained
+from .tables import Reproduction, Row
+from .trained import Interval, Setting, Speciation
+
+REDUCED = "reduced: not the paper's images or size"
+
+
+def reproduce(
+    preset: str = "tiny",
+    work: Path | str = "runs/trained",
+    seed: int = 0,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> Reproduction:
+    """Table 1 for the datasets of a preset that are on this machine; networks and clones are those
+    of figure 4, kept in `work`. `sources.MissingData` if there is no dataset."""
+    setting = Setting(sources.preset(preset), Path(work), seed, device, progress)
+    found, skipped = sources.read_all(setting.preset.speciation, progress)
+    return listed(
+        [trained.speciate(*x, setting) for x in found], skipped, trained.recipe(setting, found)
+    )
+
+
+def listed(
+    found: Sequence[Speciation], skipped: Sequence[str], known: dict[str, object]
+) -> Reproduction:
+    """The table, in rows for the terminal and with a line a dataset as CSV."""
+    columns: dict[str, list[Any]] = {}
+    for c in found:
+        for name, value in _line(c).items():
+            columns.setdefault(name, []).append(value)
+    rows = [row for c in found for row in _rows(c)]
+    reduced = [c.source.name for c in found if c.source.paper is None]
+    sentences = [x for c in found for x in c.notes]
+    if reduced:
+        sentences.insert(0, f"{', '.join(reduced)}: {REDUCED}, so that none stands beside them.")
+    return Reproduction("table-1", draw(found), columns, tuple(rows), (*sentences, *skipped), known)
+
+
+def _line(c: Speciation) -> dict[str, Any]:
+    facts, paper = c.analysis.dataset, c.source.paper
+    simulated, forward = c.crossing, c.forward
+    return {
+        "dataset": c.source.name,
+        "n": facts["n"],
+        "d": facts["d"],
+        "lambda": c.largest,
+        "lambda_se": c.largest_se,
+        "t_s": c.t_s,
+        "t_s_se": c.t_s_se,
+        "simulated": simulated[0],
+        "simulated_low": simulated[1][0],
+        "simulated_high": simulated[1][1],
+        "forward_loo": forward[0],
+        "forward_loo_low": forward[1][0],
+        "forward_loo_high": forward[1][1],
+        "paper_n": paper and paper.n,
+        "paper_d": paper and paper.d,
+        "paper_lambda": paper and paper.largest,
+        "paper_t_s": paper and paper.t_s,
+        "note": "" if paper else REDUCED,
+    }
+
+
+def _rows(c: Speciation) -> list[Row]:
+    facts, paper, name = c.analysis.dataset, c.source.paper, c.source.name
+    d = facts["d"]
+
+    def beside(what: str, ours: float, se: float, theirs: float | None) -> Row:
+        z = None if theirs is None or se == 0 else (ours - theirs) / se
+        return Row(f"{what}, {name}", d, ours, se, theirs, None, z)
+
+    rows = [
+        beside("n", facts["n"], 0.0, paper.n if paper else None),
+        beside("Lambda", c.largest, c.largest_se, paper.largest if paper else None),
+        beside("t_S = (1/2) log Lambda", c.t_s, c.t_s_se, paper.t_s if paper else None),
+    ]
+    for what, (t, (low, high)) in (("of clones", c.crossing), ("forward-only", c.forward)):
+        if t is not None and low is not None and high is not None:
+            rows.append(beside(f"t at phi = {c.level:.3f} {what}", t, (high - low) / 3.92, None))
+    return rows
+
+
+def draw(found: Sequence[Speciation]) -> Figure:
+    """A line a dataset: t_S, and where phi crosses its level, each with its 95 % interval."""
+    clones, forward = COLOURS["class"], COLOURS["alt"]
+    with rc_context(STYLE):
+        size = 1.25 * SIZE[0], 0.55 * len(found) + 1.3
+        figure = Figure(figsize=size, layout="constrained")
+        ax = figure.add_subplot()
+        for k, c in enumerate(found):
+            spread = 1.96 * c.t_s_se
+            _mark(ax, k - 0.2, (c.t_s, (c.t_s - spread, c.t_s + spread)), "|", INK)
+            _mark(ax, k, c.crossing, "o", clones)
+            _mark(ax, k + 0.2, c.forward, "D", forward)
+            if c.source.paper is not None:
+                ax.plot(c.source.paper.t_s, k - 0.2, "x", color="gray")
+        for label, marker, colour in (
+            ("$t_S = ½ \\log Λ$", "|", INK),
+            ("φ by clones of a network", "o", clones),
+            ("φ by the forward pass", "D", forward),
+        ):
+            ax.plot([], [], marker, color=colour, label=label)
+        if any(c.source.paper is not None for c in found):
+            ax.plot([], [], "x", color="gray", label="$t_S$, paper")
+        ax.set_yticks(range(len(found)), [c.source.name for c in found])
+        ax.set_ylim(len(found) - 0.5, -0.5)
+        ax.set_xlim(left=0)
+        ax.set_xlabel("time t of speciation")
+        ax.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=2, borderaxespad=0)
+    return figure
+
+
+def _mark(ax: Axes, place: float, found: Interval, marker: str, colour: str) -> None:
+    t, (low, high) = found
+    if t is None:
+        return
+    ax.plot(t, place, marker, ms=6 if marker != "|" else 10, color=colour)
+    if low is not None and high is not None:
+        ax.plot([low, high], [place, place], color=colour, lw=1)

@@ -1,0 +1,288 @@
+"""Networks and classifiers trained on the paper's datasets, and the clones that they are run with.
+
+phi(t) is the share of pairs of clones, parted at t, that the classifier puts into one class. Given
+x_t the two ends are independent, so that phi(t) = E[sum_c p_c(x_t)^2] with p_c(x_t) a martingale on
+the way to the data: for any network and any classifier phi falls with t. The falling curve nearest
+to the measured one (isotonic regression) therefore tells where phi crosses a level, once; the pairs
+are resampled for its interval.
+
+Everything is kept below one folder, so that a run killed goes on where it stood, and the figures
+and the table share their networks and clones.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.optimize import isotonic_regression
+
+from .. import numerics
+from ..analysis import analyze, versions
+from ..backward.clones import Classify, Ends, run_clones
+from ..backward.descent import Run
+from ..backward.experiment import Experiment, experiment
+from ..checks import InputError
+from ..datasets import Dataset
+from ..process import snr
+from ..results import Analysis, Curves
+from ..rng import numpy_generator
+from ..scores import AbstractScore
+from ..speciation import clone_level
+from ..sweep import Progress
+from ..transitions import from_log_gamma
+from .sources import Preset, Source
+
+PHI = "same_class_probability"
+# where the clones part, in units of the forward-only crossing
+PARTED = np.array([0.25, 0.5, 0.7, 0.85, 1, 1.15, 1.3, 1.5, 1.8, 2.2])
+Interval = tuple[float | None, tuple[float | None, float | None]]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a whole reproduction has in common; `work` keeps networks and finished blocks."""
+
+    preset: Preset
+    work: Path
+    seed: int = 0
+    device: str = "cpu"
+    progress: Progress | None = None
+
+    def folder(self, source: Source) -> Path:
+        return self.work / f"{self.preset.name}-{source.key}-seed-{self.seed}"
+
+    def told(self, name: str) -> Progress:
+        """The progress of one dataset."""
+
+        def tell(done: float, total: float, text: str) -> None:
+            if self.progress:
+                self.progress(done, total, f"{text}, {name}")
+
+        return tell
+
+
+@dataclass(frozen=True)
+class Network:
+    """A score that knows times up to `latest`; `identity` tells it from others."""
+
+    score: AbstractScore
+    identity: str
+    latest: float = math.inf
+
+
+@dataclass(frozen=True)
+class Classes:
+    """A classifier of end points, what tells it from others, and what a reader must know."""
+
+    classify: Classify
+    identity: str
+    said: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Speciation:
+    """One dataset: its Lambda (first channel) with standard error, the forward pass, and phi of the
+    clones of its network with 95 % intervals `low`, `high` (T,) and the crossing of the level."""
+
+    source: Source
+    analysis: Analysis
+    largest: float
+    largest_se: float
+    simulated: Curves
+    low: np.ndarray
+    high: np.ndarray
+    crossing: Interval
+    level: float
+    notes: tuple[str, ...]
+
+    @property
+    def t_s(self) -> float:
+        return 0.5 * math.log(self.largest)
+
+    @property
+    def t_s_se(self) -> float:
+        return 0.5 * self.largest_se / self.largest
+
+    @property
+    def forward(self) -> Interval:
+        """Where the leave-one-out curve of the forward pass crosses the level."""
+        found = self.analysis.time("speciation", "clone-loo")
+        return found.t, (found.low, found.high)
+
+
+def speciate(source: Source, dataset: Dataset, setting: Setting) -> Speciation:
+    """Train (or take up) the network and the classifier of a dataset and run its clones."""
+    tell = setting.told(source.name)
+    largest, error = top_eigenvalue(dataset)
+    if largest <= 1:
+        raise InputError(
+            f"Lambda of {source.name} is {largest:.3g}; expected more than 1, for t_S is half its "
+            "logarithm. Take other classes or larger images."
+        )
+    analysis = analyze(dataset, seed=setting.seed, device=setting.device, progress=tell)
+    net = network(source, dataset, setting)
+    classes = classifier(source, dataset, setting)
+    setup = prepared(dataset, net, classes.classify, setting, tell)
+    crosses = analysis.time("speciation", "clone-loo").t or 0.5 * math.log1p(largest)
+    run = stored_run("clones", source, setup, net, classes.identity, setting, dataset)
+    times = np.clip(crosses * PARTED, run.grid[-2], run.grid[0])
+    ends = run_clones(setup.score, times, source.pairs, run=run, classify=classes.classify)
+    low, high = ends.wilson(PHI)
+    level = clone_level(dataset.class_counts)
+    where = crossing(ends, level, setting.seed)
+    counts = np.bincount(ends.classes.ravel(), minlength=len(dataset.class_names))
+    shares = zip(counts / counts.sum(), dataset.class_names, strict=True)
+    shared = ", ".join(f"{x:.0%} class {name}" for x, name in shares)
+    said = (f"end points {shared}", source.note, *setup.notes)
+    notes = (*classes.said, *(f"{source.name}: {x}." for x in said if x))
+    return Speciation(
+        source, analysis, largest, error, ends.curves(), low, high, where, level, notes
+    )
+
+
+def crossing(ends: Ends, level: float, seed: int) -> Interval:
+    """The t at which the falling curve nearest to phi crosses the level, with a 95 % interval."""
+    order = np.argsort(ends.times)
+    same = ends.agreement(PHI)[:, order]
+    counts = numerics.resample_counts(len(same), numpy_generator(seed, "clones crossing"))
+    rows = np.vstack([same.mean(axis=0), counts @ same / len(same)])
+    falling = np.stack([isotonic_regression(x, increasing=False).x for x in rows])
+    found = numerics.crossings(-np.log(snr(ends.times[order])), falling, level)
+    return from_log_gamma(-found)
+
+
+def top_eigenvalue(dataset: Dataset) -> tuple[float, float]:
+    """Lambda of the first colour channel, as in the paper, and its standard error over points.
+
+    To first order Lambda moves with each point a by (v.(a - mean))^2 - Lambda, v its eigenvector.
+    """
+    points = dataset.points
+    if dataset.is_image:
+        points = points.reshape(dataset.n, -1, dataset.sample_shape[2])[:, :, 0]
+    centred = points - points.mean(axis=0, dtype=np.float64)
+    value, vector = numerics.largest_eigenvector(centred)
+    return value, float(((centred @ vector) ** 2).std(ddof=1)) / math.sqrt(dataset.n)
+
+
+def network(source: Source, dataset: Dataset, setting: Setting) -> Network:
+    """The network of a dataset, trained on all of its points."""
+    from ..learned.adapters import learned_score
+    from ..learned.training import train
+
+    trained = train(
+        dataset,
+        setting.folder(source) / "network",
+        preset=setting.preset.network,
+        steps=source.steps,
+        held_out=0,
+        seed=setting.seed,
+        device=setting.device,
+        progress=setting.told(source.name),
+    )
+    score = learned_score(trained.pipeline.unet, trained.pipeline.scheduler)
+    return Network(score, weights(trained.pipeline.unet), score.latest)
+
+
+def classifier(source: Source, dataset: Dataset, setting: Setting) -> Classes:
+    """The classifier of a dataset: read, or trained and saved."""
+    from ..learned.classifier import FILE, load_classifier, save_classifier, train_classifier
+
+    folder, device = setting.folder(source) / "classifier", setting.device
+
+    def told(done: float, total: float, text: str) -> None:
+        if setting.progress:
+            setting.progress(done, total, f"classifier, {source.name}")
+
+    known = (folder / FILE).is_file()
+    found = load_classifier(folder, dataset, device=device) if known else None
+    if found is None or found.recipe["fingerprint"] != dataset.fingerprint:
+        found = train_classifier(dataset, seed=setting.seed, device=device, progress=told)
+        save_classifier(found, folder)
+    right = found.accuracy
+    good = (f"the classifier is right on {right.value:.1%} of {right.of} held-out points",)
+    said = tuple(f"{source.name}: {x}." for x in found.notes or good)
+    return Classes(found, found.digest, said)
+
+
+def prepared(
+    dataset: Dataset,
+    net: Network,
+    classify: Classify | None,
+    setting: Setting,
+    progress: Progress,
+    count: int = 8,
+) -> Experiment:
+    """The experiment with the network, on a grid that does not hang on the last bits of Lambda."""
+    setup = experiment(
+        dataset,
+        network=net.score,
+        latest=net.latest,
+        grid=setting.preset.grid,
+        steps=setting.preset.steps,
+        count=count,
+        classify=classify,
+        seed=setting.seed,
+        device=setting.device,
+        progress=progress,
+    )
+    return replace(setup, grid=np.array([float(f"{t:.8g}") for t in setup.grid]))
+
+
+def stored_run(
+    what: str,
+    source: Source,
+    setup: Experiment,
+    net: Network,
+    classes: str,
+    setting: Setting,
+    dataset: Dataset,
+) -> Run:
+    """A run that keeps its blocks in a folder named after all that it depends on."""
+    recipe = {
+        "fingerprint": dataset.fingerprint,
+        "network": net.identity,
+        "classes": classes,
+        "grid": [setting.preset.grid, setting.preset.steps],
+        "parted": PARTED.tolist(),
+    }
+    name = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:12]
+    return Run(
+        setup.grid,
+        seed=setting.seed,
+        dtype=setup.dtype,
+        device=setting.device,
+        store=setting.folder(source) / f"{what}-{name}",
+        recipe=recipe,
+        progress=setting.told(source.name),
+    )
+
+
+def recipe(setting: Setting, found: Sequence[tuple[Source, Dataset]]) -> dict[str, object]:
+    """What the outcome depends on."""
+    return {
+        "preset": setting.preset.name,
+        "network": setting.preset.network,
+        "training_steps": [source.steps for source, _ in found],
+        "sampler": [setting.preset.grid, setting.preset.steps],
+        "pairs": [source.pairs for source, _ in found],
+        "sources": [data.source for _, data in found],
+        "fingerprints": [data.fingerprint for _, data in found],
+        "seed": setting.seed,
+        "versions": versions(),
+    }
+
+
+def weights(module: Any) -> str:
+    """SHA-256 over the parameters of a torch module."""
+    digest = hashlib.sha256()
+    state: Mapping[str, Any] = module.state_dict()
+    for name, values in sorted(state.items()):
+        digest.update(name.encode() + values.cpu().contiguous().view(-1).numpy().tobytes())
+    return digest.hexdigest()
