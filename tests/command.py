@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pytest
+import torch
 
 from diffregimes import cli
 
@@ -73,3 +75,18 @@ def contents(folder: Path) -> dict[str, bytes | None]:
         x.relative_to(folder).as_posix(): x.read_bytes() if x.is_file() else None
         for x in sorted(folder.rglob("*"))
     }
+
+
+def untrained(folder: Path) -> Path:
+    """A saved pipeline with a small network for images of 8x8 that has learned nothing."""
+    diffusers = pytest.importorskip("diffusers")
+    torch.manual_seed(0)
+    sizes = {"in_channels": 1, "out_channels": 1, "layers_per_block": 1, "norm_num_groups": 4}
+    blocks = {
+        "down_block_types": ("DownBlock2D", "DownBlock2D"),
+        "up_block_types": ("UpBlock2D", "UpBlock2D"),
+        "block_out_channels": (8, 8),
+    }
+    unet = diffusers.UNet2DModel(sample_size=8, **sizes, **blocks)
+    diffusers.DDPMPipeline(unet, diffusers.DDPMScheduler()).save_pretrained(folder)
+    return folder

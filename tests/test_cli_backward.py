@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,9 +13,9 @@ import time
 
 import numpy as np
 import pytest
-import torch
 
-from command import contents, runner
+from command import contents, runner, untrained
+from diffregimes.readers import load
 
 DIGITS = ("digits", "--classes", "0,1", "--steps", "60")
 
@@ -132,24 +133,13 @@ def test_unfinished_run_of_other_options(run, tmp_path):
 
 @pytest.fixture(scope="module")
 def pipeline(tmp_path_factory):
-    diffusers = pytest.importorskip("diffusers")
-    torch.manual_seed(0)
-    sizes = {"in_channels": 1, "out_channels": 1, "layers_per_block": 1, "norm_num_groups": 4}
-    blocks = {
-        "down_block_types": ("DownBlock2D", "DownBlock2D"),
-        "up_block_types": ("UpBlock2D", "UpBlock2D"),
-        "block_out_channels": (8, 8),
-    }
-    unet = diffusers.UNet2DModel(sample_size=8, **sizes, **blocks)
-    folder = tmp_path_factory.mktemp("pipeline")
-    diffusers.DDPMPipeline(unet, diffusers.DDPMScheduler()).save_pretrained(folder)
-    return folder
+    return untrained(tmp_path_factory.mktemp("pipeline"))
 
 
 @pytest.mark.parametrize("kind", ["clones", "uturn", "generate"])
 def test_a_network_in_place_of_the_score(run, tmp_path, pipeline, kind):
     ran = run(
-        kind, *DIGITS, "--range=-1,1", "--model", pipeline, "--out", tmp_path / "out",
+        kind, *DIGITS, "--model", pipeline, "--out", tmp_path / "out",
         *(("--samples", 8) if kind == "generate" else ("--pairs", 8, "--times", "0.5")),
     )  # fmt: skip
     assert ran.code == 0, ran.err
@@ -162,9 +152,22 @@ def test_a_network_in_place_of_the_score(run, tmp_path, pipeline, kind):
 
 def test_the_scale_of_a_network_is_asked_about(run, tmp_path, pipeline):
     few = "--pairs", 4, "--times", "0.5", "--out", tmp_path / "out"
-    ran = run("clones", *DIGITS, "--model", pipeline, *few)
+    ran = run("clones", *DIGITS, "--range", "0,1", "--model", pipeline, *few)
     assert ran.code == 0, ran.err
     assert "--range=-1,1" in ran.out.replace("\n", " ")
+
+
+def test_points_that_were_held_out_in_training_are_none_of_the_model(run, tmp_path, pipeline):
+    data = load("digits", classes=["0", "1"], pixel_range=(-1, 1))
+    known = {"fingerprint": data.fingerprint, "held_out_indices": [3, 5], "scale": [-1, 1]}
+    folder = tmp_path / "net"
+    shutil.copytree(pipeline, folder)
+    (folder / "recipe.json").write_text(json.dumps(known))
+    few = "--samples", 8, "--out", tmp_path / "out"
+    assert run("generate", *DIGITS, "--model", folder, *few).code == 0
+    found = json.loads((tmp_path / "out" / "results.json").read_text())
+    kept = data.take(np.setdiff1d(np.arange(data.n), [3, 5]))
+    assert found["recipe"]["fingerprint"] == kept.fingerprint != data.fingerprint
 
 
 def test_networks_that_do_not_fit(run, tmp_path, pipeline):

@@ -42,6 +42,7 @@ ORDER = [
     "reproduce backward_output audit_page",
     "terminal terminal_backward terminal_audit",
     "cli_options",
+    "cli_theory cli_train cli_classifier cli_backward cli_reproduce cli_audit",
     "cli",
 ]
 RANK = {name: rank for rank, line in enumerate(ORDER) for name in line.split()}

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from . import cli_backward, cli_classifier, cli_reproduce, cli_theory, cli_train
+from . import cli_audit, cli_backward, cli_classifier, cli_reproduce, cli_theory, cli_train
 from .checks import InputError
 from .cli_options import (
     ACCURACY,
@@ -237,6 +237,7 @@ def analyze(
 
 cli_backward.add_to(app)
 cli_train.add_to(app)
+cli_audit.add_to(app)
 cli_classifier.add_to(app)
 app.command("points-needed", help=flowing(cli_theory.NEEDED_HELP))(cli_theory.points_needed)
 

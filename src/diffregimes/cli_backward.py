@@ -27,11 +27,11 @@ from .cli_options import (
     Labels,
     MemoryMib,
     Model,
+    ModelRange,
     Out,
     Pad,
     Pairs,
     PerClass,
-    PixelRange,
     Sampler,
     Score,
     Seed,
@@ -39,8 +39,8 @@ from .cli_options import (
     Steps,
     Times,
     flowing,
+    model_scale,
     numbers,
-    pair,
     read,
     source_name,
 )
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from .backward.tracking import Tracked
     from .datasets import Dataset
     from .learned.classifier import Classifier as Judge
-    from .scores import AbstractScore
+    from .learned.models import Opened
     from .sweep import Progress
 
 CLONES_HELP = """
@@ -70,7 +70,7 @@ Examples:
 
   diffregimes clones cars.npz --classes 1,7 --pairs 500 --times 0.5,1,1.5
 
-  diffregimes clones path/to/images/ --range=-1,1 --model path/to/pipeline
+  diffregimes clones path/to/images/ --model path/to/pipeline
 """
 UTURN_HELP = """
 U-turns: training points noised to t and denoised: do class and point survive?
@@ -118,7 +118,7 @@ def clones(
     key: Key = None,
     classes: Classes = None,
     per_class: PerClass = None,
-    pixel_range: PixelRange = None,
+    pixel_range: ModelRange = None,
     pad: Pad = 0,
     seed: Seed = 0,
     device: Device = "cpu",
@@ -146,7 +146,7 @@ def uturn(
     key: Key = None,
     classes: Classes = None,
     per_class: PerClass = None,
-    pixel_range: PixelRange = None,
+    pixel_range: ModelRange = None,
     pad: Pad = 0,
     seed: Seed = 0,
     device: Device = "cpu",
@@ -173,7 +173,7 @@ def generate(
     key: Key = None,
     classes: Classes = None,
     per_class: PerClass = None,
-    pixel_range: PixelRange = None,
+    pixel_range: ModelRange = None,
     pad: Pad = 0,
     seed: Seed = 0,
     device: Device = "cpu",
@@ -204,13 +204,15 @@ def _run(kind: str, given: dict[str, Any]) -> None:
         folder = given["out"] or Path("runs") / f"{source_name(given['source'])}-{kind}"
         check_target(folder)
         dataset = _read(given, progress)
-        network, known = _network(given, dataset)
+        opened = _network(given, dataset)
+        if opened is not None:  # its curves lie beside those of what it was trained on
+            dataset = opened.training
         judge = _judge(given, dataset)
         setup = experiment(
             dataset,
             score=given["score"],
-            network=network,
-            latest=float(known.get("latest", math.inf)),
+            network=opened.score if opened else None,
+            latest=opened.score.latest if opened else math.inf,
             whole=kind == "generate",
             classify=judge,
             grid=given["grid"],
@@ -220,8 +222,8 @@ def _run(kind: str, given: dict[str, Any]) -> None:
             device=given["device"],
             progress=progress,
         )
-        said = _said(known, dataset) + (judge.notes if judge else ())
-        setup = dataclasses.replace(setup, notes=setup.notes + said)
+        said = (*(opened.notes if opened else ()), *(judge.notes if judge else ()))
+        setup = dataclasses.replace(setup, notes=(*setup.notes, *said))
         left_out = "out", "memory_mib", "batch", "model", "classifier"
         options = {k: v for k, v in given.items() if k not in left_out}
         recipe = {
@@ -229,7 +231,7 @@ def _run(kind: str, given: dict[str, Any]) -> None:
             "options": options,
             "times": wanted or setup.times.tolist(),
             "fingerprint": dataset.fingerprint,
-            "model": known,
+            "model": opened and opened.facts,
             "classifier": judge and {"folder": str(given["classifier"]), **judge.facts},
             "versions": versions(),
         }
@@ -263,40 +265,23 @@ def _run(kind: str, given: dict[str, Any]) -> None:
 
 def _read(given: dict[str, Any], progress: Progress) -> Dataset:
     names = "labels", "key", "classes", "per_class", "pad"
-    text = given["pixel_range"]
-    scale = None if text is None else pair("--range", text, "--range=-1,1")
+    scale = model_scale(given["source"], given["pixel_range"], given["model"])
     same = {k: given[k] for k in names}
     return read(given["source"], **same, pixel_range=scale, progress=progress)
 
 
-def _network(
-    given: dict[str, Any], dataset: Dataset
-) -> tuple[AbstractScore | None, dict[str, Any]]:
-    """The network to run, and what tells it from others; the grid follows its own schedule."""
+def _network(given: dict[str, Any], dataset: Dataset) -> Opened | None:
+    """The network to run; the grid follows its own schedule."""
     folder = given["model"]
     if folder is None:
         if given["label"] is not None:
             raise InputError("--label came without --model; exact scores are not conditional.")
-        return None, {}
+        return None
     if given["score"] is not None:
         raise InputError("--score and --model exclude each other: one score is run.")
-    import hashlib
+    from .learned.models import open_model
 
-    from .learned.adapters import check_fits, load_score
-
-    score = load_score(folder, label=given["label"], device=given["device"])
-    check_fits(score, dataset)
-    digest = hashlib.sha256()
-    state: Any = score.module.state_dict  # type: ignore[attr-defined]
-    for name, values in sorted(state().items()):
-        digest.update(name.encode() + values.cpu().contiguous().view(-1).numpy().tobytes())
-    known = {
-        "folder": str(folder),
-        "weights": digest.hexdigest(),
-        "latest": min(score.latest, 300.0),
-        "notes": list(score.notes),
-    }
-    return score, known
+    return open_model(folder, dataset, label=given["label"], device=given["device"])
 
 
 def _judge(given: dict[str, Any], dataset: Dataset) -> Judge | None:
@@ -306,18 +291,6 @@ def _judge(given: dict[str, Any], dataset: Dataset) -> Judge | None:
     from .learned.classifier import load_classifier
 
     return load_classifier(folder, dataset, device=given["device"])
-
-
-def _said(known: dict[str, Any], dataset: Dataset) -> tuple[str, ...]:
-    """What a reader must know of a network beside its curves."""
-    if not known:
-        return ()
-    scale = dataset.scale
-    if scale == (-1.0, 1.0):
-        return tuple(known["notes"])
-    given = "values as they came" if scale is None else f"values in [{scale[0]:g}, {scale[1]:g}]"
-    wrong = f"{given}: most networks are trained on [-1, 1], which is --range=-1,1"
-    return (*known["notes"], wrong)
 
 
 def _ends(kind: str, given: dict[str, Any], setup: Experiment, run: Run) -> Ends:

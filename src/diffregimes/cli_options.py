@@ -56,6 +56,16 @@ PixelRange = Annotated[
         show_default="0,1 for integer pixels, floats as they are",
     ),
 ]
+ModelRange = Annotated[
+    str | None,
+    typer.Option(
+        "--range",
+        rich_help_panel=DATA,
+        metavar="LO,HI",
+        help="Scale of the pixels.",
+        show_default="that of --model; without: 0,1 for integer pixels, floats as they are",
+    ),
+]
 Pad = Annotated[
     int,
     typer.Option(
@@ -195,6 +205,17 @@ def pair(option: str, text: str, example: str) -> tuple[float, float]:
     if found is None or len(found) != 2:
         raise InputError(f"{option} is {text!r}; expected two numbers such as {example}.")
     return found[0], found[1]
+
+
+def model_scale(source: str, text: str | None, model: Path | None) -> tuple[float, float] | None:
+    """--range, and without it the scale that a model takes; a law has no pixels to be scaled."""
+    if text is not None:
+        return pair("--range", text, "--range=-1,1")
+    if model is None or source.startswith("gmm:"):
+        return None
+    from .learned.models import trained_scale
+
+    return trained_scale(model)
 
 
 def flowing(text: str) -> str:
