@@ -127,16 +127,12 @@ def _law(entropy: Entropy, times: tuple[Collapse, ...], n: int) -> str:
     if found.t is None:
         return ""
     exact = "" if found.exact is None else f" (the exact score's: {found.exact:.2g})"
-    last, error = float(entropy.value[0]), float(entropy.se[0])
-    if last < -_CLEAR * error - AT_COLLAPSE / math.log(n):
-        return (
-            f"The entropy of what it generates passes that of {n} single points at t = "
-            f"{found.t:.2g}{exact} and goes on: it makes more than these."
-        )
+    last, error = (float(x[0]) * math.log(n) for x in (entropy.value, entropy.se))
+    more = last < -_CLEAR * error - AT_COLLAPSE
     return (
-        f"The entropy of what it generates has come down to that of {n} single points at t = "
-        f"{found.t:.2g}{exact} and stays there, as far as its error of "
-        f"{1.96 * error * math.log(n):.1g} nats tells."
+        f"The entropy of what it generates comes down to that of {n} single points at t = "
+        f"{found.t:.2g}{exact} and ends {last:.1f} ± {1.96 * error:.1f} nats (95 %) from it: "
+        f"{'it makes more than these' if more else 'not clearly more than these'}."
     )
 
 
