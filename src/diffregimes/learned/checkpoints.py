@@ -8,6 +8,7 @@ and renamed; the last two are kept. Nothing in it is a pickle.
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import os
@@ -121,3 +122,11 @@ def replace_text(path: Path, text: str) -> None:
     stage = path.parent / f".{path.name}.partial"
     stage.write_text(text, encoding="utf-8")
     os.replace(stage, path)
+
+
+def weights_digest(module: torch.nn.Module) -> str:
+    """SHA-256 over names and values of all parameters: tells one network from another."""
+    digest = hashlib.sha256()
+    for name, values in sorted(module.state_dict().items()):
+        digest.update(name.encode() + values.cpu().contiguous().view(-1).numpy().tobytes())
+    return digest.hexdigest()

@@ -16,7 +16,6 @@ the model has learned the law, and e is smaller where it copies what the classif
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -34,7 +33,7 @@ from ..classes import listed
 from ..datasets import Dataset
 from ..sweep import Progress
 from .adapters import PICKLES
-from .checkpoints import replace_text
+from .checkpoints import replace_text, weights_digest
 from .findings import Share
 from .fitting import fit
 from .resnet import Network
@@ -78,10 +77,7 @@ class Classifier:
     @property
     def digest(self) -> str:
         """SHA-256 of the weights: tells one classifier from another."""
-        found = hashlib.sha256()
-        for name, values in sorted(self.module.state_dict().items()):
-            found.update(name.encode() + values.cpu().contiguous().view(-1).numpy().tobytes())
-        return found.hexdigest()
+        return weights_digest(self.module)
 
     @property
     def facts(self) -> dict[str, Any]:

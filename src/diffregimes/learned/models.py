@@ -7,7 +7,6 @@ count as training points, and the scale is [-1, 1] as in diffusers' own pipeline
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 
 from ..datasets import Dataset
 from .adapters import LearnedScore, check_fits, load_score
+from .checkpoints import weights_digest
 
 SCALE = (-1.0, 1.0)
 _LATEST = 300.0  # t of a schedule that ends in pure noise, for JSON
@@ -47,17 +47,13 @@ def open_model(
     """
     score = load_score(folder, label=label, device=device)
     check_fits(score, dataset)
-    digest, parameters = hashlib.sha256(), 0
-    state: Any = score.module.state_dict  # type: ignore[attr-defined]
-    for name, values in sorted(state().items()):
-        digest.update(name.encode() + values.cpu().contiguous().view(-1).numpy().tobytes())
-        parameters += values.numel()
+    module: Any = score.module
     facts = {
         "name": Path(folder).resolve().name,
         "folder": str(folder),
-        "weights": digest.hexdigest(),
+        "weights": weights_digest(module),
         "latest": min(score.latest, _LATEST),
-        "parameters": parameters,
+        "parameters": sum(x.numel() for x in module.parameters()),
         "notes": list(score.notes),
     }
     recipe = _recipe(folder)

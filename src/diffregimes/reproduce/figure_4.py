@@ -39,10 +39,7 @@ def reproduce(
     `sources.MissingData` if there is none of them.
     """
     setting = Setting(sources.preset(preset), Path(work), seed, device, progress)
-    found, skipped = sources.read_all(setting.preset.speciation, progress)
-    return drawn(
-        [trained.speciate(*x, setting) for x in found], skipped, trained.recipe(setting, found)
-    )
+    return drawn(*trained.speciations(setting))
 
 
 def drawn(

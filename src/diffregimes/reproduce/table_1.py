@@ -33,10 +33,7 @@ def reproduce(
     """Table 1 for the datasets of a preset that are on this machine; networks and clones are those
     of figure 4, kept in `work`. `sources.MissingData` if there is no dataset."""
     setting = Setting(sources.preset(preset), Path(work), seed, device, progress)
-    found, skipped = sources.read_all(setting.preset.speciation, progress)
-    return listed(
-        [trained.speciate(*x, setting) for x in found], skipped, trained.recipe(setting, found)
-    )
+    return listed(*trained.speciations(setting))
 
 
 def listed(

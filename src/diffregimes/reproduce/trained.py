@@ -15,10 +15,9 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy.optimize import isotonic_regression
@@ -37,7 +36,7 @@ from ..scores import AbstractScore
 from ..speciation import clone_level
 from ..sweep import Progress
 from ..transitions import from_log_gamma
-from .sources import Preset, Source
+from .sources import Preset, Source, read_all
 
 PHI = "same_class_probability"
 # where the clones part, in units of the forward-only crossing
@@ -147,6 +146,13 @@ def speciate(source: Source, dataset: Dataset, setting: Setting) -> Speciation:
     )
 
 
+def speciations(setting: Setting) -> tuple[list[Speciation], list[str], dict[str, object]]:
+    """Every dataset of the preset that is on this machine, what is said of the others, and what all
+    depends on. `sources.MissingData` if there is none."""
+    found, skipped = read_all(setting.preset.speciation, setting.progress)
+    return [speciate(*x, setting) for x in found], skipped, recipe(setting, found)
+
+
 def crossing(ends: Ends, level: float, seed: int) -> Interval:
     """The t at which the falling curve nearest to phi crosses the level, with a 95 % interval."""
     order = np.argsort(ends.times)
@@ -174,6 +180,7 @@ def top_eigenvalue(dataset: Dataset) -> tuple[float, float]:
 def network(source: Source, dataset: Dataset, setting: Setting) -> Network:
     """The network of a dataset, trained on all of its points."""
     from ..learned.adapters import learned_score
+    from ..learned.checkpoints import weights_digest
     from ..learned.training import train
 
     trained = train(
@@ -187,7 +194,7 @@ def network(source: Source, dataset: Dataset, setting: Setting) -> Network:
         progress=setting.told(source.name),
     )
     score = learned_score(trained.pipeline.unet, trained.pipeline.scheduler)
-    return Network(score, weights(trained.pipeline.unet), score.latest)
+    return Network(score, weights_digest(trained.pipeline.unet), score.latest)
 
 
 def classifier(source: Source, dataset: Dataset, setting: Setting) -> Classes:
@@ -277,12 +284,3 @@ def recipe(setting: Setting, found: Sequence[tuple[Source, Dataset]]) -> dict[st
         "seed": setting.seed,
         "versions": versions(),
     }
-
-
-def weights(module: Any) -> str:
-    """SHA-256 over the parameters of a torch module."""
-    digest = hashlib.sha256()
-    state: Mapping[str, Any] = module.state_dict()
-    for name, values in sorted(state.items()):
-        digest.update(name.encode() + values.cpu().contiguous().view(-1).numpy().tobytes())
-    return digest.hexdigest()
