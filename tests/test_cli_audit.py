@@ -17,6 +17,8 @@ import pytest
 from sklearn.datasets import load_digits
 
 from command import contents, runner, untrained
+from diffregimes.cli_audit import _apart
+from diffregimes.datasets import from_arrays
 from diffregimes.learned.models import open_model, trained_scale
 from diffregimes.readers import load
 
@@ -163,6 +165,15 @@ def test_bad_folders(run, model, tmp_path, spoil, said):
     assert said in ran.err
     assert "Traceback" not in ran.err
     assert contents(tmp_path) == before
+
+
+def test_held_out_points_stretched_otherwise_are_told_of(digits):
+    images, _ = digits
+    one, two = (from_arrays(x / 16, pixel_range=(-1, 1)) for x in (images[:50], images[50:] / 2))
+    _, said = _apart(two, one)
+    assert said == ("held-out points: values from 0 to 0.5 mapped to [-1, 1]",)
+    _, said = _apart(from_arrays(images[50:] / 16, pixel_range=(-1, 1)), one)
+    assert said == ()
 
 
 @pytest.mark.parametrize(

@@ -201,10 +201,12 @@ def _apart(held_out: Dataset, training: Dataset) -> tuple[Dataset, tuple[str, ..
             f"{shared} of the {held_out.n} points of --held-out {held_out.source} are training "
             "points as well; expected points that the model was not trained on."
         )
+    # floats are stretched between their own extremes: another stretch is another kind of points
+    said = [f"held-out points: {x}" for x in held_out.notes if x not in training.notes]
     if not shared:
-        return held_out, ()
-    said = f"{shared} of {held_out.n} held-out points are training points as well: left out"
-    return held_out.take(new), (said,)
+        return held_out, tuple(said)
+    said.append(f"{shared} of {held_out.n} held-out points are training points as well: left out")
+    return held_out.take(new), tuple(said)
 
 
 def add_to(app: typer.Typer) -> None:
