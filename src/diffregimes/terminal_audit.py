@@ -18,8 +18,10 @@ def print_audit(found: Audit, folder: Path) -> None:
     """The verdict in words, the times of collapse, the copies, notes, where the report lies."""
     console = Console(highlight=False, markup=False)
     console.print(found.verdict.headline, style="bold")
+    sentences = Table.grid(padding=(0, 1))
     for sentence in found.verdict.sentences:
-        console.print(sentence)
+        sentences.add_row("-", sentence)
+    console.print(sentences)
     console.print()
     wide = Console(width=max(console.width, NARROWEST), highlight=False, markup=False)
     wide.print(_table(found))
