@@ -11,7 +11,6 @@ from html import unescape
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from scipy.stats import binomtest
 
 from diffregimes import audit_plots, process
 from diffregimes.audit_page import confidence, render_audit, write_audit
@@ -43,11 +42,6 @@ SAMPLES, PAIRS = 64, 128
 POINT = "same_point_probability"
 
 
-def wilson(count: int, of: int) -> Share:
-    found = binomtest(count, of).proportion_ci(method="wilson")
-    return Share(count, of, float(found.low), float(found.high))
-
-
 def crossed(t: np.ndarray, curve: np.ndarray, level: float) -> float | None:
     return crossing(t, np.stack([curve] * 3), level)[0]
 
@@ -73,7 +67,8 @@ def make_copies(dataset: Dataset, share: float, held_out: bool) -> Copies:
     chance = np.clip(rng.normal(0.85, 0.12, 200), 0, 1)
     return Copies(
         states, some, second, apart * wanted / (1 + wanted), apart / (1 + wanted),
-        wilson(int((wanted < 1 / 3).sum()), SAMPLES), wilson(int((chance < 1 / 3).sum()), 200),
+        Share.counted(int((wanted < 1 / 3).sum()), SAMPLES),
+        Share.counted(int((chance < 1 / 3).sum()), 200),
         "held-out points" if held_out else "training points against one another", chance,
     )  # fmt: skip
 
@@ -374,7 +369,7 @@ def cut(found: Audit, m: int) -> Audit:
     kept = {k: getattr(c, k)[:m] for k in ("states", "point", "second", "distance")}
     copies = dataclasses.replace(
         c, **kept, second_distance=c.second_distance[:m],
-        share=wilson(int(c.copied[:m].sum()), m),
+        share=Share.counted(int(c.copied[:m].sum()), m),
     )  # fmt: skip
     origins = tuple(
         Origin(x.index, len(k), k)

@@ -19,7 +19,6 @@ from diffregimes.backward.experiment import experiment
 from diffregimes.backward.outcome import outcome
 from diffregimes.checks import InputError
 from diffregimes.datasets import from_arrays
-from diffregimes.learned import classifier as module
 from diffregimes.learned.classifier import (
     Classifier,
     load_classifier,
@@ -219,7 +218,7 @@ def test_nothing_learned_is_said(digits):
     ],
 )
 def test_notes_state_the_bound(judge, count, of, said):
-    notes = replace(judge, accuracy=module._share(count, of)).notes
+    notes = replace(judge, accuracy=Share.counted(count, of)).notes
     assert len(notes) == (said is not None)
     assert said is None or said in notes[0]
 

@@ -22,7 +22,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.stats import binomtest
 
 from ..backward.clones import EARLIEST, Classify, nearest_classes, run_clones
 from ..backward.descent import Run
@@ -172,13 +171,6 @@ def _check_held_out(score: AbstractScore, dataset: Dataset, held_out: Dataset | 
             )
 
 
-def share(yes: np.ndarray) -> Share:
-    """Of True among `yes`, with its Wilson interval."""
-    count = int(yes.sum())
-    found = binomtest(count, len(yes)).proportion_ci(method="wilson")
-    return Share(count, len(yes), float(found.low), float(found.high))
-
-
 def _copies(
     tracked: Tracked, training: EmpiricalScore, dataset: Dataset, held_out: Dataset | None
 ) -> Copies:
@@ -197,7 +189,8 @@ def _copies(
     chance = others[:, 0] / np.maximum(others[:, 1], 1e-300)
     return Copies(
         tracked.states, index[:, 0], index[:, 1], distance[:, 0], distance[:, 1],
-        share(ratio < COPY), share(chance < COPY),
+        Share.counted(int((ratio < COPY).sum()), len(ratio)),
+        Share.counted(int((chance < COPY).sum()), len(chance)),
         LEFT_OUT if held_out is None else HELD_OUT, chance,
     )  # fmt: skip
 

@@ -25,7 +25,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.stats import binomtest
 from torch import Tensor, nn
 
 from ..checks import InputError, in_range
@@ -141,7 +140,7 @@ def train_classifier(
     )
     held = torch.from_numpy(dataset.points[out]).reshape(-1, *dataset.sample_shape)
     right = _classes(module, held).numpy() == dataset.labels[out]
-    accuracy = _share(int(right.sum()), len(out))
+    accuracy = Share.counted(int(right.sum()), len(out))
     recipe = {
         "fingerprint": dataset.fingerprint,
         "held_out": held_out,
@@ -210,11 +209,6 @@ def _classes(module: nn.Module, samples: Tensor) -> Tensor:
     return torch.cat(parts).to(samples.device)
 
 
-def _share(count: int, of: int) -> Share:
-    found = binomtest(count, of).proportion_ci(method="wilson")
-    return Share(count, of, float(found.low), float(found.high))
-
-
 def _twice(error: float) -> str:
     return f"{min(1.0, 2 * error):.2f}"
 
@@ -280,7 +274,7 @@ def _known(place: Path) -> dict[str, Any]:
     try:
         names, shape = (tuple(found[k]) for k in ("class_names", "sample_shape"))
         scale = None if found["scale"] is None else tuple(float(x) for x in found["scale"])
-        accuracy = _share(int(found["accuracy"]["count"]), int(found["accuracy"]["of"]))
+        accuracy = Share.counted(int(found["accuracy"]["count"]), int(found["accuracy"]["of"]))
         good = all(isinstance(x, str) for x in names) and len(names) > 1
         good = good and all(isinstance(x, int) and x > 0 for x in shape) and len(shape) in (1, 3)
         if not (good and (scale is None or len(scale) == 2)):

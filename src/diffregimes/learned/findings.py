@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from scipy.stats import binomtest
 
 from ..backward.outcome import Outcome
 from ..backward.tracking import COPY
@@ -33,6 +34,11 @@ class Share:
     @property
     def value(self) -> float:
         return self.count / self.of
+
+    @classmethod
+    def counted(cls, count: int, of: int) -> Share:
+        found = binomtest(count, of).proportion_ci(method="wilson")
+        return cls(count, of, float(found.low), float(found.high))
 
 
 @dataclass(frozen=True)
