@@ -237,8 +237,8 @@ def analyze(
 
 cli_backward.add_to(app)
 cli_train.add_to(app)
-cli_audit.add_to(app)
 cli_classifier.add_to(app)
+cli_audit.add_to(app)
 app.command("points-needed", help=flowing(cli_theory.NEEDED_HELP))(cli_theory.points_needed)
 
 

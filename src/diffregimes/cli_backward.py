@@ -58,8 +58,8 @@ if TYPE_CHECKING:
 CLONES_HELP = """
 Clones: trajectories that part at t, and end in the same class or on the same training point.
 
-Runs the backward process under an exact score, parts each trajectory at every t, and compares the
-ends; beside them the forward-only prediction, with z-scores. Writes clones.png, .svg, .csv and
+Runs the backward process under an exact score, or a trained network's (--model), parts each
+trajectory at every t, and compares the ends; beside them the forward-only prediction, with z-scores. Writes clones.png, .svg, .csv and
 results.json to runs/NAME-clones. Killed, the same command goes on where it stood.
 
 Examples:
@@ -85,9 +85,10 @@ Examples:
   diffregimes uturn path/to/images/ --pairs 256 --steps 250
 """
 GENERATE_HELP = """
-Generate samples under the exact score, and show the training points that they came from.
+Generate samples, and show the training points that they came from or lie nearest to.
 
-Follows the nearest training point and the class along each trajectory: their last changes are its
+Under the exact score, or a trained network's (--model). Follows the nearest training point and the
+class along each trajectory: their last changes are its
 collapse and its speciation. Writes generated.png, last-changes.png, generated.csv and results.json
 to runs/NAME-generate.
 
