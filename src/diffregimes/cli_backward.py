@@ -59,8 +59,9 @@ CLONES_HELP = """
 Clones: trajectories that part at t, and end in the same class or on the same training point.
 
 Runs the backward process under an exact score, or a trained network's (--model), parts each
-trajectory at every t, and compares the ends; beside them the forward-only prediction, with z-scores. Writes clones.png, .svg, .csv and
-results.json to runs/NAME-clones. Killed, the same command goes on where it stood.
+trajectory at every t, and compares the ends; beside them the forward-only prediction, with
+z-scores. Writes clones.png, .svg, .csv and results.json to runs/NAME-clones. Killed, the same
+command goes on where it stood.
 
 Examples:
 
