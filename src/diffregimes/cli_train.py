@@ -170,7 +170,7 @@ def train(
                 figure: Any = plot_losses(trained.rows).get_figure(root=True)
                 (stage / "loss.png").write_bytes(png_bytes(figure))
     if trained.main:
-        _print(trained, folder, scale)
+        _print(trained, folder, source)
 
 
 def plot_losses(rows: Sequence[dict[str, float | None]], ax: Axes | None = None) -> Axes:
@@ -211,12 +211,13 @@ def plot_losses(rows: Sequence[dict[str, float | None]], ax: Axes | None = None)
     return ax
 
 
-def _print(trained: Trained, folder: Path, scale: tuple[float, float]) -> None:
+def _print(trained: Trained, folder: Path, source: str) -> None:
     from rich.console import Console
 
     console = Console(highlight=False, markup=False, soft_wrap=True)
     last = trained.rows[-1]
-    console.print(f"{trained.parameters:,} parameters, {last['step']} steps".replace(",", " "))
+    parameters = f"{trained.parameters:,}".replace(",", " ")
+    console.print(f"{parameters} parameters, {last['step']} steps")
     names = {
         "train_loss": "loss on training points",
         "held_out_loss": "loss on held-out points",
@@ -225,7 +226,8 @@ def _print(trained: Trained, folder: Path, scale: tuple[float, float]) -> None:
     for name, text in names.items():
         if last.get(name) is not None:
             console.print(f"  {text}: {last[name]:.4f}")
-    console.print(f"model: {folder} (give it as --model, with --range={scale[0]:g},{scale[1]:g})")
+    console.print(f"model: {folder} (give it as --model, with the same data options)")
+    console.print(f"does it copy?  diffregimes audit {folder} --data {source}")
 
 
 def add_to(app: typer.Typer) -> None:
