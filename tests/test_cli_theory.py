@@ -203,7 +203,7 @@ def test_figure_3(run, tmp_path):
         ("figure-3", "--draws-share nan", ("--draws-share is nan",)),
         ("figure-3", "--seed 1e3", ("--seed", "integer")),
         ("figure-3", "--out taken/below", ("taken is a file",)),
-        ("figure-4", "", ("figure-4",)),
+        ("figure-6", "", ("figure-6",)),
     ],
 )
 def test_reproductions_that_make_no_sense(run, tmp_path, command, options, words):
