@@ -119,7 +119,7 @@ def test_the_crossing_of_noisy_agreements_is_unbiased_and_its_interval_covers():
     phi = 0.5 + 0.5 / (1 + times**2)  # 0.775 at t = sqrt(9/11)
     known, hits, values = math.sqrt(1 / 0.55 - 1), 0, []
     for seed in range(40):
-        t, (low, high) = trained.crossing(ends_of(phi, times, 256, seed), 0.775, seed)
+        t, (low, high) = ends_of(phi, times, 256, seed).crossing(trained.PHI, 0.775, seed)
         values.append(t)
         hits += low <= known <= high
     error = np.std(values, ddof=1) / math.sqrt(len(values))
@@ -129,8 +129,8 @@ def test_the_crossing_of_noisy_agreements_is_unbiased_and_its_interval_covers():
 
 def test_a_level_that_is_not_met_is_no_crossing():
     times = np.array([0.5, 1.0, 2.0])
-    assert trained.crossing(ends_of(np.full(3, 1.0), times, 50, 0), 0.775, 0)[0] is None
-    assert trained.crossing(ends_of(np.full(3, 0.5), times, 50, 0), 0.775, 0)[0] is None
+    assert ends_of(np.full(3, 1.0), times, 50, 0).crossing(trained.PHI, 0.775)[0] is None
+    assert ends_of(np.full(3, 0.5), times, 50, 0).crossing(trained.PHI, 0.775)[0] is None
 
 
 def test_noise_does_not_move_the_crossing_to_the_last_of_several():
@@ -139,7 +139,7 @@ def test_noise_does_not_move_the_crossing_to_the_last_of_several():
     first = np.zeros((100, 4), dtype=int)
     second = (np.arange(100)[:, None] >= same).astype(int)
     times = np.array([0.5, 0.8, 1.1, 1.6])
-    t, _ = trained.crossing(Ends(times, np.stack([first, second], 2), None), 0.85, 0)
+    t, _ = Ends(times, np.stack([first, second], 2), None).crossing(trained.PHI, 0.85)
     place = -np.log(snr(np.array([t, 0.5, 0.8])))
     assert place[1] < place[0] < place[2]
 

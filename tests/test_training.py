@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ import torch
 from command import runner
 from diffregimes import readers
 from diffregimes.checks import InputError
-from diffregimes.learned import checkpoints, training
+from diffregimes.learned import checkpoints, networks, training
 from diffregimes.learned.adapters import load_score
 from diffregimes.learned.networks import PRESETS, network
 from diffregimes.learned.training import split, train
@@ -106,9 +107,17 @@ def test_the_schedule_is_that_of_the_process(whole):
     np.testing.assert_allclose(found, linear_schedule().alphas_cumprod, rtol=2e-5)
 
 
-def test_the_score_read_back_has_the_loss_of_the_last_row(whole, digits):
-    """E|z - e|^2 by the adapter, in Ornstein-Uhlenbeck time, on the draws of the last row."""
+@pytest.mark.parametrize("predicts", ["noise", "velocity"])
+def test_the_score_read_back_has_the_loss_of_the_last_row(
+    predicts, whole, digits, tmp_path, monkeypatch
+):
+    """E|y - F|^2 by the adapter, in Ornstein-Uhlenbeck time, on the draws of the last row."""
     folder, trained = whole
+    assert trained.recipe["preset"]["predicts"] == "velocity"
+    if predicts == "noise":
+        monkeypatch.setitem(networks.PRESETS, "tiny", replace(PRESETS["tiny"], predicts="noise"))
+        folder = tmp_path
+        trained = train(digits, folder, steps=4, batch=8, device="cpu")
     score = load_score(checkpoints.found(folder)[-1])
     draw = training.torch_generator(0, "evaluation")
     count = training.EVALUATED
@@ -120,8 +129,12 @@ def test_the_score_read_back_has_the_loss_of_the_last_row(whole, digits):
     times, total = linear_schedule().times, 0.0
     for a, z, k in zip(points, noise, levels, strict=True):
         t = float(times[k])
-        x = np.exp(-t) * a + np.sqrt(-np.expm1(-2 * t)) * z
-        total += float((z - score.noise(x[None], t)[0]).square().mean())
+        e, n = np.exp(-t), np.sqrt(-np.expm1(-2 * t))
+        x = (e * a + n * z)[None]
+        y, found = z, score.noise(x, t)[0]
+        if predicts == "velocity":
+            y, found = e * z - n * a, e * found - n * score.denoise(x, t)[0]
+        total += float((y - found).square().mean())
     assert trained.rows[-1]["held_out_loss"] == pytest.approx(total / count, rel=1e-3)
 
 
@@ -231,6 +244,7 @@ def test_nothing_held_out(digits, tmp_path):
 
 
 def test_the_network_of_the_paper():
+    assert PRESETS["paper"].predicts == "noise"
     count = sum(x.numel() for x in network(PRESETS["paper"], (32, 32, 3)).parameters())
     assert count == pytest.approx(25.7e6, rel=0.01)
 
@@ -317,9 +331,8 @@ def test_the_network_learns_digits(tmp_path, monkeypatch):
     digits = readers.load("digits", pixel_range=(-1, 1))
     rows = train(digits, tmp_path, steps=1500, every=500, device="cpu").rows
     spectrum = np.linalg.eigvalsh(np.cov(digits.points.T.astype(np.float64)))
-    left = linear_schedule().alphas_cumprod[:, None] * spectrum
-    kept = left / (left + 1 - linear_schedule().alphas_cumprod[:, None])
-    gaussian = kept.mean()  # |z - E[z|x]|^2 a pixel, mean over the steps
+    left = linear_schedule().alphas_cumprod[:, None]
+    gaussian = (spectrum / (left * spectrum + 1 - left)).mean()  # |v - E[v|x]|^2 a pixel and step
     held = [x["held_out_loss"] for x in rows]
     assert held == sorted(held, reverse=True)
     assert held[-1] < 0.9 * gaussian

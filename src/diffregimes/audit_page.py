@@ -17,7 +17,7 @@ from .audit_plots import FIGURES
 from .checks import InputError
 from .datasets import Dataset
 from .learned.entropy import AT_COLLAPSE
-from .learned.findings import Audit, Collapse, Origin
+from .learned.findings import Audit, ModelTime, Origin
 from .learned.judgement import UNSURE, decided, percent
 from .output import LAST, columns_csv
 from .report import environment, figure_of, flat, write_atomically
@@ -75,8 +75,7 @@ def render_audit(found: Audit, dataset: Dataset, drawn: dict[str, bytes] | None 
         share=percent(copies.share).partition(", "),
         baseline=percent(copies.baseline).partition(", "),
         times={x.method: _time_row(x) for x in found.collapse},
-        speciation={k: interval_text(t, None, None)[0] for k, t in found.speciation.items()},
-        sigma=_sigma(found.speciation.get("simulated")),
+        speciation=_time_row(found.speciation),
         decided=_decided(found),
         stein=number(float(np.abs(found.entropy.stein).max()), 2),
         at_collapse=number(AT_COLLAPSE / math.log(dataset.n), 2),
@@ -105,7 +104,7 @@ def confidence(found: Audit) -> str:
     return "more than 99 %" if value >= 0.995 else f"{100 * value:.0f} %"
 
 
-def _time_row(at: Collapse) -> dict[str, Any]:
+def _time_row(at: ModelTime) -> dict[str, Any]:
     t, span = interval_text(at.t, at.low, at.high)
     exact, exact_span = interval_text(at.exact, at.exact_low, at.exact_high)
     return {

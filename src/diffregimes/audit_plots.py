@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from .backward.tracking import COPY
 from .backward_plots import plot_outcome
 from .learned.entropy import AT_COLLAPSE
-from .learned.findings import Audit, Collapse
+from .learned.findings import Audit, ModelTime
 from .learned.judgement import percent
 from .plotting import legend, speciation_threshold
 from .timeaxis import COLOURS, INK, Mark, Plot, marked_axis, styled
@@ -26,7 +26,7 @@ ABOVE = 1.1  # clear of both marks
 DASHED = (0, (4, 2.5))
 
 
-def _collapse(found: Audit, method: str) -> Collapse:
+def _collapse(found: Audit, method: str) -> ModelTime:
     return next(x for x in found.collapse if x.method == method)
 
 
@@ -164,12 +164,11 @@ def plot_clones(found: Audit, ax: Axes) -> None:
     _, threshold = speciation_threshold(found.dataset["class_counts"])
     ax.axhline(threshold, color=COLOURS["class"], lw=0.8, ls=":")
     ax.axhline(0.5, color=COLOURS["point"], lw=0.8, ls=":")
-    at, decided = _collapse(found, "clone"), found.speciation.get("simulated")
+    decided, at = found.speciation, _collapse(found, "clone")
     marks: list[Mark] = []
-    if decided is not None:
-        marks.append(("$t_S$", COLOURS["class"], decided, None, None))
-    if at.t is not None:
-        marks.append((MODEL, COLOURS["point"], at.t, at.low, at.high))
+    for name, colour, x in (("$t_S$", "class", decided), (MODEL, "point", at)):
+        if x.t is not None:
+            marks.append((name, COLOURS[colour], x.t, x.low, x.high))
     marked_axis(ax, _window(found), marks)
     legend(ax, above=ABOVE)
 

@@ -200,7 +200,7 @@ def plot_losses(rows: Sequence[dict[str, float | None]], ax: Axes | None = None)
     ax.yaxis.set_minor_locator(NullLocator())
     ax.yaxis.set_major_formatter("{x:g}")
     ax.set_xlabel("step")
-    ax.set_ylabel("mean square error of the noise")
+    ax.set_ylabel("mean square error of the prediction")
     if "memorised" in rows[0]:
         beside = ax.twinx()
         shares = [x["memorised"] for x in rows]

@@ -22,6 +22,7 @@ from .process import Schedule, sigma, snr, time_from_snr
 from .results import TransitionTime
 from .sweep import Sample
 
+Interval = tuple[float | None, tuple[float | None, float | None]]  # t and its 95 % interval
 COARSE = 1.5  # in log gamma: wider steps between times are told as a warning
 
 
@@ -72,7 +73,7 @@ def clocked(
     return TransitionTime(transition, method, float(t), low, high, *clocks, warnings)
 
 
-def from_log_gamma(found: np.ndarray) -> tuple[float | None, tuple[float | None, float | None]]:
+def from_log_gamma(found: np.ndarray) -> Interval:
     """Time and interval from crossings in log gamma: the value first, resamples behind it."""
     times = time_from_snr(np.exp(found))
     value = float(times[0]) if np.isfinite(times[0]) else None

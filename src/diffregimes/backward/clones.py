@@ -3,7 +3,9 @@
 Clones share a trajectory from pure noise down to t and part there, with independent noise below.
 phi(t) is the probability that two of them end in the same class, phi_C(t) at the same training
 point. Under the exact score both follow from the forward pass: given x_t the ends are
-independent draws from the posterior, phi = E[sum_c p_c^2] and phi_C = E[sum_nu w_nu^2].
+independent draws from the posterior, phi = E[sum_c p_c^2] and phi_C = E[sum_nu w_nu^2]. For any
+score p_c and w_nu, the laws of the end given x_t, are martingales on the way to the data, so that
+both curves fall with t.
 
 U-turns start from the data instead: a training point is noised to t, and denoised. The law of
 (start, end) is that of two clones, so that the same curves come out; with a network they tell
@@ -19,16 +21,18 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.optimize import isotonic_regression
 from scipy.stats import binomtest
 from torch import Tensor
 
 from ..checks import InputError, in_range
-from ..numerics import LEVEL, RESAMPLES
+from ..numerics import LEVEL, RESAMPLES, crossings, resample_counts
 from ..populations import GaussianMixture
-from ..process import signal, variance
+from ..process import signal, snr, variance
 from ..results import Curves
 from ..rng import numpy_generator, point_of_pair
 from ..scores import AbstractScore, EmpiricalScore
+from ..transitions import Interval, from_log_gamma
 from .descent import Arrays, Birth, Block, Run, run_blocks
 from .samplers import NOISY
 
@@ -92,6 +96,17 @@ class Ends:
         drawn = [rng.multinomial(len(same), even) @ same / len(same) for _ in range(RESAMPLES)]
         low, high = np.percentile(drawn, LEVEL, axis=0)
         return low, high
+
+    def crossing(self, name: str, level: float, seed: int = 0) -> Interval:
+        """The t at which the falling curve nearest to phi or phi_C (isotonic regression) crosses
+        the level, and a 95 % interval, resampling pairs; None where it does not."""
+        order = np.argsort(self.times)
+        same = self.agreement(name)[:, order]
+        counts = resample_counts(len(same), numpy_generator(seed, "clones crossing"))
+        rows = np.vstack([same.mean(axis=0), counts @ same / len(same)])
+        falling = np.stack([isotonic_regression(x, increasing=False).x for x in rows])
+        found = crossings(-np.log(snr(self.times[order])), falling, level)
+        return from_log_gamma(-found)
 
 
 def mixture_classes(mixture: GaussianMixture) -> Classify:

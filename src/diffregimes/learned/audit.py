@@ -23,20 +23,21 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..backward.clones import EARLIEST, Classify, nearest_classes, run_clones
+from ..backward.clones import EARLIEST, Classify, Ends, nearest_classes, run_clones
 from ..backward.descent import Run
 from ..backward.experiment import experiment
-from ..backward.outcome import Outcome, outcome
+from ..backward.outcome import outcome
 from ..backward.tracking import COPY, Tracked, track
 from ..checks import InputError, in_range
 from ..datasets import Dataset, describe
+from ..results import Curves
 from ..scores import AbstractScore, EmpiricalScore
 from ..speciation import clone_level
 from ..sweep import Progress
 from ..transitions import crossing
 from .adapters import check_fits
 from .entropy import collapse, model_entropy
-from .findings import Audit, Collapse, Copies, Entropy, Origin, Share
+from .findings import Audit, Copies, Entropy, ModelTime, Origin, Share
 from .judgement import judged
 from .losses import Losses, denoising_losses
 
@@ -137,8 +138,7 @@ def audit(
     exact = setup.forward(setup.grid[shown[::every]][::-1])
     entropy = model_entropy(tracked, setup.grid, exact, dataset.n)
     copies = _copies(tracked, setup.training, dataset, held_out)
-    times = _collapse_times(losses, entropy, clones, tracked, dataset.n)
-    speciation = _speciation(clones, dataset)
+    times = _collapse_times(losses, entropy, ends, clones.line, tracked, dataset.n, seed)
     return Audit(
         model=dict(model or {}),
         dataset=describe(dataset),
@@ -147,8 +147,15 @@ def audit(
         losses=losses,
         entropy=entropy,
         clones=clones,
+        speciation=_clone_time(
+            ends,
+            clones.line,
+            "same_class_probability",
+            clone_level(dataset.class_counts),
+            seed,
+            "two clones that part here agree on the class: 55 % of the way from chance",
+        ),
         collapse=times,
-        speciation=speciation,
         origins=_origins(copies),
         verdict=judged(copies, losses, entropy, times, dataset.n),
         recipe=dict(recipe or {}),
@@ -211,31 +218,26 @@ def _origins(copies: Copies) -> tuple[Origin, ...]:
 
 
 def _collapse_times(
-    losses: Losses, entropy: Entropy, clones: Outcome, tracked: Tracked, n: int
-) -> tuple[Collapse, ...]:
+    losses: Losses, entropy: Entropy, ends: Ends, line: Curves, tracked: Tracked, n: int, seed: int
+) -> tuple[ModelTime, ...]:
     """By every method, the exact score's beside the model's."""
     mean, se = tracked.mean_collapse()
-    name = "same_point_probability"
-    low, high = clones.intervals[name]
-    t, line = clones.simulated.t, clones.line
-    simulated = np.stack([clones.simulated[name], low, high])
-    known = np.stack([line[name] + x * line.se[name] for x in (0, -1.96, 1.96)])
     return (
-        Collapse(
+        ModelTime(
             "loss-gap", *_between(losses.t, losses.separation()),
             *_between(losses.t, losses.separation(exact=True)),
             "below it training points are denoised better than held-out ones",
         ),
-        Collapse(
+        ModelTime(
             "entropy", *collapse(entropy.t, entropy.value, entropy.se, n),
             *collapse(entropy.t, entropy.exact, entropy.exact_se, n),
             "the excess entropy of what it generates falls to that of the collapse",
         ),
-        Collapse(
-            "clone", *crossing(t, simulated, 0.5), *crossing(line.t, known, 0.5),
+        _clone_time(
+            ends, line, "same_point_probability", 0.5, seed,
             "two clones that part here end nearest to the same training point half of the time",
         ),
-        Collapse(
+        ModelTime(
             "last-change", mean, mean - 1.96 * se, mean + 1.96 * se, None, None, None,
             "mean of the last changes of the nearest training point on the way",
         ),
@@ -250,8 +252,11 @@ def _between(t: np.ndarray, at: float | None) -> tuple[float | None, float | Non
     return at, at, float(after[0]) if len(after) else at
 
 
-def _speciation(clones: Outcome, dataset: Dataset) -> dict[str, float | None]:
-    """Where phi has gone 55 % of the way from chance to certainty."""
-    level, name = clone_level(dataset.class_counts), "same_class_probability"
-    both = {"simulated": clones.simulated, "forward": clones.line}
-    return {k: crossing(x.t, np.stack([x[name]] * 3), level)[0] for k, x in both.items()}
+def _clone_time(
+    ends: Ends, line: Curves, name: str, level: float, seed: int, words: str
+) -> ModelTime:
+    """Where phi or phi_C crosses the level, in clones of the model and in the forward pass."""
+    t, bounds = ends.crossing(name, level, seed)
+    known = np.stack([line[name] + x * line.se[name] for x in (0, -1.96, 1.96)])
+    low, high = bounds if t is not None else (None, None)
+    return ModelTime("clone", t, low, high, *crossing(line.t, known, level), words)

@@ -93,8 +93,8 @@ class Entropy:
 
 
 @dataclass(frozen=True)
-class Collapse:
-    """A collapse time of the model by `method` beside that of the exact score, each with a 95 %
+class ModelTime:
+    """A transition time of the model by `method` beside that of the exact score, each with a 95 %
     interval; None where there is none."""
 
     method: str
@@ -133,7 +133,6 @@ class Audit:
 
     model, dataset, held_out : what they are, as in results.json; held_out None without such points,
         and then the held-out columns of `losses` are NaN
-    speciation : {"simulated": t or None, "forward": t or None}, where phi is 55 % above chance
     """
 
     model: dict[str, Any]
@@ -143,8 +142,8 @@ class Audit:
     losses: Losses
     entropy: Entropy
     clones: Outcome
-    collapse: tuple[Collapse, ...]
-    speciation: dict[str, float | None]
+    speciation: ModelTime
+    collapse: tuple[ModelTime, ...]
     origins: tuple[Origin, ...]
     verdict: Judgement
     recipe: Mapping[str, Any]
@@ -186,7 +185,7 @@ class Audit:
             "baseline": {
                 "share": c.baseline.value, **asdict(c.baseline), "points": c.baseline_of,
             },
-            "speciation": self.speciation,
+            "speciation": asdict(self.speciation),
             "collapse": [asdict(x) for x in self.collapse],
             "origins": [asdict(x) for x in self.origins],
             "curves": self.curves(),

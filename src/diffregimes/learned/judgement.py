@@ -20,7 +20,7 @@ import numpy as np
 from scipy.stats import beta
 
 from .entropy import AT_COLLAPSE
-from .findings import VERDICTS, Collapse, Copies, Entropy, Judgement, Share
+from .findings import VERDICTS, Copies, Entropy, Judgement, ModelTime, Share
 from .losses import Losses
 
 RARE, MOST = 0.01, 0.5
@@ -39,7 +39,7 @@ def excess_probability(copies: Share, baseline: Share, level: float) -> float:
 
 
 def judged(
-    copies: Copies, losses: Losses, entropy: Entropy, times: tuple[Collapse, ...], n: int
+    copies: Copies, losses: Losses, entropy: Entropy, times: tuple[ModelTime, ...], n: int
 ) -> Judgement:
     """The verdict, and a sentence for each piece of evidence."""
     above = [excess_probability(copies.share, copies.baseline, x) for x in (MOST, RARE)]
@@ -91,7 +91,7 @@ def _chance(copies: Copies) -> str:
     )
 
 
-def _fit(losses: Losses, times: tuple[Collapse, ...]) -> str:
+def _fit(losses: Losses, times: tuple[ModelTime, ...]) -> str:
     if not losses.known:
         return "Without held-out points it is not known whether it fits single training points."
     at = losses.separation()
@@ -115,14 +115,14 @@ def _fit(losses: Losses, times: tuple[Collapse, ...]) -> str:
     )
 
 
-def decided(losses: Losses, times: tuple[Collapse, ...]) -> tuple[float, float, float] | None:
+def decided(losses: Losses, times: tuple[ModelTime, ...]) -> tuple[float, float, float] | None:
     """`Losses.copied_near` where clones of the exact score part ways half of the time."""
     exact = {x.method: x.exact for x in times}
     t = exact["clone"] or exact["entropy"] or exact["loss-gap"]
     return None if t is None else losses.copied_near(t)
 
 
-def _law(entropy: Entropy, times: tuple[Collapse, ...], n: int) -> str:
+def _law(entropy: Entropy, times: tuple[ModelTime, ...], n: int) -> str:
     found = next(x for x in times if x.method == "entropy")
     if found.t is None:
         return ""
@@ -136,7 +136,7 @@ def _law(entropy: Entropy, times: tuple[Collapse, ...], n: int) -> str:
     )
 
 
-def _advice(kind: str, confidence: float, losses: Losses, times: tuple[Collapse, ...]) -> str:
+def _advice(kind: str, confidence: float, losses: Losses, times: tuple[ModelTime, ...]) -> str:
     if confidence < UNSURE:
         return ""
     if kind == "does not copy":

@@ -19,6 +19,7 @@ from ..rng import torch_generator
 class Preset:
     """A U-Net and how it is trained (Adam, linear beta).
 
+    predicts : "noise" z, or "velocity" v = e^{-t} z - sqrt(Delta) a; see `training`
     channels, attention : one entry a level, each level half the size of the one before
     layers : residual blocks a level
     groups : of the group norm
@@ -26,6 +27,7 @@ class Preset:
     every : steps between rows of loss.csv and checkpoints
     """
 
+    predicts: str
     channels: tuple[int, ...]
     attention: tuple[bool, ...]
     layers: int
@@ -37,11 +39,11 @@ class Preset:
 
 
 PRESETS = {
-    "tiny": Preset((32, 64), (False, True), 1, 8, 1e-3, 64, 2000, 100),
-    "small": Preset((64, 128, 128), (False, True, True), 2, 32, 2e-4, 128, 20_000, 500),
+    "tiny": Preset("velocity", (32, 64), (False, True), 1, 8, 1e-3, 64, 2000, 100),
+    "small": Preset("velocity", (64, 128, 128), (False, True, True), 2, 32, 2e-4, 128, 20_000, 500),
     # Biroli, Bonnaire, de Bortoli and Mezard 2024; 25.64 million parameters on colour images
     "paper": Preset(
-        (64, 128, 256, 256), (False, True, True, False), 2, 32, 1e-4, 128, 350_000, 1000
+        "noise", (64, 128, 256, 256), (False, True, True, False), 2, 32, 1e-4, 128, 350_000, 1000
     ),
 }
 

@@ -1,10 +1,16 @@
 """Training a denoising network on a dataset, so that its regimes can be compared with the exact.
 
-The network e minimises the mean over training points a, steps k and noise z of
+The network F minimises the mean over training points a, steps k and noise z of
 
-    |z - e(x_t, k)|^2,   x_t = e^{-t} a + sqrt(Delta_t) z,   e^{-2t} = alphas_cumprod[k].
+    |y - F(x_t, k)|^2,   x_t = e^{-t} a + sqrt(Delta_t) z,   e^{-2t} = alphas_cumprod[k],
 
-The minimum over all functions is the conditional mean E[z | x_t] under the *empirical* law of the
+y being the noise z (Ho, Jain and Abbeel 2020; the paper's) or the velocity e^{-t} z - sqrt(Delta) a
+(Salimans and Ho 2022). An error of the noise is one of E[a|x_t] e^t sqrt(Delta) times as large:
+before the class is decided (t above t_S) a network that was trained for minutes is then worse than
+the mean of the data. An error of the velocity is sqrt(Delta) times as large at any t, which is what
+the smaller presets learn.
+
+The minimum over all functions is the conditional mean E[y | x_t] under the *empirical* law of the
 training points: with capacity and time enough the network tends to `EmpiricalScore`, which copies.
 What it does instead of that, and how long it takes, is not in this law and has to be measured: the
 loss on held-out points stays above the loss on training points from where it begins to copy.
@@ -36,6 +42,7 @@ from .checkpoints import Row
 from .networks import Preset, network, planned
 
 LEVELS = 1000  # steps of the linear schedule
+PREDICTION_TYPES = {"noise": "epsilon", "velocity": "v_prediction"}  # as diffusers calls them
 EVALUATED = 512  # draws of the losses on training and on held-out points, the same each time
 SAMPLER_STEPS = 50  # of DDIM, for the memorised fraction
 
@@ -46,8 +53,8 @@ class Trained:
 
     `main` is True in the one process that writes. A row holds `step`, `loss` (mean over the batches
     since the row before), `train_loss` and `held_out_loss` (the network as it stands, on the same
-    noise each time, mean square a pixel) and, if asked, `memorised`: the share of generated samples
-    whose nearest training point is less than a third as far as the second nearest.
+    noise each time), mean squares a pixel of y - F, and, if asked, `memorised`: the share of
+    generated samples whose nearest training point is less than a third as far as the second.
     """
 
     pipeline: Any
@@ -208,7 +215,12 @@ class _Work:
         # samples are clipped where the data have ends
         ends = dataset.scale
         clip = {} if ends is None else {"clip_sample_range": max(abs(x) for x in ends)}
-        self.scheduler = package.DDPMScheduler(LEVELS, clip_sample=ends is not None, **clip)
+        self.scheduler = package.DDPMScheduler(
+            LEVELS,
+            prediction_type=PREDICTION_TYPES[plan.predicts],
+            clip_sample=ends is not None,
+            **clip,
+        )
         self.pipeline = package.DDPMPipeline(unet=unet, scheduler=self.scheduler)
         self.model = accelerator.prepare(unet)
         self.optimizer = torch.optim.Adam(unet.parameters(), plan.rate)
@@ -253,8 +265,11 @@ class _Work:
     def _loss(self, model: Any, images: Tensor, levels: Tensor, noise: Tensor) -> Tensor:
         to = self.accelerator.device
         noised = self.scheduler.add_noise(images, noise, levels)
+        asked = noise
+        if self.plan.predicts == "velocity":
+            asked = self.scheduler.get_velocity(images, noise, levels)
         found: Tensor = model(noised.to(to), levels.to(to)).sample
-        return (found - noise.to(to)).square().mean()
+        return (found - asked.to(to)).square().mean()
 
     def _memorised(self) -> float:
         """Share of samples of DDIM, from the same noise each time, that copy a training point."""

@@ -32,7 +32,7 @@ from ..learned.findings import Entropy
 from ..results import Analysis
 from ..sweep import Progress
 from ..timeaxis import COLOURS, SIZE, STYLE
-from ..transitions import crossing
+from ..transitions import Interval
 from . import sources, trained
 from .sources import Source
 from .tables import Reproduction, Row
@@ -45,14 +45,16 @@ PHI_C = "same_point_probability"
 
 @dataclass(frozen=True)
 class Collapse:
-    """One dataset: its analysis, clones and trajectories; with a network also `exact`, the
-    trajectories of the exact score, and `entropy`, of what the network generates."""
+    """One dataset: its analysis, clones and trajectories; with a network also `half`, where its
+    phi_C = 1/2, `exact`, the trajectories of the exact score, and `entropy`, of what the network
+    generates."""
 
     name: str
     paper: float | None
     analysis: Analysis
     clones: Outcome
     tracked: Tracked
+    half: Interval = (None, (None, None))
     exact: Tracked | None = None
     entropy: Entropy | None = None
     notes: tuple[str, ...] = ()
@@ -167,7 +169,8 @@ def _trained(source: Source, data: Dataset, setting: Setting) -> Collapse:
     entropy = model_entropy(tracked, setup.grid, curves, data.n)
     paper = None if source.paper is None else source.paper.last_change
     notes = tuple(f"{source.name}: {x}." for x in (source.note, *setup.notes) if x)
-    return Collapse(source.name, paper, analysis, clones, tracked, exact, entropy, notes)
+    half = ends.crossing(PHI_C, 0.5, setting.seed)
+    return Collapse(source.name, paper, analysis, clones, tracked, half, exact, entropy, notes)
 
 
 def _rows(c: Collapse) -> list[Row]:
@@ -176,18 +179,17 @@ def _rows(c: Collapse) -> list[Row]:
     rows = [
         Row(f"mean last change{own}, {c.name}", d, *c.tracked.mean_collapse(), c.paper, None, None)
     ]
-    found: list[tuple[str, tuple[float | None, float | None, float | None]]] = []
+    found: list[tuple[str, Interval]] = []
     if c.exact is not None:
         mean, se = c.exact.mean_collapse()
         rows.append(
             Row(f"mean last change of the exact score, {c.name}", d, mean, se, None, None, None)
         )
-        band = np.stack([c.clones.simulated[PHI_C], *c.clones.intervals[PHI_C]])
-        found.append(("phi_C = 1/2 of the network", crossing(c.clones.simulated.t, band, 0.5)))
+        found.append(("phi_C = 1/2 of the network", c.half))
     for method in ("free-energy", "clone"):
         x = c.analysis.time("collapse", method)
-        found.append((f"t_C by {method}", (x.t, x.low, x.high)))
-    for name, (t, low, high) in found:
+        found.append((f"t_C by {method}", (x.t, (x.low, x.high))))
+    for name, (t, (low, high)) in found:
         if t is not None and low is not None and high is not None:
             rows.append(Row(f"{name}, {c.name}", d, t, (high - low) / 3.92, None, None, None))
     return rows

@@ -16,9 +16,10 @@ from matplotlib.figure import Figure
 
 from ..sweep import Progress
 from ..timeaxis import COLOURS, INK, SIZE, STYLE
+from ..transitions import Interval
 from . import sources, trained
 from .tables import Reproduction, Row
-from .trained import Interval, Setting, Speciation
+from .trained import Setting, Speciation
 
 REDUCED = "reduced: not the paper's images or size"
 

@@ -1,10 +1,8 @@
 """Networks and classifiers trained on the paper's datasets, and the clones that they are run with.
 
-phi(t) is the share of pairs of clones, parted at t, that the classifier puts into one class. Given
-x_t the two ends are independent, so that phi(t) = E[sum_c p_c(x_t)^2] with p_c(x_t) a martingale on
-the way to the data: for any network and any classifier phi falls with t. The falling curve nearest
-to the measured one (isotonic regression) therefore tells where phi crosses a level, once; the pairs
-are resampled for its interval.
+phi(t) is the share of pairs of clones, parted at t, that the classifier puts into one class. It
+falls with t for any network and any classifier, so that the falling curve nearest to the measured
+one tells where it crosses a level, once (`Ends.crossing`).
 
 Everything is kept below one folder, so that a run killed goes on where it stood, and the figures
 and the table share their networks and clones.
@@ -20,28 +18,24 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from scipy.optimize import isotonic_regression
 
 from .. import numerics
 from ..analysis import analyze, versions
-from ..backward.clones import Classify, Ends, run_clones
+from ..backward.clones import Classify, run_clones
 from ..backward.descent import Run
 from ..backward.experiment import Experiment, experiment
 from ..checks import InputError
 from ..datasets import Dataset
-from ..process import snr
 from ..results import Analysis, Curves
-from ..rng import numpy_generator
 from ..scores import AbstractScore
 from ..speciation import clone_level
 from ..sweep import Progress
-from ..transitions import from_log_gamma
+from ..transitions import Interval
 from .sources import Preset, Source, read_all
 
 PHI = "same_class_probability"
 # where the clones part, in units of the forward-only crossing
 PARTED = np.array([0.25, 0.5, 0.7, 0.85, 1, 1.15, 1.3, 1.5, 1.8, 2.2])
-Interval = tuple[float | None, tuple[float | None, float | None]]
 
 
 @dataclass(frozen=True)
@@ -135,7 +129,7 @@ def speciate(source: Source, dataset: Dataset, setting: Setting) -> Speciation:
     ends = run_clones(setup.score, times, source.pairs, run=run, classify=classes.classify)
     low, high = ends.wilson(PHI)
     level = clone_level(dataset.class_counts)
-    where = crossing(ends, level, setting.seed)
+    where = ends.crossing(PHI, level, setting.seed)
     counts = np.bincount(ends.classes.ravel(), minlength=len(dataset.class_names))
     shares = zip(counts / counts.sum(), dataset.class_names, strict=True)
     shared = ", ".join(f"{x:.0%} class {name}" for x, name in shares)
@@ -151,17 +145,6 @@ def speciations(setting: Setting) -> tuple[list[Speciation], list[str], dict[str
     depends on. `sources.MissingData` if there is none."""
     found, skipped = read_all(setting.preset.speciation, setting.progress)
     return [speciate(*x, setting) for x in found], skipped, recipe(setting, found)
-
-
-def crossing(ends: Ends, level: float, seed: int) -> Interval:
-    """The t at which the falling curve nearest to phi crosses the level, with a 95 % interval."""
-    order = np.argsort(ends.times)
-    same = ends.agreement(PHI)[:, order]
-    counts = numerics.resample_counts(len(same), numpy_generator(seed, "clones crossing"))
-    rows = np.vstack([same.mean(axis=0), counts @ same / len(same)])
-    falling = np.stack([isotonic_regression(x, increasing=False).x for x in rows])
-    found = numerics.crossings(-np.log(snr(ends.times[order])), falling, level)
-    return from_log_gamma(-found)
 
 
 def top_eigenvalue(dataset: Dataset) -> tuple[float, float]:
