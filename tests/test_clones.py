@@ -397,15 +397,32 @@ def test_progress_counts_blocks_and_may_stop_the_run(tmp_path):
 
     def progress(done, total, text):
         seen.append((done, total, text))
-        if done == 2:
+        if done >= 2:
             raise KeyboardInterrupt
 
     score = Counting()
     run = Run(uniform_times(6, 0, STEPS), progress=progress)
     with pytest.raises(KeyboardInterrupt):
         run_clones(score, [1], 40 * BLOCK, run=run, classify=mixture_classes(score.inner.mixture))
-    assert seen == [(1, 40, "clones"), (2, 40, "clones")]
+    assert [x[1:] for x in seen] == [(40, "clones")] * len(seen)
+    assert [x[0] for x in seen] == sorted(x[0] for x in seen)
+    assert seen[-1][0] >= 2
     assert score.calls < 20 * STEPS
+
+
+def test_progress_goes_on_within_a_block(monkeypatch):
+    monkeypatch.setattr("diffregimes.backward.descent._PAUSE", 0.01)
+    seen = []
+
+    run = Run(uniform_times(6, 0, 20), progress=lambda *x: seen.append(x))
+    score = Counting(pause=0.02)
+    run_clones(score, [3], 8, run=run, classify=mixture_classes(score.inner.mixture))
+    done = [x[0] for x in seen]
+    # half of the steps with one group of states, half with two: a third and two thirds of the work
+    assert len({x for x in done if 0 < x < 1}) > 5
+    assert min(abs(x - 1 / 3) for x in done) < 0.05
+    assert done == sorted(done)
+    assert done[-1] == 1
 
 
 # ---- bad input

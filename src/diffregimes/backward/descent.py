@@ -13,7 +13,9 @@ import os
 import threading
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,7 @@ from .samplers import Step, decreasing, sampler
 
 BLOCK = 256
 _NUMBERS = 2**20  # in the states of one step, by default: what a step needs beside is some times it
+_PAUSE = 0.25  # seconds between two reports of progress
 # Birth of a group: the states already there (rows, d), None at first -> new rows
 Birth = Callable[[Tensor | None], Tensor]
 Observer = Callable[[Tensor, float], None]
@@ -82,11 +85,16 @@ class Run:
         return self.batch or max(1, _NUMBERS // d)
 
     def block(
-        self, stream: str, index: int, size: int, stop: threading.Event | None = None
+        self,
+        stream: str,
+        index: int,
+        size: int,
+        stop: threading.Event | None = None,
+        tell: Callable[[float], None] | None = None,
     ) -> Block:
         """Block number `index` of a named stream of random numbers, of `size` draws."""
         trunk, rest = (torch_generator(self.seed, stream + x, index) for x in (" trunk", ""))
-        return Block(self, index * BLOCK, size, trunk, rest, stop or threading.Event())
+        return Block(self, index * BLOCK, size, trunk, rest, stop or threading.Event(), tell)
 
     def normal(self, generator: torch.Generator, *shape: int) -> Tensor:
         """Standard normal numbers, drawn on the CPU: the same on every device."""
@@ -96,7 +104,7 @@ class Run:
 @dataclass(frozen=True)
 class Block:
     """`size` draws from number `first` on; the first group of states takes its noise from `trunk`,
-    all others from `rest`: its path does not depend on theirs."""
+    all others from `rest`: its path does not depend on theirs. `tell` hears the share done."""
 
     run: Run
     first: int
@@ -104,6 +112,7 @@ class Block:
     trunk: torch.Generator
     rest: torch.Generator
     stop: threading.Event
+    tell: Callable[[float], None] | None = None
 
     def descend(
         self,
@@ -119,6 +128,8 @@ class Block:
         step = sampler(self.run.sampler)
         x: Tensor | None = None
         trunk = 0
+        groups = np.cumsum([len(births.get(k, ())) for k in range(len(self.run.grid) - 1)])
+        share = np.cumsum(groups) / groups.sum()
         for k, (t, s) in enumerate(pairwise(self.run.grid.tolist())):
             if self.stop.is_set():
                 raise InterruptedError
@@ -135,6 +146,8 @@ class Block:
             x = _by_rows(step, score, x, t, s, z.to(x.device), self.run.rows(x.shape[1]))
             if observe:
                 observe(x, s)
+            if self.tell:
+                self.tell(float(share[k]))
         assert x is not None
         if not bool(torch.isfinite(x).all()):
             raise InputError(
@@ -176,28 +189,36 @@ def run_blocks(
     options |= {"kind": stream, "dimension": dimension}
     store = None if run.store is None else _opened(run, options)
 
+    shares = [0.0] * len(sizes)
+
     def one(index: int) -> Arrays:
         path = None if store is None else store / f"block-{index:06d}.npz"
         found = None if path is None else _kept(path, sizes[index])
         if found is None:
             with torch.no_grad():  # in every thread anew: scores and classes may be networks
-                found = task(run.block(stream, index, sizes[index], stop))
+                tell = partial(shares.__setitem__, index)
+                found = task(run.block(stream, index, sizes[index], stop, tell))
             if path is not None:
                 _keep(path, found)
+        shares[index] = 1.0
         return found
 
-    results: list[Arrays] = []
     # states, noise, and both once more while the next are made
     each = 16 * BLOCK * rows * dimension // 2**20
     with workers(torch.device(run.device), run.memory_mib, each, len(sizes)) as pool:
+        tasks = [pool.submit(one, index) for index in range(len(sizes))]
+        pending = set(tasks)
         try:
-            for found in pool.map(one, range(len(sizes))):
-                results.append(found)
+            while pending:  # a block of a network takes minutes: it is told of on the way
+                done, pending = wait(pending, _PAUSE, FIRST_COMPLETED)
+                for task_done in done:
+                    task_done.result()
                 if run.progress:
-                    run.progress(len(results), len(sizes), text)
+                    run.progress(sum(shares), len(sizes), text)
         except BaseException:
             stop.set()
             raise
+    results = [x.result() for x in tasks]
     return {k: np.concatenate([x[k] for x in results]) for k in results[0]}
 
 
