@@ -14,12 +14,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from command import runner
 from diffregimes import readers
 from diffregimes.checks import InputError
 from diffregimes.learned import checkpoints, networks, training
-from diffregimes.learned.adapters import load_score
+from diffregimes.learned.adapters import WEIGHTS, load_score
 from diffregimes.learned.networks import PRESETS, network
 from diffregimes.learned.training import split, train
 from diffregimes.process import linear_schedule
@@ -205,6 +206,21 @@ def test_more_steps_train_on(whole, digits, tmp_path):
         train(digits, tmp_path, steps=10, **options)
 
 
+@pytest.mark.parametrize("most", [0.5, 0.0])
+def test_the_network_kept_is_the_average_over_the_steps(most, digits, tmp_path, monkeypatch):
+    monkeypatch.setitem(networks.PRESETS, "tiny", replace(PRESETS["tiny"], average=most))
+    train(digits, tmp_path, steps=14, batch=8, every=1, memorised=0, device="cpu")
+    before, after = (
+        (load_file(x / "unet" / WEIGHTS), load_file(x / checkpoints.LAST_STEP))
+        for x in checkpoints.found(tmp_path)
+    )
+    share = 1 - min(most, 14 / 23)  # of the step after 13
+    for name, value in after[0].items():
+        expected = before[0][name] + share * (after[1][name] - before[0][name])
+        torch.testing.assert_close(value, expected)
+    assert all(torch.equal(x, after[1][k]) for k, x in after[0].items()) == (most == 0)
+
+
 @pytest.mark.parametrize(
     "more", [("--seed", 1), ("--batch", 16), ("--classes", "0,2"), ("--range", "0,1")]
 )
@@ -238,7 +254,7 @@ def test_held_out_shares():
 
 
 def test_nothing_held_out(digits, tmp_path):
-    trained = train(digits, tmp_path, steps=2, batch=4, held_out=0, device="cpu")
+    trained = train(digits, tmp_path, steps=2, batch=4, held_out=0, memorised=0, device="cpu")
     assert trained.rows[-1]["held_out_loss"] is None
     assert (tmp_path / "loss.csv").read_text().splitlines()[-1].endswith(",")
 

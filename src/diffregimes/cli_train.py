@@ -40,7 +40,8 @@ HELP = """
 Train a diffusion model (a DDPM of diffusers) on images, to compare it with the exact scores.
 
 The folder opens with DDPMPipeline.from_pretrained, and as --model of the other commands. Beside it:
-loss.csv and loss.png, with the loss on points held out, recipe.json, and the last two checkpoints.
+loss.csv and loss.png (the loss, that on points held out, and the share of copies among samples, as
+the training goes), recipe.json, and the last two checkpoints.
 Killed, the same command goes on where it stood; with more --steps it trains on.
 
 Presets: [cyan]tiny[/cyan] (8 x 8, minutes on a CPU), [cyan]small[/cyan] (32 x 32, one GPU),
@@ -52,7 +53,7 @@ Examples:
 
   diffregimes train cars.npz --preset small --out runs/cars-model
 
-  accelerate launch -m diffregimes train images/ --preset paper --memorised 256
+  accelerate launch -m diffregimes train images/ --preset paper
 """
 
 
@@ -96,9 +97,9 @@ def train(
         typer.Option(
             rich_help_panel=TRAINING,
             metavar="N",
-            help="Generate N samples for each row of loss.csv: the share of copies.",
+            help="Generate N samples for each row of loss.csv: the share of copies. 0 for none.",
         ),
-    ] = 0,
+    ] = 64,
     labels: Labels = None,
     key: Key = None,
     classes: Classes = None,

@@ -1,8 +1,9 @@
 """What a training run leaves behind: checkpoints that are whole or not there, and loss.csv.
 
-A checkpoint is a folder that `DDPMPipeline.from_pretrained` opens, with the state of the optimizer
-(safetensors) and the rows of loss.csv so far beside the network. It is written under a hidden name
-and renamed; the last two are kept. Nothing in it is a pickle.
+A checkpoint is a folder that `DDPMPipeline.from_pretrained` opens (the network of the averaged
+weights), with the weights of the last step, the state of the optimizer (both safetensors) and the
+rows of loss.csv so far beside it. It is written under a hidden name and renamed; the last two are
+kept. Nothing in it is a pickle.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from .adapters import WEIGHTS
 
 FOLDER, KEPT = "checkpoints", 2
 FREE = "steps", "versions", "options"  # entries of the recipe that a resumed run may change
-OPTIMIZER, STATE = "optimizer.safetensors", "state.json"
+LAST_STEP, OPTIMIZER, STATE = "last-step.safetensors", "optimizer.safetensors", "state.json"
 
 Row = dict[str, float | None]
 
@@ -53,7 +54,12 @@ def check_folder(folder: Path, recipe: dict[str, Any]) -> None:
 
 
 def save(
-    folder: Path, step: int, rows: Sequence[Row], pipeline: Any, optimizer: torch.optim.Optimizer
+    folder: Path,
+    step: int,
+    rows: Sequence[Row],
+    pipeline: Any,
+    unet: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
 ) -> None:
     """FOLDER/checkpoints/step-STEP, and the ones before the last two away."""
     from safetensors.torch import save_file
@@ -63,6 +69,7 @@ def save(
     sweep(folder)
     stage.mkdir(parents=True)
     pipeline.save_pretrained(stage)
+    save_file(unet.state_dict(), stage / LAST_STEP)
     moments = optimizer.state_dict()["state"]
     save_file({f"{i}.{k}": v for i, x in moments.items() for k, v in x.items()}, stage / OPTIMIZER)
     (stage / STATE).write_text(json.dumps({"step": step, "rows": list(rows)}), encoding="utf-8")
@@ -74,12 +81,17 @@ def save(
 
 
 def load(
-    checkpoint: Path, unet: torch.nn.Module, optimizer: torch.optim.Optimizer
+    checkpoint: Path,
+    unet: torch.nn.Module,
+    average: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
 ) -> tuple[int, list[Row]]:
-    """Put a checkpoint into the network and its optimizer; its step and the rows so far."""
+    """Put a checkpoint into the network, its average and its optimizer; its step and the rows so
+    far."""
     from safetensors.torch import load_file
 
-    unet.load_state_dict(load_file(checkpoint / "unet" / WEIGHTS))
+    unet.load_state_dict(load_file(checkpoint / LAST_STEP))
+    average.load_state_dict(load_file(checkpoint / "unet" / WEIGHTS))
     moments: dict[int, dict[str, Any]] = {}
     for name, value in load_file(checkpoint / OPTIMIZER).items():
         index, what = name.split(".")

@@ -24,6 +24,7 @@ class Preset:
     layers : residual blocks a level
     groups : of the group norm
     rate, batch, steps : learning rate, images a step, steps
+    average : of the weights over the steps (exponential, of some 1/(1 - average) steps)
     every : steps between rows of loss.csv and checkpoints
     """
 
@@ -35,15 +36,18 @@ class Preset:
     rate: float
     batch: int
     steps: int
+    average: float
     every: int
 
 
 PRESETS = {
-    "tiny": Preset("velocity", (32, 64), (False, True), 1, 8, 1e-3, 64, 2000, 100),
-    "small": Preset("velocity", (64, 128, 128), (False, True, True), 2, 32, 2e-4, 128, 20_000, 500),
+    "tiny": Preset("velocity", (32, 64), (False, True), 1, 8, 1e-3, 64, 2000, 0.998, 100),
+    "small": Preset(
+        "velocity", (64, 128, 128), (False, True, True), 2, 32, 2e-4, 128, 20_000, 0.999, 500
+    ),
     # Biroli, Bonnaire, de Bortoli and Mezard 2024; 25.64 million parameters on colour images
     "paper": Preset(
-        "noise", (64, 128, 256, 256), (False, True, True, False), 2, 32, 1e-4, 128, 350_000, 1000
+        "noise", (64, 128, 256, 256), (False, True, True, False), 2, 32, 1e-4, 128, 350_000, 0, 1000
     ),
 }
 

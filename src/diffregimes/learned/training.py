@@ -10,6 +10,9 @@ before the class is decided (t above t_S) a network that was trained for minutes
 the mean of the data. An error of the velocity is sqrt(Delta) times as large at any t, which is what
 the smaller presets learn.
 
+What is kept is the running average of the weights over the last steps, whose noise is a large part
+of the loss of a short run (presets tiny and small; the paper's recipe has none).
+
 The minimum over all functions is the conditional mean E[y | x_t] under the *empirical* law of the
 training points: with capacity and time enough the network tends to `EmpiricalScore`, which copies.
 What it does instead of that, and how long it takes, is not in this law and has to be measured: the
@@ -23,7 +26,7 @@ nothing had happened; on a CPU to the last bit, on a GPU to the rounding of its 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +34,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
 
 from ..backward.tracking import COPY
 from ..checks import InputError, in_range
@@ -96,7 +100,7 @@ def train(
     batch: int | None = None,
     every: int | None = None,
     held_out: float = 0.1,
-    memorised: int = 0,
+    memorised: int = 64,
     seed: int = 0,
     device: str | None = None,
     recipe: Mapping[str, Any] | None = None,
@@ -155,7 +159,8 @@ def _run(work: _Work, folder: Path, recipe: dict[str, Any], progress: Progress |
     done, rows = 0, list[Row]()
     stored = checkpoints.found(folder)
     if stored:
-        done, rows = checkpoints.load(stored[-1], work.unet, work.optimizer)
+        done, rows = checkpoints.load(stored[-1], work.unet, work.average.module, work.optimizer)
+        work.average.n_averaged.fill_(done)
     if done > plan.steps:
         raise InputError(
             f"{folder} is trained for {done} steps already; expected --steps {done} or more, or "
@@ -180,7 +185,7 @@ def _run(work: _Work, folder: Path, recipe: dict[str, Any], progress: Progress |
                 )
             if main:
                 rows.append({"step": step + 1, "loss": mean, **work.judged()})
-                checkpoints.save(folder, step + 1, rows, work.pipeline, work.optimizer)
+                checkpoints.save(folder, step + 1, rows, work.pipeline, work.unet, work.optimizer)
                 checkpoints.write_rows(folder, rows)
         if main and progress is not None:
             progress(step + 1, plan.steps, "training")
@@ -221,8 +226,9 @@ class _Work:
             clip_sample=ends is not None,
             **clip,
         )
-        self.pipeline = package.DDPMPipeline(unet=unet, scheduler=self.scheduler)
         self.model = accelerator.prepare(unet)
+        self.average = AveragedModel(unet, avg_fn=_averaged(plan.average))
+        self.pipeline = package.DDPMPipeline(unet=self.average.module, scheduler=self.scheduler)
         self.optimizer = torch.optim.Adam(unet.parameters(), plan.rate)
 
     def step(self, step: int) -> Tensor:
@@ -237,12 +243,13 @@ class _Work:
         self.accelerator.backward(loss)
         self.optimizer.step()
         self.optimizer.zero_grad()
+        self.average.update_parameters(self.unet)
         return loss.detach()
 
     @torch.no_grad()
     def judged(self) -> Row:
         """The rest of a row: the network as it stands."""
-        self.unet.eval()
+        self.average.eval()
         draw = torch_generator(self.seed, "evaluation")
         # one draw in each stretch of the schedule, in no order: points may be sorted by class
         spread = torch.arange(EVALUATED) + torch.rand(EVALUATED, generator=draw)
@@ -256,7 +263,7 @@ class _Work:
                 images = self.images[indices[np.arange(EVALUATED) * len(indices) // EVALUATED]]
                 size = self.plan.batch
                 parts = zip(*(torch.split(x, size) for x in (images, levels, noise)), strict=True)
-                sums = [self._loss(self.unet, *x).item() * len(x[0]) for x in parts]
+                sums = [self._loss(self.average.module, *x).item() * len(x[0]) for x in parts]
                 row[name] = sum(sums) / EVALUATED
         if self.memorised:
             row["memorised"] = self._memorised()
@@ -286,10 +293,21 @@ class _Work:
         for part in torch.split(start, self.plan.batch):
             x = part.to(self.accelerator.device)
             for level in sampler.timesteps:
-                x = sampler.step(self.unet(x, level.to(x.device)).sample, level, x).prev_sample
+                found = self.average.module(x, level.to(x.device)).sample
+                x = sampler.step(found, level, x).prev_sample
             near = torch.cdist(x.cpu().flatten(1), training).topk(2, largest=False).values
             copies += int((near[:, 0] < COPY * near[:, 1]).sum())
         return copies / self.memorised
+
+
+def _averaged(most: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
+    """The weights of a step put to the average of `count` before, of which the first fade."""
+
+    def average(kept: Tensor, new: Tensor, count: Tensor | int) -> Tensor:
+        steps = int(count)
+        return kept.lerp(new, 1 - min(most, (1 + steps) / (10 + steps)))
+
+    return average
 
 
 def _accelerator(device: str | None, batch: int) -> Any:

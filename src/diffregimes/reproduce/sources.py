@@ -107,8 +107,8 @@ class Preset:
 
 # 1 and 8 at 8 x 8 have Lambda < 1, and no t_S
 _DIGITS = Source("digits", "digits 0/1", DIGITS, 2000, 8, 512, classes=("0", "1"))
-_MNIST_TINY = Source("mnist", "MNIST 1/8", "mnist", 1600, 16, 160, _MNIST, ("1", "8"), 2000, 2)
-_PANDAS_TINY = Source("pandas", "panda/seashore", "imagenet-panda-seashore", 1600, 16, 160, _PANDAS)
+_MNIST_TINY = Source("mnist", "MNIST 1/8", "mnist", 2000, 16, 256, _MNIST, ("1", "8"), 2000, 2)
+_PANDAS_TINY = Source("pandas", "panda/seashore", "imagenet-panda-seashore", 2800, 16, 256, _PANDAS)
 _LONG = 350_000
 _STAND_IN = "images of Tiny ImageNet, which stand in for those of downsampled ImageNet"
 _NET_16 = Source(
@@ -126,7 +126,7 @@ _LSUN_64 = Source(
 
 PRESETS = {
     "tiny": Preset(
-        "tiny", "tiny", "log-snr", 100, (_DIGITS, _MNIST_TINY, _PANDAS_TINY),
+        "tiny", "tiny", "log-snr", 150, (_DIGITS, _MNIST_TINY, _PANDAS_TINY),
         (replace(_DIGITS, key="few-digits", name="64 digits", steps=5000, pairs=256,
                  per_class=32),),
     ),

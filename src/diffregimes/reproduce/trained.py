@@ -172,6 +172,7 @@ def network(source: Source, dataset: Dataset, setting: Setting) -> Network:
         preset=setting.preset.network,
         steps=source.steps,
         held_out=0,
+        memorised=0,
         seed=setting.seed,
         device=setting.device,
         progress=setting.told(source.name),
