@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
@@ -27,6 +28,7 @@ from diffregimes.backward.samplers import log_snr_times, uniform_times
 from diffregimes.checks import InputError
 from diffregimes.populations import GaussianMixture, two_gaussians
 from diffregimes.posterior import prepare
+from diffregimes.process import snr
 from diffregimes.scores import AbstractScore, CallableScore, EmpiricalScore, MixtureScore
 from diffregimes.sweep import sweep
 from diffregimes.theory.gaussian_mixture import TwoGaussians, phi
@@ -423,6 +425,47 @@ def test_progress_goes_on_within_a_block(monkeypatch):
     assert min(abs(x - 1 / 3) for x in done) < 0.05
     assert done == sorted(done)
     assert done[-1] == 1
+
+
+# ---- where a curve crosses a level
+
+
+def ends_of(phi, times, pairs, seed):
+    """Ends of clones that agree with probability phi (T,), drawn apart at every time."""
+    rng = np.random.default_rng(seed)
+    first = rng.integers(0, 2, (pairs, len(times)))
+    same = rng.random((pairs, len(times))) < phi
+    return Ends(np.asarray(times), np.stack([first, np.where(same, first, 1 - first)], 2), None)
+
+
+def test_the_crossing_of_noisy_agreements_is_unbiased_and_its_interval_covers():
+    times = np.geomspace(0.3, 2.5, 10)
+    phi = 0.5 + 0.5 / (1 + times**2)  # 0.775 at t = sqrt(9/11)
+    known, hits, values = math.sqrt(1 / 0.55 - 1), 0, []
+    for seed in range(40):
+        t, (low, high) = ends_of(phi, times, 256, seed).crossing(CLASS, 0.775, seed)
+        values.append(t)
+        hits += low <= known <= high
+    error = np.std(values, ddof=1) / math.sqrt(len(values))
+    assert abs(np.mean(values) - known) < 4 * error + 0.005  # that much is the interpolation's
+    assert hits >= 33  # 95 % of 40 are 38 +- 1.4
+
+
+def test_a_level_that_is_not_met_is_no_crossing():
+    times = np.array([0.5, 1.0, 2.0])
+    assert ends_of(np.full(3, 1.0), times, 50, 0).crossing(CLASS, 0.775)[0] is None
+    assert ends_of(np.full(3, 0.5), times, 50, 0).crossing(CLASS, 0.775)[0] is None
+
+
+def test_noise_does_not_move_the_crossing_to_the_last_of_several():
+    # agreements 0.9, 0.7, 0.9, 0.6: the falling curve nearest is 0.9, 0.8, 0.8, 0.6
+    same = np.array([0.9, 0.7, 0.9, 0.6]) * 100
+    first = np.zeros((100, 4), dtype=int)
+    second = (np.arange(100)[:, None] >= same).astype(int)
+    times = np.array([0.5, 0.8, 1.1, 1.6])
+    t, _ = Ends(times, np.stack([first, second], 2), None).crossing(CLASS, 0.85)
+    place = -np.log(snr(np.array([t, 0.5, 0.8])))
+    assert place[1] < place[0] < place[2]
 
 
 # ---- bad input

@@ -14,9 +14,8 @@ import pytest
 
 from command import runner
 from diffregimes import InputError, analyze, load
-from diffregimes.backward.clones import Ends, nearest_classes
+from diffregimes.backward.clones import nearest_classes
 from diffregimes.learned import fitting, training
-from diffregimes.process import snr
 from diffregimes.reproduce import (
     figure_1,
     figure_2,
@@ -82,14 +81,6 @@ def quantity(found, start):
     return next(row for row in found.rows if row.quantity.startswith(start))
 
 
-def ends_of(phi, times, pairs, seed):
-    """Ends of clones that agree with probability phi (T,), drawn apart at every time."""
-    rng = np.random.default_rng(seed)
-    first = rng.integers(0, 2, (pairs, len(times)))
-    same = rng.random((pairs, len(times))) < phi
-    return Ends(np.asarray(times), np.stack([first, np.where(same, first, 1 - first)], 2), None)
-
-
 def test_under_the_exact_score_clones_cross_where_the_forward_pass_does(monkeypatch, tmp_path):
     exact(monkeypatch, pairs=512)
     found = figure_4.reproduce("tiny", tmp_path / "work")
@@ -112,36 +103,6 @@ def test_under_the_exact_score_clones_cross_where_the_forward_pass_does(monkeypa
     share = float(said.split("end points ")[1].split("%")[0]) / 100
     assert abs(share - np.mean(data.labels == 0)) < 4 * math.sqrt(0.25 / 512) + 0.005
     np.testing.assert_allclose(columns["t"] / columns["t_over_t_s"], t_s, rtol=1e-6)
-
-
-def test_the_crossing_of_noisy_agreements_is_unbiased_and_its_interval_covers():
-    times = np.geomspace(0.3, 2.5, 10)
-    phi = 0.5 + 0.5 / (1 + times**2)  # 0.775 at t = sqrt(9/11)
-    known, hits, values = math.sqrt(1 / 0.55 - 1), 0, []
-    for seed in range(40):
-        t, (low, high) = ends_of(phi, times, 256, seed).crossing(trained.PHI, 0.775, seed)
-        values.append(t)
-        hits += low <= known <= high
-    error = np.std(values, ddof=1) / math.sqrt(len(values))
-    assert abs(np.mean(values) - known) < 4 * error + 0.005  # that much is the interpolation's
-    assert hits >= 33  # 95 % of 40 are 38 +- 1.4
-
-
-def test_a_level_that_is_not_met_is_no_crossing():
-    times = np.array([0.5, 1.0, 2.0])
-    assert ends_of(np.full(3, 1.0), times, 50, 0).crossing(trained.PHI, 0.775)[0] is None
-    assert ends_of(np.full(3, 0.5), times, 50, 0).crossing(trained.PHI, 0.775)[0] is None
-
-
-def test_noise_does_not_move_the_crossing_to_the_last_of_several():
-    # agreements 0.9, 0.7, 0.9, 0.6: the falling curve nearest is 0.9, 0.8, 0.8, 0.6
-    same = np.array([0.9, 0.7, 0.9, 0.6]) * 100
-    first = np.zeros((100, 4), dtype=int)
-    second = (np.arange(100)[:, None] >= same).astype(int)
-    times = np.array([0.5, 0.8, 1.1, 1.6])
-    t, _ = Ends(times, np.stack([first, second], 2), None).crossing(trained.PHI, 0.85)
-    place = -np.log(snr(np.array([t, 0.5, 0.8])))
-    assert place[1] < place[0] < place[2]
 
 
 @pytest.mark.parametrize("channels", [1, 3])
