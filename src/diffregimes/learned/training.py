@@ -26,7 +26,7 @@ nothing had happened; on a CPU to the last bit, on a GPU to the rounding of its 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -227,7 +227,7 @@ class _Work:
             **clip,
         )
         self.model = accelerator.prepare(unet)
-        self.average = AveragedModel(unet, avg_fn=_averaged(plan.average))
+        self.average = AveragedModel(unet, multi_avg_fn=_averaged(plan.average))
         self.pipeline = package.DDPMPipeline(unet=self.average.module, scheduler=self.scheduler)
         self.optimizer = torch.optim.Adam(unet.parameters(), plan.rate)
 
@@ -300,12 +300,14 @@ class _Work:
         return copies / self.memorised
 
 
-def _averaged(most: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
+def _averaged(most: float) -> Callable[[Any, Any, Tensor | int], None]:
     """The weights of a step put to the average of `count` before, of which the first fade."""
 
-    def average(kept: Tensor, new: Tensor, count: Tensor | int) -> Tensor:
+    def average(kept: Sequence[Tensor], new: Sequence[Tensor], count: Tensor | int) -> None:
         steps = int(count)
-        return kept.lerp(new, 1 - min(most, (1 + steps) / (10 + steps)))
+        share = 1 - min(most, (1 + steps) / (10 + steps))
+        for old, value in zip(kept, new, strict=True):
+            old.lerp_(value, share)
 
     return average
 

@@ -130,7 +130,7 @@ _LSUN_64 = Source(
 PRESETS = {
     "tiny": Preset(
         "tiny", "tiny", "log-snr", 150, (_DIGITS, _MNIST_TINY, _PANDAS_TINY),
-        (replace(_DIGITS, key="few-digits", name="64 digits", steps=5000, pairs=256,
+        (replace(_DIGITS, key="few-digits", name="64 digits", steps=9000, pairs=256,
                  per_class=32),),
     ),
     "paper": Preset(
