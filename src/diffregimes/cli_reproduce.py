@@ -25,10 +25,7 @@ app = typer.Typer(
 Seed = Annotated[int, typer.Option(help="Same seed, same numbers.")]
 TRAINED = "The networks"
 Preset = Annotated[
-    str,
-    typer.Option(
-        rich_help_panel=TRAINED, help="tiny: for two cores; paper: the full recipe, for a GPU."
-    ),
+    str, typer.Option(rich_help_panel=TRAINED, help="tiny: for two cores; paper: for a GPU.")
 ]
 Work = Annotated[
     Path,
@@ -115,8 +112,7 @@ ALL_HELP = """
 Figures 1 to 5 and table 1, one after the other, each in a folder of its own.
 
 What lacks its data is skipped, with the command that gets it. Killed, the same command goes on with
-the network that it was at. With the preset tiny three quarters of an hour on two
-cores.
+the network that it was at. The preset tiny takes three quarters of an hour on two cores.
 
 Examples:
 

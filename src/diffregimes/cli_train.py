@@ -45,7 +45,7 @@ the training goes), recipe.json, and the last two checkpoints.
 Killed, the same command goes on where it stood; with more --steps it trains on.
 
 Presets: [cyan]tiny[/cyan] (8 x 8, minutes on a CPU), [cyan]small[/cyan] (32 x 32, one GPU),
-[cyan]paper[/cyan] (25.7 million parameters, 350 000 steps).
+[cyan]paper[/cyan] (25.6 million parameters, 350 000 steps).
 
 Examples:
 
