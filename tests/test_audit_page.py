@@ -426,7 +426,7 @@ def test_results_come_last_and_are_strict_json(case, tmp_path, monkeypatch):
 
     monkeypatch.setattr("diffregimes.audit_page.write_atomically", note)
     found, data = CASES[case]()
-    write_audit(found, data, tmp_path)
+    write_audit(found, data, str(tmp_path))  # a path as text, as one types it
     assert written[-1] == "results.json"
     assert written.count("results.json") == 1
     results = strict((tmp_path / "results.json").read_text("utf-8"))

@@ -26,7 +26,7 @@ from .wording import interval_text, number, scale_in_words, shape_in_words
 MOST_ORIGINS, MOST_COPIES, MOST_SAMPLES = 12, 4, 12
 
 
-def write_audit(found: Audit, dataset: Dataset, folder: Path) -> None:
+def write_audit(found: Audit, dataset: Dataset, folder: str | Path) -> None:
     """Write report.html, figures/*.png and *.svg, samples.csv, losses.csv, entropy.csv, clones.csv
     and, last, results.json into `folder`.
 
@@ -50,7 +50,7 @@ def write_audit(found: Audit, dataset: Dataset, folder: Path) -> None:
         files[f"{name}.csv"] = columns_csv(columns).encode()
     files[LAST] = (found.to_json() + "\n").encode()
     for relative, data in files.items():
-        write_atomically(folder / relative, data)
+        write_atomically(Path(folder) / relative, data)
 
 
 def render_audit(found: Audit, dataset: Dataset, drawn: dict[str, bytes] | None = None) -> str:

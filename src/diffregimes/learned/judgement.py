@@ -132,7 +132,7 @@ def _law(entropy: Entropy, times: tuple[ModelTime, ...], n: int) -> str:
     return (
         f"The entropy of what it generates comes down to that of {n} single points at t = "
         f"{found.t:.2g}{exact} and ends {last:.1f} ± {1.96 * error:.1f} nats (95 %) from it: "
-        f"{'it makes more than these' if more else 'not clearly more than these'}."
+        f"{'its law is broader than these' if more else 'its law is not clearly broader'}."
     )
 
 
