@@ -251,11 +251,14 @@ def test_a_network_memorises_64_digits_and_not_before(run, digits, tmp_path):
     assert early["verdict"]["kind"] == "does not copy"
     assert late["verdict"]["kind"] == "memorises"
     assert late["verdict"]["confidence"] > 0.95
-    # it has come near the exact score, whose collapse it shows
+    # it collapses, though nearer to the data than the exact score does
     times = {x["method"]: x for x in late["collapse"]}
-    assert times["entropy"]["low"] < times["entropy"]["exact"] < times["entropy"]["high"]
-    assert times["clone"]["t"] is not None
+    assert times["clone"]["low"] < times["clone"]["exact"]
     assert {x["method"]: x["t"] for x in early["collapse"]}["clone"] is None
+    # and its law comes down to some nats from that of single points
+    narrow, wide = (x["curves"]["entropy"]["value"][0] for x in (late, early))
+    assert wide < -3
+    assert narrow > wide / 3
 
 
 @pytest.mark.slow
