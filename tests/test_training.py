@@ -87,6 +87,8 @@ def test_a_run_leaves_everything(run, tmp_path, digits):
     assert {"torch", "diffusers", "accelerate"} <= set(recipe["versions"])
     assert not [x for x in out.rglob("*") if x.suffix in (".bin", ".pt", ".pkl")]
     assert "held-out" in ran.out
+    audit = f"diffregimes audit {out} --data digits --classes 0,1 --per-class 40"
+    assert audit in " ".join(ran.out.split())
 
 
 def test_diffusers_opens_the_folder(whole):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -171,7 +172,9 @@ def train(
                 figure: Any = plot_losses(trained.rows).get_figure(root=True)
                 (stage / "loss.png").write_bytes(png_bytes(figure))
     if trained.main:
-        _print(trained, folder, source)
+        same = {k: options[k] for k in ("labels", "key", "classes", "per_class", "pad")}
+        chosen = [f"--{k.replace('_', '-')} {quote(str(v))}" for k, v in same.items() if v]
+        _print(trained, folder, " ".join([quote(source), *chosen]))
 
 
 def plot_losses(rows: Sequence[dict[str, float | None]], ax: Axes | None = None) -> Axes:
@@ -212,7 +215,8 @@ def plot_losses(rows: Sequence[dict[str, float | None]], ax: Axes | None = None)
     return ax
 
 
-def _print(trained: Trained, folder: Path, source: str) -> None:
+def _print(trained: Trained, folder: Path, data: str) -> None:
+    """`data` is the source with its options, as the audit must be given them."""
     from rich.console import Console
 
     console = Console(highlight=False, markup=False, soft_wrap=True)
@@ -228,7 +232,7 @@ def _print(trained: Trained, folder: Path, source: str) -> None:
         if last.get(name) is not None:
             console.print(f"  {text}: {last[name]:.4f}")
     console.print(f"model: {folder} (give it as --model, with the same data options)")
-    console.print(f"does it copy?  diffregimes audit {folder} --data {source}")
+    console.print(f"does it copy?  diffregimes audit {quote(str(folder))} --data {data}")
 
 
 def add_to(app: typer.Typer) -> None:
