@@ -253,7 +253,7 @@ def test_a_network_memorises_64_digits_and_not_before(run, digits, tmp_path):
     assert late["verdict"]["confidence"] > 0.95
     # it collapses, though nearer to the data than the exact score does
     times = {x["method"]: x for x in late["collapse"]}
-    assert times["clone"]["low"] < times["clone"]["exact"]
+    assert times["clone"]["t"] < times["clone"]["exact"]
     assert {x["method"]: x["t"] for x in early["collapse"]}["clone"] is None
     # and its law comes down to some nats from that of single points
     narrow, wide = (x["curves"]["entropy"]["value"][0] for x in (late, early))

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from functools import cache
 
@@ -412,19 +413,39 @@ def test_progress_counts_blocks_and_may_stop_the_run(tmp_path):
     assert score.calls < 20 * STEPS
 
 
-def test_progress_goes_on_within_a_block(monkeypatch):
-    monkeypatch.setattr("diffregimes.backward.descent._PAUSE", 0.01)
-    seen = []
+def test_a_block_tells_the_share_of_its_work():
+    run, seen = Run(uniform_times(6, 0, 20)), []
+    block = run.block("clones", 0, 8, tell=seen.append)
 
-    run = Run(uniform_times(6, 0, 20), progress=lambda *x: seen.append(x))
-    score = Counting(pause=0.02)
+    def start(x):
+        return torch.zeros(8, 1)
+
+    def part(x):
+        return x[:8]
+
+    with torch.no_grad():
+        block.descend(Counting(), {0: (start,), 10: (part,)})
+    # ten steps with one group of states, ten with two
+    work = np.cumsum([1] * 10 + [2] * 10)
+    np.testing.assert_allclose(seen, work / 30)
+
+
+def test_progress_is_told_while_a_block_runs():
+    heard = threading.Event()
+
+    def progress(done, total, text):
+        if 0 < done < 1:
+            heard.set()
+
+    class Waits(Counting):
+        def denoise(self, x, t):
+            if self.calls > 5:  # the block does not go on before it was heard of
+                assert heard.wait(60)
+            return super().denoise(x, t)
+
+    score = Waits()
+    run = Run(uniform_times(6, 0, 20), progress=progress)
     run_clones(score, [3], 8, run=run, classify=mixture_classes(score.inner.mixture))
-    done = [x[0] for x in seen]
-    # half of the steps with one group of states, half with two: a third and two thirds of the work
-    assert len({x for x in done if 0 < x < 1}) > 5
-    assert min(abs(x - 1 / 3) for x in done) < 0.05
-    assert done == sorted(done)
-    assert done[-1] == 1
 
 
 # ---- where a curve crosses a level

@@ -188,7 +188,6 @@ def run_blocks(
     stop = threading.Event()
     options |= {"kind": stream, "dimension": dimension}
     store = None if run.store is None else _opened(run, options)
-
     shares = [0.0] * len(sizes)
 
     def one(index: int) -> Arrays:
@@ -206,19 +205,19 @@ def run_blocks(
     # states, noise, and both once more while the next are made
     each = 16 * BLOCK * rows * dimension // 2**20
     with workers(torch.device(run.device), run.memory_mib, each, len(sizes)) as pool:
-        tasks = [pool.submit(one, index) for index in range(len(sizes))]
-        pending = set(tasks)
+        futures = [pool.submit(one, index) for index in range(len(sizes))]
+        pending = set(futures)
         try:
             while pending:  # a block of a network takes minutes: it is told of on the way
                 done, pending = wait(pending, _PAUSE, FIRST_COMPLETED)
-                for task_done in done:
-                    task_done.result()
+                for future in done:
+                    future.result()
                 if run.progress:
                     run.progress(sum(shares), len(sizes), text)
         except BaseException:
             stop.set()
             raise
-    results = [x.result() for x in tasks]
+    results = [x.result() for x in futures]
     return {k: np.concatenate([x[k] for x in results]) for k in results[0]}
 
 

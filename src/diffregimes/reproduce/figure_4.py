@@ -46,12 +46,14 @@ def drawn(
     found: Sequence[Speciation], skipped: Sequence[str], known: dict[str, object]
 ) -> Reproduction:
     """The figure, its rows and its numbers."""
-    names = "dataset", "t", "t_over_t_s", "phi", "se", "low", "high", "forward", "forward_loo"
+    names = (
+        "dataset", "t", "t_over_t_s", "phi", "se", "low", "high", "forward", "forward_loo", "z_loo",
+    )  # fmt: skip
     columns: dict[str, list[object]] = {name: [] for name in names}
     for c in found:
         t, curves = c.simulated.t, c.analysis.curves
         lines = (np.interp(t, curves.t, curves[name]) for name in (PHI, LOO))
-        values = t, t / c.t_s, c.simulated[PHI], c.simulated.se[PHI], c.low, c.high, *lines
+        values = t, t / c.t_s, c.simulated[PHI], c.simulated.se[PHI], c.low, c.high, *lines, _z(c)
         columns["dataset"] += [c.source.name] * len(t)
         for name, column in zip(names[1:], values, strict=True):
             columns[name] += column.tolist()
@@ -60,6 +62,16 @@ def drawn(
     return Reproduction(
         "figure-4", draw(found), columns, tuple(rows), (*sentences, *skipped), known
     )
+
+
+def _z(c: Speciation) -> np.ndarray:
+    """phi of the clones less the leave-one-out curve, in standard errors (T,), as they would be if
+    that curve were right. One trajectory serves at all times: the z of a network go together."""
+    t, curves = c.simulated.t, c.analysis.curves
+    expected = np.interp(t, curves.t, curves[LOO]).clip(0, 1)
+    chance = np.sqrt(expected * (1 - expected) / c.simulated.draws)
+    error = np.hypot(chance, np.interp(t, curves.t, curves.se[LOO]))
+    return np.asarray((c.simulated[PHI] - expected) / np.maximum(error, 1e-12))
 
 
 def _rows(c: Speciation) -> list[Row]:
@@ -87,7 +99,12 @@ def _sentences(c: Speciation) -> list[str]:
         text += f": phi goes from {phi[0]:.2f} to {phi[-1]:.2f} and does not cross {c.level:.3f}"
     elif forward is not None:
         text += f" cross {c.level:.3f} at t = {t:.3f}, the forward pass alone at {forward:.3f}"
-    return [text + ".", *c.notes]
+    z = _z(c)
+    beside = (
+        f"{c.source.name}: phi of the clones less that of the forward pass (leave-one-out) is "
+        f"{z.min():.1f} to {z.max():.1f} standard errors over {len(z)} times."
+    )
+    return [text + ".", beside, *c.notes]
 
 
 def draw(found: Sequence[Speciation]) -> Figure:
