@@ -112,7 +112,7 @@ ALL_HELP = """
 Figures 1 to 5 and table 1, one after the other, each in a folder of its own.
 
 What lacks its data is skipped, with the command that gets it. Killed, the same command goes on with
-the network that it was at. The preset tiny takes three quarters of an hour on two cores.
+the network that it was at. The preset tiny takes about 45 minutes on two cores.
 
 Examples:
 
