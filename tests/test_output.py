@@ -192,10 +192,28 @@ def test_files_of_others_stay(run, earlier, tmp_path, monkeypatch):
 # killed, stopped, out of space
 
 
-def start(*arguments, out="out"):
+# The command, with a file that says that a hundred blocks are drawn: all modules are loaded then.
+DRAWING = """
+import sys
+from pathlib import Path
+from diffregimes import cli
+import diffregimes.sweep
+sweep, calls = sys.modules["diffregimes.sweep"], []
+draw = sweep.draw_block
+def told(*given, **more):
+    calls.append(1)
+    if len(calls) == 100:
+        Path("drawing").touch()
+    return draw(*given, **more)
+sweep.draw_block = told
+cli.main()
+"""
+
+
+def start(*arguments, out="out", how=("-m", "diffregimes")):
     """The command in a process of its own, once it is at work on its hidden folder."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "diffregimes", "analyze", *arguments, "--out", out],
+        [sys.executable, *how, "analyze", *arguments, "--out", out],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -230,9 +248,13 @@ def test_a_killed_run_leaves_no_trace_once_it_is_repeated(run, earlier, tmp_path
 
 @pytest.mark.parametrize("signals", [1, 2])
 def test_ctrl_c_ends_at_once_with_a_message(earlier, tmp_path, signals):
-    process = start("pixels.npz", "--draws", "100000000", *QUICK[2:])
+    process = start("pixels.npz", "--draws", "100000000", *QUICK[2:], how=("-c", DRAWING))
     # well into the draws: an interrupt while modules load may get lost in a callback of theirs
-    time.sleep(4)
+    limit = time.monotonic() + 60
+    while not Path("drawing").exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < limit
+        time.sleep(0.01)
     for _ in range(signals):
         process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)  # the draws asked for would take hours

@@ -33,6 +33,7 @@ from .results import Curves
 Progress = Callable[[float, float, str], None]
 
 FIRST_BLOCKS = 8  # blocks before the number of draws is settled
+QUEUED = 256  # blocks at a time: Ctrl-C among a million being queued can be lost
 _MIB_PER_WORKER = 64  # buffers of one worker of the pass at 4096 columns
 
 
@@ -121,11 +122,11 @@ def sweep(
     with workers(device, memory_mib) as pool:
         try:
             while len(done) < total:
-                for result in pool.map(run, range(len(done), total)):
+                for result in pool.map(run, range(len(done), min(total, len(done) + QUEUED))):
                     done.append(result)
                     if progress:
                         progress(len(done), total, text)
-                if draws is None:
+                if draws is None and len(done) == total:
                     total = max(total, _blocks_needed(done, precision))
         except BaseException:
             stop.set()
