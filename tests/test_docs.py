@@ -14,14 +14,19 @@ TESTS = Path(__file__).parent
 ROOT = TESTS.parent
 PAGES = sorted([*ROOT.glob("docs/*.md"), ROOT / "README.md"])
 CODE = re.compile(r"`([^`\n]+)`")
-FOLDER = Path(diffregimes.__file__).parent
-MODULES = {x.stem for x in FOLDER.iterdir()}
-FILES = {".py", ".md", ".json", ".csv", ".html", ".txt", ".toml"}
+FILES = {".py", ".md", ".json", ".csv", ".html", ".txt", ".toml", ".cff"}
+# objects that the text around them names: attributes of a result or a score, not of the package
+OBJECTS = {"curves", "score"}
 
 
 def exists(name: str) -> bool:
-    """Whether `module.attribute...` can be found in the package."""
-    parts = name.split(".")
+    """Whether `module.attribute...` can be found in the package, or among its public names."""
+    parts = name.removeprefix("diffregimes.").split(".")
+    if parts[0] in diffregimes.__all__:
+        found = diffregimes
+        for part in parts:
+            found = getattr(found, part, None)
+        return found is not None
     for cut in range(len(parts), 0, -1):
         try:
             found = importlib.import_module(".".join(["diffregimes", *parts[:cut]]))
@@ -33,12 +38,33 @@ def exists(name: str) -> bool:
     return False
 
 
+def dotted_names(text: str) -> set[str]:
+    """What stands in backticks and reads like `module.name`: not files, not local objects."""
+    found = {x for x in CODE.findall(text) if re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", x)}
+    return {x for x in found if Path(x).suffix not in FILES and x.split(".")[0] not in OBJECTS}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda x: x.name)
 def test_named_functions_exist(page):
-    for name in CODE.findall(page.read_text(encoding="utf-8")):
-        dotted = re.fullmatch(r"(\w+)(\.\w+)+", name)
-        if dotted and Path(name).suffix not in FILES and dotted[1] in MODULES:
-            assert exists(name), f"{page.name} names {name}"
+    for name in dotted_names(page.read_text(encoding="utf-8")):
+        assert exists(name), f"{page.name} names {name}"
+
+
+def test_a_name_whose_module_is_gone_is_noticed():
+    names = dotted_names("`gone_module.snr`, `process.gone`, `process.snr`, `run.py`, `curves.t`")
+    assert names == {"gone_module.snr", "process.gone", "process.snr"}
+    assert [x for x in sorted(names) if exists(x)] == ["process.snr"]
+    assert exists("Analysis.from_dict")
+    assert not exists("Analysis.gone")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda x: x.name)
+def test_imports_of_examples_work(page):
+    text = page.read_text(encoding="utf-8")
+    for module, names in re.findall(r"^from (diffregimes[.\w]*) import ([\w, ]+)$", text, re.M):
+        for name in names.split(", "):
+            found = f"{module}.{name}".removeprefix("diffregimes.")
+            assert exists(found), f"{page.name} imports {found}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda x: x.name)

@@ -1,4 +1,7 @@
-"""The shape of the package, read from its syntax trees: who may import whom, and what is late."""
+"""The shape of the package, read from its syntax trees: who may import whom, and what is late.
+
+A module is named by its path below the package, `backward.clones`; its room is the first part.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +16,9 @@ import pytest
 import diffregimes
 
 FOLDER = Path(diffregimes.__file__).parent
-MODULES = {path.stem: [path] for path in sorted(FOLDER.glob("*.py"))}
-# a sub-package counts as one module
-PACKAGES = {path.parent.name for path in FOLDER.glob("*/__init__.py")}
-MODULES |= {name: sorted((FOLDER / name).glob("*.py")) for name in sorted(PACKAGES)}
-ENTRIES = {"__init__", "__main__"}
+ENTRIES = {"", "__main__"}
 
-# Each may import from its own line and from the lines above it, without going round in circles.
+# Rooms: each may import from itself and from the lines above it.
 ORDER = [
     "checks rng numerics results",
     "process classes theory covariances specs population_curves populations",
@@ -63,23 +62,43 @@ DRAWS = {
 }
 
 
-def imported(tree: ast.Module, own: str, level: int = 1) -> set[str]:
-    """Modules of the package that this one imports, anywhere in its text.
+def name_of(path: Path) -> str:
+    """backward.clones for backward/clones.py, backward for backward/__init__.py."""
+    parts = path.relative_to(FOLDER).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
-    `level` is the number of dots that lead to the package: 2 from inside a sub-package.
+
+MODULES = {name_of(path): path for path in sorted(FOLDER.rglob("*.py"))}
+
+
+def room(name: str) -> str:
+    return name.split(".")[0]
+
+
+def imported(tree: ast.Module, package: str, known: set[str]) -> set[str]:
+    """Modules among `known` that a module in `package` imports, anywhere in its text.
+
+    Raises AssertionError for an import of the package that is not relative, and for a relative one
+    that leads to no module.
     """
     found = set()
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and 0 < node.level < level:
+        if isinstance(node, ast.Import):
+            assert not any(room(x.name) == "diffregimes" for x in node.names), "import relatively"
+        if not isinstance(node, ast.ImportFrom):
             continue
-        if isinstance(node, ast.ImportFrom) and node.level:
-            names = [x.name for x in node.names] if node.module is None else [node.module]
-            found |= {name.split(".")[0] for name in names}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("diffregimes"):
-            raise AssertionError(f"{own} line {node.lineno}: import relatively")
-        elif isinstance(node, ast.Import):
-            assert not any(x.name.startswith("diffregimes") for x in node.names), own
-    return {name for name in found if name in MODULES}
+        if not node.level:
+            assert room(node.module or "") != "diffregimes", (
+                f"line {node.lineno}: import relatively"
+            )
+            continue
+        above = package.split(".") if package else []
+        base = above[: len(above) - node.level + 1] + ([node.module] if node.module else [])
+        for name in node.names:
+            inside, itself = ".".join([*base, name.name]), ".".join(base)
+            assert inside in known or itself in known, f"line {node.lineno}: no module {itself}"
+            found.add(inside if inside in known else itself)
+    return found
 
 
 def outside(tree: ast.Module) -> set[str]:
@@ -100,42 +119,54 @@ def outside(tree: ast.Module) -> set[str]:
     return found
 
 
-def read(paths: list[Path]) -> ast.Module:
-    """One tree of all these files."""
-    return ast.Module([x for p in paths for x in ast.parse(p.read_text("utf-8")).body], [])
+def package_of(name: str) -> str:
+    return name if MODULES[name].stem == "__init__" else name.rpartition(".")[0]
 
 
-TREES = {name: read(paths) for name, paths in MODULES.items()}
-INSIDE = {name: imported(tree, name, 1 + (name in PACKAGES)) for name, tree in TREES.items()}
+TREES = {name: ast.parse(path.read_text("utf-8")) for name, path in MODULES.items()}
+INSIDE = {name: imported(tree, package_of(name), set(MODULES)) for name, tree in TREES.items()}
+
+
+def test_modules_of_rooms_are_seen():
+    assert {"backward", "backward.clones", "theory.random_energy", "process"} <= set(MODULES)
+    assert {"backward.descent", "backward.tracking"} <= INSIDE["backward.clones"] | INSIDE[
+        "backward.experiment"
+    ] | INSIDE["backward.outcome"]
 
 
 def test_every_module_has_its_place():
-    assert set(MODULES) - ENTRIES <= set(RANK), "give the new module its line in ORDER"
+    assert {room(x) for x in MODULES} - ENTRIES == set(RANK), "rooms and ORDER differ"
 
 
 @pytest.mark.parametrize("name", sorted(set(MODULES) - ENTRIES))
 def test_imports_point_backwards(name):
-    later = {x for x in INSIDE[name] if RANK[x] > RANK[name]}
+    later = {x for x in INSIDE[name] - {""} if RANK[room(x)] > RANK[room(name)]}
     assert not later, f"{name} imports {sorted(later)}, which come after it"
 
 
 def test_no_circles():
-    TopologicalSorter({k: v for k, v in INSIDE.items() if k not in ENTRIES}).prepare()
+    TopologicalSorter({k: v - {k} for k, v in INSIDE.items() if k not in ENTRIES}).prepare()
+    rooms: dict[str, set[str]] = {}
+    for name in set(MODULES) - ENTRIES:
+        used = {room(x) for x in INSIDE[name]} - {room(name), ""}
+        rooms[room(name)] = rooms.get(room(name), set()) | used
+    TopologicalSorter(rooms).prepare()
 
 
-@pytest.mark.parametrize("name", sorted(GROUND))
+@pytest.mark.parametrize("name", sorted(x for x in MODULES if room(x) in GROUND))
 def test_the_ground_stands_on_checks_alone(name):
     assert INSIDE[name] <= {"checks"}
 
 
-def test_the_theory_judges_from_outside():
-    assert INSIDE["theory"] <= {"process", "checks"}
+@pytest.mark.parametrize("name", sorted(x for x in MODULES if room(x) == "theory"))
+def test_the_theory_judges_from_outside(name):
+    assert {room(x) for x in INSIDE[name]} <= {"theory", "process", "checks"}
 
 
 @pytest.mark.parametrize("name", sorted(MODULES))
 def test_heavy_packages_are_imported_late(name):
     heavy = outside(TREES[name]) & HEAVY
-    assert heavy <= ({"matplotlib"} if name in DRAWS else set())
+    assert heavy <= ({"matplotlib"} if room(name) in DRAWS else set())
 
 
 def test_the_package_loads_without_what_it_may_not_need():
@@ -154,6 +185,15 @@ def test_the_checker_itself_sees_what_it_should():
     )
     tree = ast.parse(text)
     assert outside(tree) == {"typing", "sklearn", "matplotlib"}
-    assert imported(tree, "example") == {"sweep", "process", "rng"}
-    text = "from ..process import snr\nfrom .sweep import other\nfrom .. import checks\n"
-    assert imported(ast.parse(text), "example", level=2) == {"process", "checks"}
+    known = {"", "sweep", "process", "rng", "room", "room.other", "room.deep", "room.deep.end"}
+    assert imported(tree, "", known) == {"sweep", "process", "rng"}
+    text = (
+        "from ..process import snr\nfrom .other import x\nfrom .. import rng\nfrom . import deep\n"
+    )
+    expected = {"process", "room.other", "rng", "room.deep"}
+    assert imported(ast.parse(text), "room", known) == expected
+    assert imported(ast.parse("from .end import x\n"), "room.deep", known) == {"room.deep.end"}
+    assert imported(ast.parse("from ...rng import x\n"), "room.deep", known) == {"rng"}
+    for wrong in ("import diffregimes.rng", "from diffregimes import rng", "from .gone import x"):
+        with pytest.raises(AssertionError):
+            imported(ast.parse(wrong), "room", known)
