@@ -19,7 +19,7 @@ import torch
 from diffregimes.backward.clones import mixture_classes, run_clones
 from diffregimes.backward.descent import Run
 from diffregimes.backward.samplers import uniform_times
-from diffregimes.populations import GaussianMixture, two_gaussians
+from diffregimes.populations.mixture import GaussianMixture, two_gaussians
 from diffregimes.reproduce.figure_2 import START, STEPS, TIMES
 from diffregimes.scores import MixtureScore
 from diffregimes.theory import TwoGaussians, phi

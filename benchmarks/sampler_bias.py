@@ -25,11 +25,11 @@ import diffregimes as dr
 from diffregimes.backward.clones import nearest_classes, run_clones
 from diffregimes.backward.descent import Run
 from diffregimes.backward.samplers import NOISY, STEPS, ddpm_times, uniform_times
-from diffregimes.populations import GaussianMixture, two_gaussians
-from diffregimes.posterior import prepare
+from diffregimes.data.cloud import prepare
+from diffregimes.populations.mixture import GaussianMixture, two_gaussians
+from diffregimes.posterior.sweep import sweep
 from diffregimes.process import linear_schedule, signal, variance
 from diffregimes.scores import AbstractScore, EmpiricalScore, MixtureScore
-from diffregimes.sweep import sweep
 from diffregimes.theory.gaussian_mixture import TwoGaussians, phi
 
 SCHEDULE = linear_schedule()

@@ -26,15 +26,10 @@ import numpy as np
 import torch
 
 import diffregimes as dr
-from diffregimes.posterior import (
-    PAIRS_PER_BLOCK,
-    all_square_distances,
-    draw_block,
-    moments,
-    prepare,
-)
+from diffregimes.data.cloud import all_square_distances, prepare
+from diffregimes.posterior.moments import PAIRS_PER_BLOCK, draw_block, moments
+from diffregimes.posterior.sweep import Sample, sweep
 from diffregimes.process import snr
-from diffregimes.sweep import Sample, sweep
 from plain import minus_log_p_batched, minus_log_p_loop
 
 TIMES = np.geomspace(0.02, 3.0, 20)

@@ -18,7 +18,7 @@ from diffregimes.backward.clones import nearest_classes, run_clones
 from diffregimes.backward.descent import Run
 from diffregimes.backward.experiment import experiment
 from diffregimes.backward.outcome import outcome
-from diffregimes.backward_output import write_outcome
+from diffregimes.report.runs import write_outcome
 
 
 def main() -> None:

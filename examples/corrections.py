@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import ncx2
 
-from diffregimes.posterior import prepare
+from diffregimes.common.rng import numpy_generator
+from diffregimes.data.cloud import prepare
+from diffregimes.posterior.sweep import sweep
 from diffregimes.process import signal, variance
-from diffregimes.rng import numpy_generator
-from diffregimes.sweep import sweep
 from diffregimes.theory import random_energy as rem
 from diffregimes.theory.gaussian_mixture import TwoGaussians, excess_entropy, noised_variance
 from diffregimes.theory.regimes import potential_slope, sample_q

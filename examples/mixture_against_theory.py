@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from diffregimes import Dataset, analyze
-from diffregimes.populations import GaussianMixture
+from diffregimes.populations.mixture import GaussianMixture
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from diffregimes.phase_plot import plot_phase_diagram
+from diffregimes.report.figures.phase import plot_phase_diagram
 from diffregimes.theory import (
     TwoGaussians,
     collapse_time,

@@ -7,10 +7,10 @@ from functools import cache
 import numpy as np
 from sklearn.datasets import load_digits
 
-from diffregimes.datasets import from_arrays
-from diffregimes.posterior import prepare
+from diffregimes.data.cloud import prepare
+from diffregimes.data.datasets import from_arrays
+from diffregimes.data.spectrum import covariance, spectrum
 from diffregimes.process import linear_schedule
-from diffregimes.spectrum import covariance, spectrum
 
 SCHEDULE = linear_schedule()
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from diffregimes import cli
+from diffregimes.cli import app as cli
 
 TIMES = [0.002, 0.006, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2.5]
 QUICK = ["--draws", "512", "--times", ",".join(map(str, TIMES))]
@@ -53,7 +53,7 @@ def without_report(monkeypatch):
     def stub(analysis, dataset, folder):
         (Path(folder) / "report.html").write_text(analysis.dataset["fingerprint"])
 
-    monkeypatch.setattr("diffregimes.output.write_report", stub)
+    monkeypatch.setattr("diffregimes.report.runs.write_report", stub)
 
 
 def pixels(n: int = 60, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

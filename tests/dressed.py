@@ -15,8 +15,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from diffregimes.common.rng import torch_generator
 from diffregimes.process import time_from_snr
-from diffregimes.rng import torch_generator
 from diffregimes.scores import EmpiricalScore
 
 diffusers = pytest.importorskip("diffusers")

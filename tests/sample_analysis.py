@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 from diffregimes import process
-from diffregimes.datasets import Dataset, describe
+from diffregimes.data.datasets import Dataset, describe
 from diffregimes.results import (
     Analysis,
     Comparison,

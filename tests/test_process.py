@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from diffregimes import process
-from diffregimes.checks import InputError
+from diffregimes.common.checks import InputError
 
 TIMES = np.geomspace(1e-6, 15, 60)
 

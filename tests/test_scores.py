@@ -14,11 +14,11 @@ from scipy.spatial.distance import cdist
 
 import oracles
 from clouds import blobs, near_duplicates
-from diffregimes.checks import InputError
-from diffregimes.covariances import Covariance
-from diffregimes.populations import GaussianMixture
+from diffregimes.common.checks import InputError
+from diffregimes.common.rng import torch_generator
+from diffregimes.populations.covariances import Covariance
+from diffregimes.populations.mixture import GaussianMixture
 from diffregimes.process import signal, variance
-from diffregimes.rng import torch_generator
 from diffregimes.scores import CallableScore, EmpiricalScore, MixtureScore
 
 TIMES = (1e-6, 1e-4, 1e-2, 0.1, 0.5, 1.0, 3.0, 8.0)

@@ -4,52 +4,14 @@
     result = dr.analyze(points, labels, seed=0)
     print(result)
 
-See `analyze` for the options and `Analysis` for what comes back. Names are loaded on first use:
-torch takes seconds to import, and `diffregimes --help` has no need of it.
+The verbs are `load`, `from_arrays`, `analyze`, `audit`, `load_score` and `run_clones`; see each for
+its options and `Analysis`, `Audit` and `Ends` for what comes back. The rooms behind them are
+`dr.theory`, `dr.populations`, `dr.process`, `dr.backward`, `dr.learned`, `dr.auditing` and others.
+Names are loaded on first use: torch takes seconds to import, and `diffregimes --help` has no need
+of it.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+import lazy_loader as lazy
 
 __version__ = "0.1.0"
-
-if TYPE_CHECKING:
-    from .analysis import analyze as analyze
-    from .checks import InputError as InputError
-    from .datasets import Dataset as Dataset
-    from .datasets import from_arrays as from_arrays
-    from .readers import load as load
-    from .results import Analysis as Analysis
-    from .results import Curves as Curves
-    from .results import TransitionTime as TransitionTime
-
-_HOMES = {
-    "Analysis": "results",
-    "Curves": "results",
-    "Dataset": "datasets",
-    "InputError": "checks",
-    "TransitionTime": "results",
-    "analyze": "analysis",
-    "from_arrays": "datasets",
-    "load": "readers",
-}
-__all__ = [  # noqa: RUF022 the order in which one meets them
-    "load",
-    "from_arrays",
-    "analyze",
-    "Analysis",
-    "Curves",
-    "Dataset",
-    "InputError",
-    "TransitionTime",
-]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

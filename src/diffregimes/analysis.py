@@ -8,26 +8,32 @@ process is run.
 from __future__ import annotations
 
 import functools
-import platform
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 
-from . import collapse, exposure, influence, process, speciation, transitions
-from .checks import InputError, in_range, increasing
-from .comparison import compare
-from .datasets import Dataset, describe, from_arrays
-from .needed import from_curves
-from .observables import PRECISION_CURVES
-from .posterior import Cloud, prepare
-from .reliability import reliability
+from . import process
+from .common.checks import InputError, in_range, increasing
+from .common.parallel import Progress
+from .common.recipe import check_device, versions
+from .common.rng import numpy_generator
+from .data.cloud import Cloud, prepare
+from .data.datasets import Dataset, describe, from_arrays
+from .data.neighbours import duplicates, nearest_neighbours
+from .data.spectrum import covariance, spectrum
+from .posterior.grid import adapt_times, pilot_times
+from .posterior.observables import PRECISION_CURVES
+from .posterior.reliability import reliability
+from .posterior.sweep import sweep
 from .results import Analysis, Curves, TransitionTime
-from .rng import numpy_generator
-from .spectrum import covariance, spectrum
-from .sweep import Progress, adapt_times, pilot_times, sweep
-from .verdict import verdict
+from .transitions import collapse, influence, speciation
+from .transitions import crossing as transitions
+from .transitions import points as exposure
+from .transitions.comparison import compare
+from .transitions.criteria import clone_level
+from .transitions.needed import from_curves
+from .transitions.regimes import verdict
 
 PILOT_DRAWS = 1024
 
@@ -102,8 +108,8 @@ def analyze(
     when += collapse.collapse_times(resampled, line, found_spectrum, clock, dataset.n)
     when.append(collapse.gaussian_bound_time(found_spectrum, dense, cloud, clock, rng))
     report(3, 4, "points at risk")
-    near, distance = exposure.nearest_neighbours(cloud, dense)
-    twins = exposure.duplicates(dataset, cloud, near, distance)
+    near, distance = nearest_neighbours(cloud, dense)
+    twins = duplicates(dataset, cloud, near, distance)
     exposed = exposure.most_exposed(cloud, sample, near, distance, seed=seed, memory_mib=memory_mib)
     report(4, 4, "points at risk")
 
@@ -119,7 +125,7 @@ def analyze(
         needed = from_curves(deciding.t, line, curves, found_spectrum, dataset.n)
     theory = None
     if dataset.population is not None:
-        level = speciation.clone_level(dataset.class_counts)
+        level = clone_level(dataset.class_counts)
         theory = compare(dataset.population, curves, tuple(when), dataset.n, level, seed)
     return Analysis(
         dataset=describe(dataset),
@@ -182,27 +188,6 @@ def check_options(
     in_range("memory_mib (--memory-mib)", memory_mib, 16, 10**7, "It is the budget in MiB.")
     check_device(device)
     return None if times is None else increasing("times", times)
-
-
-def check_device(device: str) -> None:
-    """Raise `InputError` for a device that torch cannot compute on."""
-    try:
-        torch.ones(1, device=device).sum().item()
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        why = str(error).splitlines()[0][:80]
-        raise InputError(f"device {device!r} cannot be used ({why}); try cpu.") from error
-
-
-def versions() -> dict[str, str]:
-    """What a run was computed with, for its recipe."""
-    from . import __version__
-
-    return {
-        "diffregimes": __version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-    }
 
 
 def _notes(curves: Curves) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from .checks import InputError
+from .common.checks import InputError
 
 Times = float | np.ndarray
 

@@ -20,9 +20,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .checks import InputError, finite_points, in_range
-from .classes import to_numpy
-from .populations import GaussianMixture
+from .common.checks import InputError, finite_points, in_range
+from .data.classes import to_numpy
+from .populations.mixture import GaussianMixture
 from .process import signal, variance
 
 PREDICTIONS = ("denoised", "noise", "score", "velocity")

@@ -22,17 +22,16 @@ from typing import Any
 import numpy as np
 import torch
 from scipy.optimize import isotonic_regression
-from scipy.stats import binomtest
 from torch import Tensor
 
-from ..checks import InputError, in_range
-from ..numerics import LEVEL, RESAMPLES, crossings, resample_counts
-from ..populations import GaussianMixture
+from ..common.checks import InputError, in_range
+from ..common.numerics import LEVEL, RESAMPLES, crossings, resample_counts, wilson
+from ..common.rng import numpy_generator, point_of_pair
+from ..populations.mixture import GaussianMixture
 from ..process import signal, snr, variance
 from ..results import Curves
-from ..rng import numpy_generator, point_of_pair
 from ..scores import AbstractScore, EmpiricalScore
-from ..transitions import Interval, from_log_gamma
+from ..transitions.crossing import Interval, from_log_gamma
 from .descent import Arrays, Birth, Block, Run, run_blocks
 from .samplers import NOISY
 
@@ -83,10 +82,8 @@ class Ends:
         same = self.agreement(name)[:, np.argsort(self.times)]
         if self.classes.shape[2] != 2:
             raise InputError("Wilson's interval is one of yes and no: two branches, not more.")
-        found = [
-            binomtest(int(k), len(same)).proportion_ci(method="wilson") for k in same.sum(axis=0)
-        ]
-        return np.array([x.low for x in found]), np.array([x.high for x in found])
+        low, high = zip(*(wilson(int(k), len(same)) for k in same.sum(axis=0)), strict=True)
+        return np.array(low), np.array(high)
 
     def bootstrap(self, name: str, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """95 % percentile interval (T,), (T,), resampling trajectories."""

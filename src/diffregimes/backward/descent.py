@@ -24,10 +24,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..checks import InputError, in_range
-from ..rng import torch_generator
+from ..common.checks import InputError, in_range
+from ..common.parallel import Progress, workers
+from ..common.rng import torch_generator
 from ..scores import AbstractScore
-from ..sweep import Progress, workers
 from .samplers import Step, decreasing, sampler
 
 BLOCK = 256

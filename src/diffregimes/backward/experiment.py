@@ -16,14 +16,16 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..checks import InputError
-from ..datasets import Dataset
-from ..posterior import Cloud, prepare, square_distances
+from ..common.checks import InputError
+from ..common.parallel import Progress
+from ..data.cloud import Cloud, prepare, square_distances
+from ..data.datasets import Dataset
+from ..data.spectrum import covariance, spectrum
+from ..posterior.grid import adapt_times, pilot_times
+from ..posterior.sweep import sweep
 from ..process import schedule, signal
 from ..results import Curves
 from ..scores import AbstractScore, EmpiricalScore, MixtureScore
-from ..spectrum import covariance, spectrum
-from ..sweep import Progress, adapt_times, pilot_times, sweep
 from .clones import Classify, mixture_classes, nearest_classes
 from .samplers import ddpm_times, log_snr_times, uniform_times
 

@@ -10,13 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from ..numerics import crossings
+from ..common.numerics import crossings
 from ..process import snr, time_from_snr
 from ..results import Curves
-from ..speciation import clone_level
+from ..transitions.criteria import clone_level
 from .clones import Ends
 from .experiment import Experiment
-from .tracking import Tracked
 
 FORMAT = "diffregimes.backward/1"
 
@@ -106,40 +105,3 @@ def forward_times(setup: Experiment) -> dict[str, float]:
             if math.isfinite(at):
                 found[what] = float(time_from_snr(math.exp(-at)))
     return found
-
-
-def generated_columns(found: Tracked, class_names: tuple[str, ...]) -> dict[str, list[Any]]:
-    """One row a generated sample, for CSV."""
-    return {
-        "class": [class_names[int(c)] for c in found.classes],
-        "nearest_point": found.point.tolist(),
-        "distance": found.distance.tolist(),
-        "ratio": found.ratio.tolist(),
-        "last_point_change": found.point_time.tolist(),
-        "last_class_change": found.class_time.tolist(),
-    }
-
-
-def generated_json(
-    found: Tracked,
-    forward: Mapping[str, float],
-    recipe: Mapping[str, Any],
-    notes: tuple[str, ...],
-) -> str:
-    """The summary of a run, beside the times at which the `forward` curves cross."""
-    share, low, high = found.memorised()
-    collapse, speciation = found.mean_collapse(), found.mean_speciation()
-    out = {
-        "format": FORMAT,
-        "kind": "generate",
-        "samples": len(found.point),
-        "recipe": dict(recipe),
-        "memorised": {"share": share, "low": low, "high": high},
-        "last_point_change": {"mean": collapse[0], "se": collapse[1]},
-        "last_class_change": {"mean": speciation[0], "se": speciation[1]},
-        "forward": dict(forward),
-        "end_time": found.end_time,
-        "notes": list(notes),
-    }
-    assert all(math.isfinite(x) for x in (*collapse, *speciation))
-    return json.dumps(out, indent=1, allow_nan=False, ensure_ascii=False)

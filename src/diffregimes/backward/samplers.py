@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..checks import InputError, in_range
+from ..common.checks import InputError, in_range
 from ..process import Schedule, signal, snr, time_from_snr, variance
 from ..scores import AbstractScore
 

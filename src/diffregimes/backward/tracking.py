@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.stats import binomtest
 from torch import Tensor
 
-from ..checks import InputError, in_range
+from ..common.checks import InputError, in_range
 from ..process import signal, variance
+from ..results import Share
 from ..scores import AbstractScore, EmpiricalScore
 from .clones import EARLIEST, Classify
 from .descent import Arrays, Block, Run, run_blocks
@@ -60,11 +60,9 @@ class Tracked:
         """Mean of the last changes of class, and its standard error."""
         return _mean(self.class_time)
 
-    def memorised(self) -> tuple[float, float, float]:
-        """Share of copies (ratio below 1/3) with its 95 % Wilson interval."""
-        copies = int((self.ratio < COPY).sum())
-        found = binomtest(copies, len(self.ratio)).proportion_ci(method="wilson")
-        return copies / len(self.ratio), float(found.low), float(found.high)
+    def memorised(self) -> Share:
+        """Copies (ratio below 1/3) among the samples."""
+        return Share.counted(int((self.ratio < COPY).sum()), len(self.ratio))
 
 
 def track(

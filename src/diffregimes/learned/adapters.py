@@ -17,17 +17,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..checks import InputError, in_range
-from ..datasets import Dataset
+from ..common.checks import InputError, in_range
+from ..data.datasets import Dataset
 from ..process import Schedule
 from ..scores import AbstractScore, CallableScore
-from .conventions import (
-    DDPM_FAMILY,
-    SCHEDULERS,
-    Convention,
-    ddpm_convention,
-    scheduler_convention,
-)
+from .conventions import DDPM_FAMILY, SCHEDULERS, Convention, ddpm_convention, scheduler_convention
 
 BATCH = 256
 WEIGHTS = "diffusion_pytorch_model.safetensors"

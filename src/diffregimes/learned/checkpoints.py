@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 
-from ..checks import InputError
+from ..common.checks import InputError
 from .adapters import WEIGHTS
 
 FOLDER, KEPT = "checkpoints", 2

@@ -27,13 +27,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..checks import InputError, in_range
-from ..classes import listed
-from ..datasets import Dataset
-from ..sweep import Progress
+from ..common.checks import InputError, in_range
+from ..common.parallel import Progress
+from ..data.classes import listed
+from ..data.datasets import Dataset
+from ..results import Share
 from .adapters import PICKLES
 from .checkpoints import replace_text, weights_digest
-from .findings import Share
 from .fitting import fit
 from .resnet import Network
 from .training import split

@@ -33,7 +33,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..checks import InputError
+from ..common.checks import InputError
 from ..process import Schedule, flow_time, sigma, signal, time_from_snr, variance
 from ..scores import PREDICTIONS
 

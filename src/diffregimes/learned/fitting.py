@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..rng import point_of_pair, torch_generator
-from ..sweep import Progress
+from ..common.parallel import Progress
+from ..common.rng import point_of_pair, torch_generator
 from .resnet import MEDIUM, Network
 
 BATCH = 64

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..datasets import Dataset
+from ..data.datasets import Dataset
 from .adapters import LearnedScore, check_fits, load_score
 from .checkpoints import weights_digest
 

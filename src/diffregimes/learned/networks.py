@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
-from ..checks import InputError, in_range
-from ..rng import torch_generator
+from ..common.checks import InputError, in_range
+from ..common.rng import torch_generator
 
 
 @dataclass(frozen=True)

@@ -37,10 +37,10 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from ..backward.tracking import COPY
-from ..checks import InputError, in_range
-from ..datasets import Dataset
-from ..rng import numpy_generator, point_of_pair, torch_generator
-from ..sweep import Progress
+from ..common.checks import InputError, in_range
+from ..common.parallel import Progress
+from ..common.rng import numpy_generator, point_of_pair, torch_generator
+from ..data.datasets import Dataset
 from . import checkpoints
 from .checkpoints import Row
 from .networks import Preset, network, planned

@@ -14,16 +14,18 @@ import torch
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from ..analysis import analyze, versions
+from ..analysis import analyze
 from ..backward.clones import nearest_classes
 from ..backward.descent import Run
 from ..backward.samplers import log_snr_times
-from ..backward_plots import even_times, log_time_axis
-from ..readers import load
+from ..common.numerics import Z95
+from ..common.parallel import Progress
+from ..common.recipe import versions
+from ..data.readers import load
+from ..report.figures.style import COLOURS, SIZE, STYLE
+from ..report.figures.timeaxis import even_times, log_time_axis
 from ..results import Analysis
 from ..scores import EmpiricalScore
-from ..sweep import Progress
-from ..timeaxis import COLOURS, SIZE, STYLE
 from .tables import Reproduction, Row
 
 START, END, STEPS = 4.0, 1e-3, 600
@@ -72,7 +74,7 @@ def reproduce(
         "final_class": np.tile(classes, len(times)).tolist(),
     }
     rows = tuple(
-        Row(f"t_{name} by {x.method}", data.d, x.t, (x.high - x.low) / 3.92, None, None, None)
+        Row(f"t_{name} by {x.method}", data.d, x.t, (x.high - x.low) / (2 * Z95), None, None, None)
         for name, x in (("S", found.time("speciation")), ("C", found.time("collapse")))
         if x.t is not None and x.low is not None and x.high is not None
     )

@@ -21,21 +21,22 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import chi2
 
-from .. import numerics
-from ..analysis import versions
 from ..backward.clones import mixture_classes, run_clones
 from ..backward.descent import Run
 from ..backward.samplers import uniform_times
-from ..populations import two_gaussians
+from ..common import numerics
+from ..common.numerics import Z95
+from ..common.parallel import Progress
+from ..common.recipe import versions
+from ..common.rng import numpy_generator, torch_generator
+from ..populations.mixture import two_gaussians
 from ..process import signal, variance
+from ..report.figures.style import SIZE, STYLE
 from ..results import Curves
-from ..rng import numpy_generator, torch_generator
-from ..scaling import Crossing, ScaledCurve, crossing
 from ..scores import MixtureScore
-from ..sweep import Progress
 from ..theory import TwoGaussians, phi, speciation_times
 from ..theory.gaussian_mixture import phi_of_separation
-from ..timeaxis import SIZE, STYLE
+from ..transitions.scaling import Crossing, ScaledCurve, crossing
 from .tables import Reproduction, Row, compared
 
 DIMENSIONS = (256, 1024, 4096, 16384)
@@ -173,7 +174,7 @@ def _rows(curves: list[Measured], rng: np.random.Generator) -> list[Row]:
 
 def _crossing_rows(met: Crossing) -> list[Row]:
     exact = float(phi_of_separation(1.0, np.array([0.5, 0.5])))
-    wide, high = (met.x_high - met.x_low) / 3.92, (met.phi_high - met.phi_low) / 3.92
+    wide, high = (met.x_high - met.x_low) / (2 * Z95), (met.phi_high - met.phi_low) / (2 * Z95)
     return [
         compared("t/t_S where the curves cross", None, met.x, wide, 1.0, 1.0),
         compared("phi where the curves cross", None, met.phi, high, LEVEL, exact),
@@ -213,7 +214,7 @@ def _panel(
     for c, colour, marker in zip(curves, COLOURS, MARKERS, strict=False):
         ax.plot(place(fine, c), phi(TwoGaussians(c.d), fine), color=colour, lw=1.2)
         ax.errorbar(
-            place(c.t, c), c.phi, 1.96 * c.se, fmt=marker, ms=3.4, color=colour, lw=0.9,
+            place(c.t, c), c.phi, Z95 * c.se, fmt=marker, ms=3.4, color=colour, lw=0.9,
             label=f"d = {c.d}",
         )  # fmt: skip
         run = c.simulated

@@ -17,17 +17,19 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from ..analysis import versions
-from ..collapse import collapse_times, entropy_line
-from ..populations import GaussianMixture, two_gaussians
-from ..posterior import prepare
+from ..common.numerics import Z95
+from ..common.parallel import Progress
+from ..common.recipe import versions
+from ..common.rng import numpy_generator
+from ..data.cloud import prepare
+from ..populations.mixture import GaussianMixture, two_gaussians
+from ..posterior.sweep import Sample, sweep
 from ..process import schedule
+from ..report.figures.style import SIZE, STYLE
 from ..results import Spectrum, TransitionTime
-from ..rng import numpy_generator
-from ..sweep import Progress, Sample, sweep
 from ..theory import TwoGaussians, collapse_time, excess_entropy, information
-from ..timeaxis import SIZE, STYLE
-from ..transitions import resample
+from ..transitions.collapse import collapse_times, entropy_line
+from ..transitions.crossing import resample
 from .figure_2 import COLOURS, MARKERS
 from .tables import Reproduction, Row
 
@@ -203,7 +205,7 @@ def _rows(c: Measured) -> list[Row]:
     for found in c.times:
         if found.t is None or found.low is None or found.high is None:
             continue
-        se = (found.high - found.low) / 3.92
+        se = (found.high - found.low) / (2 * Z95)
         name = f"t_C by {found.method}"
         rows.append(Row(name, c.d, found.t, se, orders[0], orders[1], None))
     return rows
@@ -223,7 +225,7 @@ def draw(curves: list[Measured]) -> Figure:
                 low = np.maximum(c.theory("exact"), 0)
                 ax.fill_between(c.t / scale, low, c.high, color=colour, alpha=0.18, lw=0)
                 ax.errorbar(
-                    c.t / scale, c.mean, 1.96 * c.se, fmt=marker, ms=3.6, color=colour, lw=0.9,
+                    c.t / scale, c.mean, Z95 * c.se, fmt=marker, ms=3.6, color=colour, lw=0.9,
                     label=f"d = {c.d}",
                 )  # fmt: skip
         for ax in (left, right):

@@ -14,8 +14,9 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from ..sweep import Progress
-from ..timeaxis import SIZE, STYLE
+from ..common.numerics import Z95
+from ..common.parallel import Progress
+from ..report.figures.style import SIZE, STYLE
 from . import sources, trained
 from .tables import Reproduction, Row
 from .trained import PHI, Setting, Speciation
@@ -82,7 +83,7 @@ def _rows(c: Speciation) -> list[Row]:
     ):
         if t is not None and low is not None and high is not None:
             name = f"t/t_S at phi = {c.level:.3f} {what}, {c.source.name}"
-            width = (high - low) / 3.92 / c.t_s
+            width = (high - low) / (2 * Z95) / c.t_s
             rows.append(Row(name, c.analysis.dataset["d"], t / c.t_s, width, paper, None, None))
     return rows
 

@@ -19,20 +19,22 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..analysis import analyze, versions
+from ..analysis import analyze
+from ..auditing.entropy import model_entropy
+from ..auditing.findings import Entropy
 from ..backward.clones import run_clones
 from ..backward.descent import Run
 from ..backward.experiment import experiment
 from ..backward.outcome import Outcome, outcome
 from ..backward.tracking import Tracked, track
-from ..backward_plots import even_times, log_time_axis
-from ..datasets import Dataset
-from ..learned.entropy import model_entropy
-from ..learned.findings import Entropy
+from ..common.numerics import Z95
+from ..common.parallel import Progress
+from ..common.recipe import versions
+from ..data.datasets import Dataset
+from ..report.figures.style import COLOURS, SIZE, STYLE
+from ..report.figures.timeaxis import even_times, log_time_axis
 from ..results import Analysis
-from ..sweep import Progress
-from ..timeaxis import COLOURS, SIZE, STYLE
-from ..transitions import Interval
+from ..transitions.crossing import Interval
 from . import sources, trained
 from .sources import Source
 from .tables import Reproduction, Row
@@ -191,13 +193,14 @@ def _rows(c: Collapse) -> list[Row]:
         found.append((f"t_C by {method}", (x.t, (x.low, x.high))))
     for name, (t, (low, high)) in found:
         if t is not None and low is not None and high is not None:
-            rows.append(Row(f"{name}, {c.name}", d, t, (high - low) / 3.92, None, None, None))
+            rows.append(Row(f"{name}, {c.name}", d, t, (high - low) / (2 * Z95), None, None, None))
     return rows
 
 
 def _sentence(c: Collapse) -> str:
     z = np.abs(c.clones.z[PHI_C]).max()
-    share, low, high = c.tracked.memorised()
+    memorised = c.tracked.memorised()
+    share, low, high = memorised.value, memorised.low, memorised.high
     off = ""
     if c.entropy is not None:
         off = (
@@ -284,7 +287,7 @@ def _entropy(ax: Axes, c: Collapse) -> None:
     ):
         ax.plot(curves.t, curves[name], color=colour, ls=style, label=label)
     if (found := c.entropy) is not None:
-        band = 1.96 * found.se
+        band = Z95 * found.se
         ax.plot(found.t, found.value, color=COLOURS["point"], label="$f^e/α$, network")
         ax.fill_between(
             found.t, found.value - band, found.value + band, color=COLOURS["point"], alpha=0.2, lw=0

@@ -16,10 +16,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..checks import InputError
-from ..datasets import Dataset
-from ..readers import load
-from ..sweep import Progress
+from ..common.checks import InputError
+from ..common.parallel import Progress
+from ..data.datasets import Dataset
+from ..data.readers import load
 
 VARIABLE = "DIFFREGIMES_DATA"
 DIGITS = "digits"

@@ -14,9 +14,10 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..sweep import Progress
-from ..timeaxis import COLOURS, INK, SIZE, STYLE
-from ..transitions import Interval
+from ..common.numerics import Z95
+from ..common.parallel import Progress
+from ..report.figures.style import COLOURS, INK, SIZE, STYLE
+from ..transitions.crossing import Interval
 from . import sources, trained
 from .tables import Reproduction, Row
 from .trained import Setting, Speciation
@@ -93,7 +94,9 @@ def _rows(c: Speciation) -> list[Row]:
     ]
     for what, (t, (low, high)) in (("of clones", c.crossing), ("forward-only", c.forward)):
         if t is not None and low is not None and high is not None:
-            rows.append(beside(f"t at phi = {c.level:.3f} {what}", t, (high - low) / 3.92, None))
+            rows.append(
+                beside(f"t at phi = {c.level:.3f} {what}", t, (high - low) / (2 * Z95), None)
+            )
     return rows
 
 
@@ -105,7 +108,7 @@ def draw(found: Sequence[Speciation]) -> Figure:
         figure = Figure(figsize=size, layout="constrained")
         ax = figure.add_subplot()
         for k, c in enumerate(found):
-            spread = 1.96 * c.t_s_se
+            spread = Z95 * c.t_s_se
             _mark(ax, k - 0.2, (c.t_s, (c.t_s - spread, c.t_s + spread)), "|", INK)
             _mark(ax, k, c.crossing, "o", clones)
             _mark(ax, k + 0.2, c.forward, "D", forward)

@@ -10,8 +10,9 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from ..output import LAST, columns_csv
-from ..pictures import png_bytes, svg_bytes
+from ..report.figures.style import png_bytes, svg_bytes
+from ..report.folder import LAST
+from ..report.tables import columns_csv
 
 FORMAT = "diffregimes.reproduction/1"
 

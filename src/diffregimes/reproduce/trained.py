@@ -19,18 +19,19 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import numerics
-from ..analysis import analyze, versions
+from ..analysis import analyze
 from ..backward.clones import Classify, run_clones
 from ..backward.descent import Run
 from ..backward.experiment import Experiment, experiment
-from ..checks import InputError
-from ..datasets import Dataset
+from ..common import numerics
+from ..common.checks import InputError
+from ..common.parallel import Progress
+from ..common.recipe import versions
+from ..data.datasets import Dataset
 from ..results import Analysis, Curves
 from ..scores import AbstractScore
-from ..speciation import clone_level
-from ..sweep import Progress
-from ..transitions import Interval
+from ..transitions.criteria import clone_level
+from ..transitions.crossing import Interval
 from .sources import Preset, Source, read_all
 
 PHI = "same_class_probability"

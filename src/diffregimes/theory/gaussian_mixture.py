@@ -27,7 +27,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import entr
 
-from ..checks import InputError, in_range
+from ..common.checks import InputError, in_range
 from ..process import Times, snr, variance
 from . import class_channel
 

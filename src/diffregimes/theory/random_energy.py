@@ -37,7 +37,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import brentq
 
-from ..checks import InputError, in_range
+from ..common.checks import InputError, in_range
 from ..process import variance
 
 Reals = float | np.ndarray

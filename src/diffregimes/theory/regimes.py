@@ -26,7 +26,7 @@ import math
 
 import numpy as np
 
-from ..checks import InputError
+from ..common.checks import InputError
 from ..process import Times, signal, variance
 from .gaussian_mixture import TwoGaussians, checked_times, noised_variance
 

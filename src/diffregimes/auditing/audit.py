@@ -1,0 +1,263 @@
+"""Does a trained model copy its training data, from when on, and which points come out?
+
+Samples are generated and compared with the training points, and everything that the exact score of
+these points does (it is what a model tends to that memorises) is asked of the model's score too:
+
+    copies      nearest over second nearest distance below 1/3, against points that are no copies
+    losses      on training and on held-out points at every t
+    entropy     of the law that it generates, from its score norm
+    clones      phi and phi_C against the forward pass
+
+Nothing of this needs the model's own training run. What it leaves open: a copy is one in Euclidean
+distance, so that shifted, mirrored or recoloured copies go unseen.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..backward.clones import EARLIEST, Classify, Ends, nearest_classes, run_clones
+from ..backward.descent import Run
+from ..backward.experiment import experiment
+from ..backward.outcome import outcome
+from ..backward.tracking import COPY, Tracked, track
+from ..common.checks import InputError, in_range
+from ..common.numerics import Z95
+from ..common.parallel import Progress
+from ..data.datasets import Dataset, describe
+from ..learned.adapters import check_fits
+from ..results import Curves, Share
+from ..scores import AbstractScore, EmpiricalScore
+from ..transitions.criteria import clone_level
+from ..transitions.crossing import crossing
+from .entropy import collapse, model_entropy
+from .findings import Audit, Copies, Entropy, ModelTime, Origin
+from .judgement import judged
+from .losses import Losses, denoising_losses
+
+LOSS_TIMES, ENTROPY_TIMES = 20, 40
+MOST = 4096  # points of the baseline
+HELD_OUT, LEFT_OUT = "held-out points", "training points against one another"
+
+
+def audit(
+    score: AbstractScore,
+    dataset: Dataset,
+    held_out: Dataset | None = None,
+    *,
+    samples: int = 512,
+    pairs: int = 128,
+    draws: int = 1024,
+    steps: int = 250,
+    count: int = 8,
+    classify: Classify | None = None,
+    seed: int = 0,
+    batch: int | None = None,
+    device: str = "cpu",
+    memory_mib: int = 1024,
+    store: Path | None = None,
+    recipe: Mapping[str, Any] | None = None,
+    model: Mapping[str, Any] | None = None,
+    notes: tuple[str, ...] = (),
+    progress: Progress | None = None,
+) -> Audit:
+    """Audit a score, as a rule a trained network's (`learned.load_score`), against its data.
+
+    dataset : what it was trained on, in the same size and scale
+    held_out : points of the same law that it was not trained on, prepared in the same way
+    samples : generated, followed step by step over `steps` steps even in log-SNR
+    pairs, count : clones, parting at so many times
+    draws : noised points of each set behind the losses
+    classify : the class of end points; that of the nearest training point without
+    batch, device, memory_mib, store, recipe, progress : as in `backward.descent.Run`
+    model, notes : what is to stand of the model in the result
+
+    Raises `InputError` where the score, the data and the held-out points do not go together.
+    """
+    in_range("samples", samples, 16, 10**8, "Fewer tell nothing of a share.")
+    in_range("pairs", pairs, 16, 10**8, "Fewer tell nothing of a share.")
+    _check_held_out(score, dataset, held_out)
+    setup = experiment(
+        dataset,
+        network=score,
+        latest=float(getattr(score, "latest", math.inf)),
+        grid="log-snr",
+        steps=steps,
+        count=count,
+        classify=classify,
+        seed=seed,
+        memory_mib=memory_mib,
+        device=device,
+        progress=progress,
+    )
+    assert setup.training is not None
+    run = Run(
+        setup.grid,
+        seed=seed,
+        batch=batch,
+        dtype=setup.dtype,
+        device=device,
+        memory_mib=memory_mib,
+        recipe=recipe,
+        progress=progress,
+    )
+
+    def stored(name: str) -> Run:
+        return run if store is None else replace(run, store=store / name)
+
+    # on the way states are noise: there the nearest training point tells the class
+    tracked = track(
+        score, setup.training, samples, run=stored("samples"), norms=True,
+        classify=nearest_classes(setup.training, dataset.labels),
+    )  # fmt: skip
+    ends = run_clones(
+        score, setup.times, pairs, run=stored("clones"), classify=setup.classify,
+        training=setup.training,
+    )  # fmt: skip
+    clones = outcome(ends, setup)
+    low, high = clones.line.t[[0, -1]]
+    losses = denoising_losses(
+        score,
+        dataset.points,
+        None if held_out is None else held_out.points,
+        np.geomspace(max(0.25 * low, setup.grid[-2]), min(1.5 * high, setup.grid[0]), LOSS_TIMES),
+        draws=draws,
+        seed=seed,
+        memory_mib=memory_mib,
+        device=device,
+        progress=progress,
+    )
+    shown = np.flatnonzero((setup.grid > 0.25 * low) & (setup.grid < 2 * high))
+    every = max(1, len(shown) // ENTROPY_TIMES)
+    exact = setup.forward(setup.grid[shown[::every]][::-1])
+    entropy = model_entropy(tracked, setup.grid, exact, dataset.n)
+    copies = _copies(tracked, setup.training, dataset, held_out)
+    times = _collapse_times(losses, entropy, ends, clones.line, tracked, dataset.n, seed)
+    return Audit(
+        model=dict(model or {}),
+        dataset=describe(dataset),
+        held_out=None if held_out is None else describe(held_out),
+        copies=copies,
+        losses=losses,
+        entropy=entropy,
+        clones=clones,
+        speciation=_clone_time(
+            ends,
+            clones.line,
+            "same_class_probability",
+            clone_level(dataset.class_counts),
+            seed,
+            "two clones that part here agree on the class: 55 % of the way from chance",
+        ),
+        collapse=times,
+        origins=_origins(copies),
+        verdict=judged(copies, losses, entropy, times, dataset.n),
+        recipe=dict(recipe or {}),
+        notes=tuple(dict.fromkeys((*notes, *setup.notes))),
+    )
+
+
+def _check_held_out(score: AbstractScore, dataset: Dataset, held_out: Dataset | None) -> None:
+    check_fits(score, dataset)
+    if dataset.n < 3:
+        raise InputError(f"the data are {dataset.n} points; expected three or more.")
+    if held_out is None:
+        return
+    for what in ("sample_shape", "scale"):
+        one, two = getattr(dataset, what), getattr(held_out, what)
+        if one != two:
+            raise InputError(
+                f"{what} of the held-out points ({held_out.source}) is {two}, of the data {one}; "
+                "expected the same: prepare both alike."
+            )
+
+
+def _copies(
+    tracked: Tracked, training: EmpiricalScore, dataset: Dataset, held_out: Dataset | None
+) -> Copies:
+    """The end points and the baseline beside the training points."""
+    index, distance = _near(training, tracked.states, 2)
+    if held_out is not None:
+        _, others = _near(training, held_out.points[:MOST], 2)
+    else:
+        # each training point among the others: itself, at distance 0, is taken out
+        mine = np.arange(training.n)[:MOST]
+        found, gaps = _near(training, dataset.points[mine], 3)
+        itself = found == mine[:, None]
+        itself[~itself.any(axis=1), 0] = True  # one of several duplicates
+        others = gaps[~itself].reshape(-1, 2)
+    ratio = distance[:, 0] / np.maximum(distance[:, 1], 1e-300)
+    chance = others[:, 0] / np.maximum(others[:, 1], 1e-300)
+    return Copies(
+        tracked.states, index[:, 0], index[:, 1], distance[:, 0], distance[:, 1],
+        Share.counted(int((ratio < COPY).sum()), len(ratio)),
+        Share.counted(int((chance < COPY).sum()), len(chance)),
+        LEFT_OUT if held_out is None else HELD_OUT, chance,
+    )  # fmt: skip
+
+
+def _near(training: EmpiricalScore, x: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    index, square = training.nearest_points(torch.from_numpy(x), EARLIEST, count)
+    return index.numpy(), square.sqrt().numpy()
+
+
+def _origins(copies: Copies) -> tuple[Origin, ...]:
+    """Training points that came out, those that came most often first."""
+    found: dict[int, list[int]] = {}
+    for k in np.argsort(copies.ratio, kind="stable"):
+        if copies.copied[k]:
+            found.setdefault(int(copies.point[k]), []).append(int(k))
+    order = sorted(found.items(), key=lambda x: (-len(x[1]), copies.ratio[x[1][0]]))
+    return tuple(Origin(index, len(places), tuple(places)) for index, places in order)
+
+
+def _collapse_times(
+    losses: Losses, entropy: Entropy, ends: Ends, line: Curves, tracked: Tracked, n: int, seed: int
+) -> tuple[ModelTime, ...]:
+    """By every method, the exact score's beside the model's."""
+    mean, se = tracked.mean_collapse()
+    return (
+        ModelTime(
+            "loss-gap", *_between(losses.t, losses.separation()),
+            *_between(losses.t, losses.separation(exact=True)),
+            "below it training points are denoised better than held-out ones",
+        ),
+        ModelTime(
+            "entropy", *collapse(entropy.t, entropy.value, entropy.se, n),
+            *collapse(entropy.t, entropy.exact, entropy.exact_se, n),
+            "the excess entropy of what it generates falls to that of the collapse",
+        ),
+        _clone_time(
+            ends, line, "same_point_probability", 0.5, seed,
+            "two clones that part here end nearest to the same training point half of the time",
+        ),
+        ModelTime(
+            "last-change", mean, mean - Z95 * se, mean + Z95 * se, None, None, None,
+            "mean of the last changes of the nearest training point on the way",
+        ),
+    )  # fmt: skip
+
+
+def _between(t: np.ndarray, at: float | None) -> tuple[float | None, float | None, float | None]:
+    """A time of the grid at which something held, and the one after it, at which it did not."""
+    if at is None:
+        return None, None, None
+    after = t[t > at]
+    return at, at, float(after[0]) if len(after) else at
+
+
+def _clone_time(
+    ends: Ends, line: Curves, name: str, level: float, seed: int, words: str
+) -> ModelTime:
+    """Where phi or phi_C crosses the level, in clones of the model and in the forward pass."""
+    t, bounds = ends.crossing(name, level, seed)
+    known = np.stack([line[name] + x * line.se[name] for x in (0, -Z95, Z95)])
+    low, high = bounds if t is not None else (None, None)
+    return ModelTime("clone", t, low, high, *crossing(line.t, known, level), words)

@@ -1,0 +1,184 @@
+"""What an audit of a trained model finds: results that carry their errors, without behaviour.
+
+Every quantity of the model stands beside the same quantity of the exact score of its training
+points, which is what a network that memorises tends to.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from ..backward.outcome import Outcome
+from ..backward.tracking import COPY
+from ..results import Share
+from .losses import Losses
+
+FORMAT = "diffregimes.audit/1"
+VERDICTS = ("memorises", "copies some", "does not copy")
+
+
+@dataclass(frozen=True)
+class Copies:
+    """Generated samples beside the training points, and points that cannot be copies beside both.
+
+    states (m, d)               the samples, in the scale of the data
+    point, second (m,)          nearest and second nearest training point
+    distance, second_distance   to them
+    share                       of samples with distance < second_distance/3
+    baseline                    the same share of held-out points, or of training points among the
+                                others (`baseline_of`: "held-out points" or "training points against
+                                one another"): how often chance alone brings two points so near
+    baseline_ratio              distance/second_distance of these
+    """
+
+    states: np.ndarray
+    point: np.ndarray
+    second: np.ndarray
+    distance: np.ndarray
+    second_distance: np.ndarray
+    share: Share
+    baseline: Share
+    baseline_of: str
+    baseline_ratio: np.ndarray
+
+    @property
+    def ratio(self) -> np.ndarray:
+        return np.asarray(self.distance / np.maximum(self.second_distance, 1e-300))
+
+    @property
+    def copied(self) -> np.ndarray:
+        """Which samples (m,) are copies."""
+        return np.asarray(self.ratio < COPY)
+
+
+@dataclass(frozen=True)
+class Entropy:
+    """Excess entropy of the model's own law, d f/log n, at increasing t (T,), from its score norm.
+
+    `value`, `se` of the model, `exact`, `exact_se` of the exact score by the forward pass.
+    `stein`, `stein_se` is E[x.score]/d + 1, zero if the score is that of the law it generates.
+    """
+
+    t: np.ndarray
+    value: np.ndarray
+    se: np.ndarray
+    exact: np.ndarray
+    exact_se: np.ndarray
+    stein: np.ndarray
+    stein_se: np.ndarray
+
+
+@dataclass(frozen=True)
+class ModelTime:
+    """A transition time of the model by `method` beside that of the exact score, each with a 95 %
+    interval; None where there is none."""
+
+    method: str
+    t: float | None
+    low: float | None
+    high: float | None
+    exact: float | None
+    exact_low: float | None
+    exact_high: float | None
+    words: str
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A training point that came out: `copies` of it among the samples, `samples` their places in
+    `Copies.states`, nearest first."""
+
+    index: int
+    copies: int
+    samples: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """`kind` is one of VERDICTS; `confidence` is its posterior probability given the samples."""
+
+    kind: str
+    confidence: float
+    headline: str
+    sentences: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Everything `audit` found out about a model.
+
+    model, dataset, held_out : what they are, as in results.json; held_out None without such points,
+        and then the held-out columns of `losses` are NaN
+    """
+
+    model: dict[str, Any]
+    dataset: dict[str, Any]
+    held_out: dict[str, Any] | None
+    copies: Copies
+    losses: Losses
+    entropy: Entropy
+    clones: Outcome
+    speciation: ModelTime
+    collapse: tuple[ModelTime, ...]
+    origins: tuple[Origin, ...]
+    verdict: Judgement
+    recipe: Mapping[str, Any]
+    notes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return "\n".join([self.verdict.headline, *self.verdict.sentences])
+
+    def curves(self) -> dict[str, dict[str, list[float | None]]]:
+        """Columns of numbers by name: "losses", "entropy", "clones"; None for what is not there."""
+        losses, entropy = (
+            {k: _listed(getattr(x, k)) for k in x.__dataclass_fields__}
+            for x in (self.losses, self.entropy)
+        )
+        clones = {k: _listed(np.asarray(x)) for k, x in self.clones.columns().items()}
+        return {"losses": losses, "entropy": entropy, "clones": clones}
+
+    def samples(self) -> dict[str, Sequence[Any]]:
+        """One row a generated sample."""
+        c = self.copies
+        return {
+            "nearest_point": c.point.tolist(),
+            "second_point": c.second.tolist(),
+            "distance": c.distance.tolist(),
+            "second_distance": c.second_distance.tolist(),
+            "ratio": c.ratio.tolist(),
+            "copy": c.copied.astype(int).tolist(),
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        c = self.copies
+        return {
+            "format": FORMAT,
+            "model": self.model,
+            "dataset": self.dataset,
+            "held_out": self.held_out,
+            "verdict": asdict(self.verdict),
+            "memorised": {"share": c.share.value, **asdict(c.share)},
+            "baseline": {
+                "share": c.baseline.value, **asdict(c.baseline), "points": c.baseline_of,
+            },
+            "speciation": asdict(self.speciation),
+            "collapse": [asdict(x) for x in self.collapse],
+            "origins": [asdict(x) for x in self.origins],
+            "curves": self.curves(),
+            "pairs": self.clones.simulated.draws,
+            "recipe": dict(self.recipe),
+            "notes": list(self.notes),
+        }  # fmt: skip
+
+    def to_json(self) -> str:
+        return json.dumps(self.to_dict(), indent=1, allow_nan=False, ensure_ascii=False)
+
+
+def _listed(values: np.ndarray) -> list[float | None]:
+    """A list for JSON, None for NaN."""
+    return [None if np.isnan(x) else float(x) for x in values]

@@ -1,0 +1,11 @@
+from .clones import Ends as Ends
+from .clones import mixture_classes as mixture_classes
+from .clones import nearest_classes as nearest_classes
+from .clones import run_clones as run_clones
+from .clones import run_uturns as run_uturns
+from .descent import Run as Run
+from .samplers import ddpm_times as ddpm_times
+from .samplers import log_snr_times as log_snr_times
+from .samplers import uniform_times as uniform_times
+from .tracking import Tracked as Tracked
+from .tracking import track as track

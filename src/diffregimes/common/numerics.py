@@ -1,0 +1,105 @@
+"""Small numerical tools: crossings of curves, resampling by training point, a top eigenvalue."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.interpolate import CubicSpline, PchipInterpolator
+from scipy.sparse.linalg import LinearOperator, eigsh
+from scipy.stats import binomtest
+
+RESAMPLES = 400
+LEVEL = (2.5, 97.5)  # percentiles of the intervals: 95 %
+Z95 = 1.96  # standard errors to either side that hold 95 % of a normal law
+_REFINE = 16
+
+
+def crossings(x: np.ndarray, y: np.ndarray, level: float) -> np.ndarray:
+    """The largest x at which each row of y (B, T) crosses `level`; NaN where none does.
+
+    x (T,) increasing. Monotone cubic (PCHIP) interpolation, so no crossing is invented between
+    two grid points on the same side.
+    """
+    step = np.arange(len(x))
+    fine = np.interp(np.arange((len(x) - 1) * _REFINE + 1) / _REFINE, step, x)
+    gap = PchipInterpolator(x, y, axis=1)(fine) - level
+    change = (gap[:, :-1] < 0) != (gap[:, 1:] < 0)
+    last = change.shape[1] - 1 - np.argmax(change[:, ::-1], axis=1)
+    rows = np.arange(len(y))
+    a, b = gap[rows, last], gap[rows, last + 1]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        part = np.where(a == b, 0.0, a / (a - b))
+    out = fine[last] + part * (fine[last + 1] - fine[last])
+    return np.where(change.any(axis=1), out, np.nan)
+
+
+def integral_matrix(x: np.ndarray) -> np.ndarray:
+    """M (T, T) with (y @ M.T)[k] = integral of the cubic spline through (x, y) from x_0 to x_k."""
+    return np.asarray(CubicSpline(x, np.eye(len(x))).antiderivative()(x))
+
+
+def resample_counts(size: int, rng: np.random.Generator, times: int = RESAMPLES) -> np.ndarray:
+    """Bootstrap multiplicities (times, size), float32: how often each point is in each resample."""
+    even = np.full(size, 1 / size)
+    return rng.multinomial(size, even, size=times).astype(np.float32)
+
+
+def resampled_means(counts: np.ndarray, values: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """(B, T): mean of `values` (P, T, sums over each point's units), `weight` (P,) units each."""
+    return np.asarray((counts @ values) / (counts @ weight)[:, None])
+
+
+def interval(samples: np.ndarray) -> tuple[float | None, float | None]:
+    """The percentile interval of the finite samples; (None, None) where fewer than half are."""
+    finite = samples[np.isfinite(samples)]
+    if len(finite) * 2 < len(samples):
+        return None, None
+    low, high = np.percentile(finite, LEVEL)
+    return float(low), float(high)
+
+
+def wilson(count: int, of: int) -> tuple[float, float]:
+    """The 95 % Wilson interval of the probability behind `count` of `of`."""
+    found = binomtest(count, of).proportion_ci(method="wilson")
+    return float(found.low), float(found.high)
+
+
+def largest_eigenvector(
+    rows: np.ndarray,
+    weights: np.ndarray | None = None,
+    start: np.ndarray | None = None,
+    tolerance: float = 1e-6,
+) -> tuple[float, np.ndarray]:
+    """Largest eigenvalue and its vector of the covariance of `rows` (n, r), by Lanczos.
+
+    With `weights` (n,) summing to one the covariance is the weighted one, otherwise that of the
+    sample (divided by n - 1). Never forms the r x r matrix. `tolerance` is that of the residual,
+    relative to the eigenvalue, whose own error is of second order.
+    """
+    n, r = rows.shape
+    share = np.full(n, 1 / n) if weights is None else weights
+    share = share.astype(rows.dtype)
+    mean = share @ rows
+    factor = n / (n - 1) if weights is None else 1.0
+    if r == 1:
+        return float(factor * (share @ (rows - mean) ** 2)[0]), np.ones(1)
+
+    def product(v: np.ndarray) -> np.ndarray:
+        v = v.ravel().astype(rows.dtype)
+        seen = rows @ v - mean @ v
+        return np.asarray((share * seen) @ rows - (share @ seen) * mean, dtype=np.float64)
+
+    first = np.ones(r) if start is None else start
+    operator = LinearOperator((r, r), matvec=product, dtype=np.float64)
+    ncv = min(r, 20)
+    value, vector = eigsh(
+        operator, k=1, which="LA", v0=first, tol=tolerance, ncv=ncv, maxiter=10 * r
+    )
+    return float(factor * value[0]), vector[:, 0]
+
+
+def leading_eigenvectors(matrix: np.ndarray, count: int) -> np.ndarray:
+    """Eigenvectors (r, k) of the k = min(count, r) largest eigenvalues of a symmetric matrix."""
+    r = len(matrix)
+    if r <= 4 * count:
+        return np.asarray(np.linalg.eigh(matrix)[1][:, -count:])
+    return np.asarray(eigsh(matrix, k=count, which="LA", v0=np.ones(r), tol=1e-8)[1])

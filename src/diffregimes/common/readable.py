@@ -1,0 +1,65 @@
+"""Numbers as a person reads them."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+
+def power_of_ten(log_n: float) -> str:
+    """exp(log_n) for people: '450', '12 000', '3e+07' or '10^41'."""
+    if log_n < math.log(9.95e5):
+        value = math.exp(log_n)
+        digits = max(0, math.floor(math.log10(max(value, 1.0))) - 1)
+        return f"{round(value / 10**digits) * 10**digits:,}".replace(",", " ")
+    exponent = log_n / math.log(10)
+    if exponent < 12:
+        return f"{10**exponent:.1g}"
+    return f"10^{exponent:.0f}"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """`digits` significant digits, without an exponent where that reads well; – for None."""
+    if value is None or not np.isfinite(value):
+        return "–"
+    size = abs(value)
+    if value != 0 and (size < 1e-4 or size >= 1e6):
+        mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+        raised = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+        return f"{mantissa} × 10{raised}".replace("-", "−")
+    decimals = 0 if value == 0 else max(0, digits - 1 - int(np.floor(np.log10(size))))
+    return f"{value:.{decimals}f}".replace("-", "−")
+
+
+def count(value: float) -> str:
+    """A whole number with thin spaces between thousands, which no line break may split."""
+    return f"{value:,.0f}".replace(",", "\u202f")
+
+
+def decimals_for(t: float, half_width: float | None) -> int:
+    """Decimals of a time worth printing: two digits of its error, two or three in all.
+
+    Times below 0.1 get up to four and below 0.01 up to five: they keep significant digits.
+    """
+    half = half_width or 0.02 * abs(t)
+    wanted = 3 if half <= 0 else 1 - int(np.floor(np.log10(half)))
+    return min(max(wanted, 2), 3 if t >= 0.1 else 4 if t >= 0.01 else 5)
+
+
+def interval_text(t: float | None, low: float | None, high: float | None) -> tuple[str, str]:
+    """The same for a time that is no `TransitionTime`."""
+    if t is None:
+        return "none", ""
+    if low is None or high is None:
+        return f"{t:.{decimals_for(t, None)}f}", ""
+    decimals = decimals_for(t, (high - low) / 2)
+    return f"{t:.{decimals}f}", f"{low:.{decimals}f} to {high:.{decimals}f}"
+
+
+def plus_minus(t: float | None, se: float | None) -> str:
+    """A single point's time with its standard error."""
+    if t is None:
+        return "none"
+    decimals = decimals_for(t, se)
+    return f"{t:.{decimals}f}" + ("" if se is None else f" ± {se:.{decimals}f}")

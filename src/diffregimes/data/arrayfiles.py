@@ -1,0 +1,242 @@
+"""Arrays and labels from single files: .npy, .npz, IDX, and lists of labels in .txt and .csv.
+
+Files are data, never programs: an array that needs pickle is refused, since unpickling runs code.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..common.checks import InputError
+from .classes import listed
+
+IDX_NAME = re.compile(r"idx\d-ubyte(\.gz)?$")
+_IDX_TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
+_HEADERS = (np.lib.format.read_array_header_1_0, np.lib.format.read_array_header_2_0)
+_LABEL_FILES = "a .csv, .txt, .npy or IDX file"
+
+
+@contextmanager
+def readable(path: Path, kind: str) -> Iterator[None]:
+    """Turn whatever goes wrong while `path` is read into an `InputError` that names it."""
+    try:
+        yield
+    except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        if "pickle" in str(error).lower():
+            raise InputError(
+                f"{path} needs pickle, which can run code and is never loaded; expected arrays of "
+                "a plain dtype. Save it again as one, for example "
+                "np.savez(path, images=np.stack(images).astype(np.uint8), labels=labels)."
+            ) from None
+        raise InputError(
+            f"{path} cannot be read as {kind} ({error or type(error).__name__}); the file may be "
+            "damaged, cut short or of another kind. Copy, download or save it again."
+        ) from error
+
+
+def read_npy(path: Path) -> np.ndarray:
+    """The array in an .npy file. Raises `InputError`."""
+    with readable(path, "an .npy file"):
+        array = np.load(path, allow_pickle=False)
+    if not isinstance(array, np.ndarray):
+        array.close()
+        raise InputError(f"{path} is an .npz archive under the name .npy. Rename it to .npz.")
+    return array
+
+
+def npz_headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+    """Shape and dtype of every array in an .npz, by key, without reading them."""
+    if not zipfile.is_zipfile(path):
+        raise InputError(
+            f"{path} is not an .npz archive (a zip file of arrays), or was cut short; expected "
+            "what np.savez writes. Save, copy or download it again."
+        )
+    found = {}
+    with readable(path, "an .npz file"), zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            if name.endswith(".npy"):
+                with archive.open(name) as member:
+                    version = np.lib.format.read_magic(member)
+                    # Later versions are for huge or structured headers and read alike.
+                    read = _HEADERS[0 if version == (1, 0) else 1]
+                    shape, _, dtype = read(member)
+                found[name.removesuffix(".npy")] = (shape, dtype)
+    return found
+
+
+def read_npz(path: Path, key: str) -> np.ndarray:
+    """One array of an .npz. Raises `InputError`."""
+    with readable(path, "an .npz file"), np.load(path, allow_pickle=False) as archive:
+        return np.asarray(archive[key])
+
+
+def read_idx(path: Path) -> np.ndarray:
+    """The array in an IDX file, gzipped or not (read-only: a view of the bytes read)."""
+    with readable(path, "an IDX file"):
+        data = path.read_bytes()
+        if data[:2] == b"\x1f\x8b":  # by content: gzipped files come under either name
+            data = gzip.decompress(data)
+    if len(data) < 4 or data[:2] != b"\0\0" or data[2] not in _IDX_TYPES or data[3] == 0:
+        raise InputError(
+            f"{path} is not an IDX file: it starts with the bytes {data[:4].hex(' ') or '(none)'}; "
+            "expected 00 00, a type (08 for bytes) and the number of axes. Download it again, or "
+            "save the data as .npz."
+        )
+    dtype, start = np.dtype(_IDX_TYPES[data[2]]), 4 + 4 * data[3]
+    if len(data) < start:
+        raise InputError(
+            f"{path} is truncated: its header alone has {start} bytes, the file {len(data)}. Copy "
+            "or download it again."
+        )
+    shape = tuple(int(x) for x in np.frombuffer(data, ">u4", count=data[3], offset=4))
+    expected = start + prod(shape) * dtype.itemsize
+    if len(data) != expected:
+        raise InputError(
+            f"{path} is {'truncated' if len(data) < expected else 'too long'}: it has {len(data)} "
+            f"bytes (unpacked) where its header, shape {shape}, asks for {expected}. Copy or "
+            "download it again."
+        )
+    return np.frombuffer(data, dtype, offset=start).reshape(shape)
+
+
+def split_column(spec: str) -> tuple[Path, str | None]:
+    """ "file.csv:column" as (path, column); the column is None where none is named."""
+    path = Path(spec).expanduser()
+    head, colon, tail = spec.rpartition(":")
+    if path.exists() or not colon or not head:
+        return path, None
+    return Path(head).expanduser(), tail
+
+
+def labels_in_order(spec: str, n: int) -> np.ndarray:
+    """Labels for n points, in their order, from the file `spec` ("file.csv:column" for one column).
+
+    A header line in a file of one column is recognised by the one line too many. Raises
+    `InputError`; the length is for the caller to check.
+    """
+    path, column = split_column(spec)
+    suffix = path.suffix.lower()
+    if not path.is_file():
+        raise InputError(
+            f"labels (--labels) is {spec!r}, but there is no such file; expected {_LABEL_FILES} "
+            "with one label for each point. Correct the path."
+        )
+    if column is not None and suffix != ".csv":
+        raise InputError(f"labels {spec!r} names a column, but {path} is not a .csv file.")
+    if suffix == ".npy":
+        return read_npy(path)
+    if IDX_NAME.search(path.name):
+        return read_idx(path)
+    if suffix not in (".csv", ".txt"):
+        raise InputError(f"labels cannot be read from {path}; expected {_LABEL_FILES}. Convert it.")
+    rows = _rows(path)
+    if column is not None:
+        place = _column(rows[0], column, path)
+        rows, first = rows[1:], 2
+    else:
+        place, first = 0, 1
+        if len(rows[0]) > 1:
+            raise InputError(
+                f"{path} has several columns ({listed(rows[0])}); expected one. Name the column "
+                f'of labels: "{spec}:NAME".'
+            )
+        if len(rows) == n + 1:
+            rows, first = rows[1:], 2
+    return _typed([_cell(row, place, path, k) for k, row in enumerate(rows, first)])
+
+
+def labels_by_name(spec: str, names: Sequence[str]) -> tuple[np.ndarray, list[str]]:
+    """Labels for the files `names` from a .csv of file names and labels; and notes.
+
+    Two columns, with or without a header, or the column named in "file.csv:column" with file names
+    in the first other one. Raises `InputError` for a file without a label.
+    """
+    path, column = split_column(spec)
+    if not path.is_file():
+        raise InputError(
+            f"labels (--labels) is {spec!r}, but there is no such file; expected a .csv with the "
+            "columns file name and label. Correct the path."
+        )
+    rows = _rows(path)
+    place, files, first = 1, 0, 1
+    if column is not None:
+        place = _column(rows[0], column, path)
+        rows, files, first = rows[1:], 0 if place else 1, 2
+    elif rows and len(rows[0]) == 2 and rows[0][0].strip() not in set(names):
+        rows, first = rows[1:], 2
+    elif len(rows[0]) != 2:
+        raise InputError(
+            f"{path} has {len(rows[0])} column(s) ({listed(rows[0])}); expected two, file name and "
+            f'label. Name the column of labels: "{spec}:NAME".'
+        )
+    table = {
+        _cell(row, files, path, k): _cell(row, place, path, k) for k, row in enumerate(rows, first)
+    }
+    missing = [name for name in names if name not in table]
+    if missing:
+        raise InputError(
+            f"{path} has no label for {len(missing)} of {len(names)} images, the first "
+            f"{missing[0]}; expected a row for each, with the file's path inside the folder. Add "
+            "the rows or move these images away."
+        )
+    left = len(table) - len(set(names))
+    notes = [f"{left} rows of {path} name no image of the folder"] if left else []
+    return _typed([table[name] for name in names]), notes
+
+
+def _rows(path: Path) -> list[list[str]]:
+    """The rows that are not blank; a .txt file has one cell a line."""
+    with readable(path, "a text file"):
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    lines = [line for line in lines if line.strip()]
+    if not lines:
+        raise InputError(f"{path} is empty; expected one label for each point.")
+    if path.suffix.lower() == ".txt":
+        return [[line] for line in lines]
+    mark = next((c for c in ",;\t" if c in lines[0]), ",")
+    return list(csv.reader(lines, delimiter=mark))
+
+
+def _column(header: Sequence[str], column: str, path: Path) -> int:
+    names = [name.strip() for name in header]
+    if column not in names:
+        raise InputError(
+            f"{path} has no column {column!r}; it has {listed(names)}. Name one of these."
+        )
+    return names.index(column)
+
+
+def _cell(row: Sequence[str], place: int, path: Path, line: int) -> str:
+    text = row[place].strip() if place < len(row) else ""
+    if not text:
+        raise InputError(
+            f"{path} has no entry in column {place + 1} of row {line}; expected one in every row. "
+            "Fill it in."
+        )
+    return text
+
+
+def _typed(values: Sequence[str]) -> np.ndarray:
+    """Integers if all are (np.savetxt writes 1 as 1.0e+00), else strings."""
+
+    def whole(text: str) -> Any:
+        try:
+            number = float(text)
+        except ValueError:
+            return None
+        # Beyond 2^53 floats skip integers: such labels stay strings.
+        return int(number) if number.is_integer() and abs(number) < 2**53 else None
+
+    numbers = [whole(x) for x in values]
+    return np.array(values if None in numbers else numbers)

@@ -1,0 +1,4 @@
+from .covariances import Covariance as Covariance
+from .mixture import GaussianMixture as GaussianMixture
+from .mixture import from_spec as from_spec
+from .mixture import two_gaussians as two_gaussians

@@ -1,0 +1,43 @@
+"""Grids of times: a wide one from the spectrum, and one that follows the curves of a pilot run."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ..process import snr, time_from_snr
+from .observables import PRECISION_CURVES
+from .sweep import Sample
+
+
+def pilot_times(eigenvalues: np.ndarray, n: int, count: int = 48) -> np.ndarray:
+    """A wide grid, even in log gamma: from where nothing is known of the index (the Gaussian
+    bound on the information is 1 % of log n) to where near points are far apart."""
+    variances = eigenvalues[eigenvalues > 0]
+    # information <= (1/2) sum log(1 + gamma lambda) <= gamma trace / 2
+    low = 0.02 * math.log(n) / variances.sum()
+    low = min(low, 0.05 / variances.max())
+    # a distance well below the smallest spread resolves all but near-duplicates
+    high = max(100.0, 1e4 * low)
+    grid = np.geomspace(low, min(high, 1e8 * low), count)
+    return np.asarray(time_from_snr(grid[::-1]))
+
+
+def adapt_times(pilot: Sample, count: int = 40) -> np.ndarray:
+    """A grid of `count` times with equal steps in the change of the curves plus log gamma.
+
+    The part of the range where every point is resolved (mean same-point probability above 0.999)
+    is left out, for nothing changes there any more.
+    """
+    curves = pilot.curves()
+    resolved = np.flatnonzero(curves["same_point_probability"] > 0.999)
+    first = max(0, resolved[-1] - 1) if len(resolved) else 0
+    log_gamma = np.log(snr(pilot.times[first:]))
+    path = np.stack([curves[name][first:] for name in PRECISION_CURVES])
+    free = np.clip(curves["loo_free_energy_over_log_n"][first:], -1, 1)
+    change = np.abs(np.diff(np.vstack([path, free]), axis=1)).sum(axis=0)
+    change = change / change.sum() + np.abs(np.diff(log_gamma)) / np.ptp(log_gamma)
+    length = np.concatenate([[0], np.cumsum(change)])
+    placed = np.interp(np.linspace(0, length[-1], count), length, log_gamma)
+    return np.asarray(time_from_snr(np.exp(placed)))

@@ -1,0 +1,193 @@
+"""The posterior weights of the training points, streamed: every quantity is one of their averages.
+
+For x_t = e^{-t} a_mu + sqrt(Delta_t) z the posterior weight of training point nu is
+w_nu = e^{l_nu} / sum e^{l}, with, at gamma = snr(t),
+
+    l_nu = -(gamma/2) |a_mu - a_nu|^2 + sqrt(gamma) z.(a_nu - a_mu),    l_mu = 0.
+
+Distances and projections do not depend on t, so one pair of matrix products serves the whole
+time grid, and the same z at every t makes every curve smooth in t. z and -z are both used
+(antithetic), which halves the products again. What remains is one exponential for each draw,
+point and time. The pass gathers moments of the weights *without* the point mu itself, the
+"leave-one-out" weights; since l_mu = 0, everything with mu follows without cancellation
+(`observables`).
+
+Squared distances come from float64 products of centred data, because near-duplicates differ by
+less than float32 keeps of their norms; projections and exponentials are float32.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..common.rng import point_of_pair, torch_generator
+from ..data.cloud import COLUMNS, Cloud, square_distances
+
+PAIRS_PER_BLOCK = 128  # a block is 256 draws: 128 pairs (mu, +z), (mu, -z)
+_MASK = -1e37  # exponent that takes a point out of the sum at any gamma, without making 0 * inf
+_MOST_GAMMA = 1e30  # in units of the cloud: beyond it float32 exponents would overflow
+_LOG2E = math.log2(math.e)
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Moments of the leave-one-out weights w' over points nu != mu. Float64, leading shape (...).
+
+    log_sum      F = log sum_nu e^{l_nu}
+    mean_log     E'[l]
+    log_square   log sum_nu w'_nu^2
+    mean_square_distance  E'|a_mu - a_nu|^2
+    class_probability     (..., K), sum of w' over each class
+    """
+
+    log_sum: Tensor
+    mean_log: Tensor
+    log_square: Tensor
+    mean_square_distance: Tensor
+    class_probability: Tensor
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Pairs of draws: `points` (p,) rows of the cloud, `noise` (p, r) float32; z and -z serve."""
+
+    points: Tensor
+    noise: Tensor
+
+
+def draw_block(cloud: Cloud, block: int, seed: int) -> Draws:
+    """The draws of one block; they depend on the seed and the block alone."""
+    points = point_of_pair(cloud.n, block * PAIRS_PER_BLOCK, PAIRS_PER_BLOCK, seed)
+    shape = PAIRS_PER_BLOCK, cloud.coordinates.shape[1]
+    noise = torch.randn(shape, generator=torch_generator(seed, "noise", block))
+    device = cloud.coordinates.device
+    # points are shuffled in dataset order, so that labels play no part in who is drawn
+    return Draws(torch.from_numpy(cloud.row_of[points]).to(device), noise.to(device))
+
+
+class _Workspace:
+    """Buffers of one pass: fresh memory, not arithmetic, is what costs."""
+
+    def __init__(self, pairs: int, columns: int, times: int, classes: int, device: torch.device):
+        self.logits = torch.empty(2, pairs, columns, device=device)
+        self.weights = torch.empty_like(self.logits)
+        self.statistics = torch.empty(times, 4 + classes, 2, pairs, device=device)
+
+
+def moments(
+    cloud: Cloud,
+    draws: Draws,
+    gamma: np.ndarray,
+    *,
+    distances: Tensor | None = None,
+    columns: int = COLUMNS,
+) -> Moments:
+    """Leave-one-out moments at every signal-to-noise ratio, shape (T, 2, p): time, sign, pair.
+
+    `gamma` (T,) in the units of the data; `distances` as from `all_square_distances`.
+    The sum over training points runs over slices of `columns` points whose moments are merged.
+    """
+    coordinates, chosen = cloud.coordinates, draws.points
+    device, pairs = coordinates.device, len(chosen)
+    own = coordinates[chosen]
+    own_projection = (draws.noise * own).sum(1, keepdim=True)
+    classes = len(cloud.bounds) - 1
+    # at the most all but exact duplicates are long resolved
+    scaled = np.minimum(np.asarray(gamma, dtype=np.float64) * cloud.scale**2, _MOST_GAMMA)
+    merged: Moments | None = None
+    columns = min(columns, cloud.n)
+    space = _Workspace(pairs, columns, len(scaled), classes, device)
+    for start in range(0, cloud.n, columns):
+        stop = min(start + columns, cloud.n)
+        part = coordinates[start:stop]
+        cut = None if distances is None else distances[chosen, start:stop]
+        square = square_distances(own, part) if cut is None else cut
+        inside = torch.nonzero((chosen >= start) & (chosen < stop)).squeeze(1)
+        own_entries = inside * (stop - start) + chosen[inside] - start
+        projection = torch.empty(2, pairs, stop - start, device=device)
+        torch.sub(draws.noise @ part.T, own_projection, out=projection[0])
+        torch.neg(projection[0], out=projection[1])
+        slices = [
+            (c, max(a, start) - start, min(b, stop) - start)
+            for c, (a, b) in enumerate(zip(cloud.bounds, cloud.bounds[1:], strict=False))
+            if a < stop and b > start
+        ]
+        _slice_statistics(space, square, projection, scaled, slices, own_entries)
+        found = _slice_moments(space.statistics)
+        merged = found if merged is None else merge(merged, found)
+    assert merged is not None
+    return Moments(
+        merged.log_sum,
+        merged.mean_log,
+        merged.log_square,
+        merged.mean_square_distance * cloud.scale**2,
+        merged.class_probability,
+    )
+
+
+def _slice_statistics(
+    space: _Workspace,
+    square: Tensor,
+    projection: Tensor,
+    gamma: np.ndarray,
+    slices: list[tuple[int, int, int]],
+    own_entries: Tensor,
+) -> None:
+    """Unnormalised sums over one slice, in base 2 below each row's maximum (the hot loop).
+
+    `own_entries` are the positions of the points mu in the flattened (pair, point) matrix.
+    """
+    width = square.shape[1]
+    logits, weights = space.logits[..., :width], space.weights[..., :width]
+    if width != space.logits.shape[-1]:
+        logits, weights = logits.contiguous(), weights.contiguous()
+    space.statistics[:, 4:] = 0
+    for k, g in enumerate(gamma):
+        top, squares, logs, distance, *_ = space.statistics[k]
+        torch.mul(projection, math.sqrt(g) * _LOG2E, out=logits)
+        logits.add_(square, alpha=-0.5 * g * _LOG2E)
+        logits.view(2, -1).index_fill_(1, own_entries, _MASK)
+        torch.amax(logits, dim=2, out=top)
+        logits.sub_(top[..., None])
+        torch.exp2(logits, out=weights)
+        torch.linalg.vector_norm(weights, dim=2, out=squares)
+        for c, a, b in slices:
+            torch.sum(weights[..., a:b], dim=2, out=space.statistics[k, 4 + c])
+        torch.sum(logits.mul_(weights), dim=2, out=logs)
+        torch.sum(weights.mul_(square), dim=2, out=distance)
+
+
+def _slice_moments(statistics: Tensor) -> Moments:
+    """The sums of one slice as moments, in natural logarithms and float64."""
+    top, norm, logs, distance, *_ = statistics.double().unbind(1)
+    by_class = statistics[:, 4:].double()
+    total = by_class.sum(1)
+    log_sum = top / _LOG2E + total.log()
+    return Moments(
+        log_sum,
+        (top + logs / total) / _LOG2E,
+        2 * (norm / total).log(),
+        distance / total,
+        (by_class / total[:, None]).movedim(1, -1),
+    )
+
+
+def merge(one: Moments, two: Moments) -> Moments:
+    """Moments over the union of two disjoint sets of training points (shards, slices)."""
+    log_sum = torch.logaddexp(one.log_sum, two.log_sum)
+    a, b = (one.log_sum - log_sum).exp(), (two.log_sum - log_sum).exp()
+    return Moments(
+        log_sum,
+        a * one.mean_log + b * two.mean_log,
+        torch.logaddexp(
+            one.log_square + 2 * (one.log_sum - log_sum),
+            two.log_square + 2 * (two.log_sum - log_sum),
+        ),
+        a * one.mean_square_distance + b * two.mean_square_distance,
+        a[..., None] * one.class_probability + b[..., None] * two.class_probability,
+    )

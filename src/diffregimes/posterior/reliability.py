@@ -1,0 +1,77 @@
+"""Self-checks of a run: identities that hold exactly, compared with their standard errors.
+
+Nishimori: E[w_mu] = E[sum w^2] at every t (the true point and a posterior draw are
+exchangeable). Two routes to the entropy: E[H(w)] = E[log sum e^l]. I-MMSE: d(d f^e)/d gamma
+= -mmse/2, so the drop of the entropy between two times is the integral of the mmse. None of
+these is built into the pass; a slip in the weights breaks all three.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ..common.numerics import integral_matrix
+from ..process import snr
+from ..results import Flag
+from .sweep import Sample
+
+Z_LIMIT = 4.5  # of the largest of some 40 correlated z-scores: 400 sound runs stayed below 3.6
+_FLOOR = 1e-4  # what float32 weights are held to; errors below it are not news
+_QUADRATURE = 5e-3  # of log n: what a cubic spline through 40 times may miss
+
+
+def _largest_z(difference: np.ndarray, floor: float = _FLOOR) -> float:
+    """Largest |mean| / error of per-unit differences (units, T); error = standard error + floor.
+
+    The floor includes one unit like the largest, more or fewer: where a few rare units carry the
+    mean, as at times when nearly every point is resolved, the standard error alone is too small.
+    """
+    units = len(difference)
+    error = difference.std(axis=0, ddof=1) / math.sqrt(units)
+    error += np.abs(difference).max(axis=0) / units
+    return float((np.abs(difference.mean(axis=0)) / (error + floor)).max())
+
+
+def reliability(sample: Sample, n: int) -> tuple[Flag, ...]:
+    """The flags of a run of the pass on `n` training points."""
+    values = sample.values
+    entropy = values["excess_entropy_over_alpha"]
+    checks = (
+        (
+            "nishimori",
+            _largest_z(values["own_point_probability"] - values["same_point_probability"]),
+            "true and drawn points are exchangeable (Nishimori)",
+        ),
+        (
+            "two-entropies",
+            _largest_z(entropy - values["excess_entropy_over_alpha_logsum"]),
+            "two routes to the entropy agree",
+        ),
+        (
+            "i-mmse",
+            _largest_z(i_mmse_residual(sample, n), _QUADRATURE),
+            "entropy and denoising error agree (I-MMSE)",
+        ),
+    )
+    return tuple(
+        Flag(
+            name, z < Z_LIMIT, z, Z_LIMIT, f"{words} to within {z:.1f} times the error allowed for"
+        )
+        for name, z, words in checks
+    )
+
+
+def i_mmse_residual(sample: Sample, n: int) -> np.ndarray:
+    """(units, T): [H(gamma) - H(gamma_0)] + (1/2) integral mmse d gamma, over log n.
+
+    gamma_0 is the noisiest time; the integral is a cubic spline's in log gamma.
+    """
+    gamma = snr(sample.times)[::-1]
+    entropy = sample.values["excess_entropy_over_alpha"][:, ::-1]
+    mmse = sample.values["mmse"][:, ::-1]
+    if len(gamma) < 3:
+        return np.zeros((sample.units, 1))
+    drop = 0.5 * (mmse * gamma) @ integral_matrix(np.log(gamma)).T / math.log(n)
+    return np.asarray(entropy - entropy[:, :1] + drop)

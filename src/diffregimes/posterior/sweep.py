@@ -1,0 +1,117 @@
+"""Draws times a time grid: the posterior pass repeated until the curves are known well enough.
+
+A *unit* is one pair of draws (mu, z), (mu, -z); its observables are averaged over the pair.
+Standard errors are those of independent units, sd / sqrt(units). Training points are drawn
+without replacement, so this errs on the safe side for averages over the given training set, and
+is the right scale for the population that the training points came from.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..common.parallel import Progress, workers
+from ..data.cloud import Cloud, all_square_distances
+from ..process import snr
+from ..results import Curves
+from .moments import PAIRS_PER_BLOCK, draw_block, moments
+from .observables import PRECISION_CURVES, observables
+
+FIRST_BLOCKS = 8  # blocks before the number of draws is settled
+QUEUED = 256  # blocks at a time: Ctrl-C among a million being queued can be lost
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Observables of every unit: `values[name]` (units, T) at `times` (T,), and `points` (units,),
+    the training point (dataset index) each unit started from."""
+
+    times: np.ndarray
+    points: np.ndarray
+    values: dict[str, np.ndarray]
+
+    @property
+    def units(self) -> int:
+        return len(self.points)
+
+    def curves(self) -> Curves:
+        """Mean and standard error of every observable."""
+        root = math.sqrt(self.units)
+        return Curves(
+            self.times,
+            {k: v.mean(axis=0) for k, v in self.values.items()},
+            {k: v.std(axis=0, ddof=1) / root for k, v in self.values.items()},
+            2 * self.units,
+        )
+
+
+def sweep(
+    cloud: Cloud,
+    times: np.ndarray,
+    *,
+    draws: int | None = None,
+    precision: float = 0.005,
+    seed: int = 0,
+    memory_mib: int = 1024,
+    progress: Progress | None = None,
+    text: str = "posterior pass",
+) -> Sample:
+    """Run the posterior pass at `times` (T,) until the standard errors reach `precision`.
+
+    `draws` fixes the number of draws instead (rounded up to whole blocks of 256). The
+    precision is that of the curves between 0 and 1 (`observables.PRECISION_CURVES`), the largest
+    over the grid. The same seed gives the same draws for any memory budget.
+    """
+    total = math.ceil(draws / (2 * PAIRS_PER_BLOCK)) if draws else FIRST_BLOCKS
+    # worth keeping where the draws would compute as many rows one by one
+    worth = cloud.n <= total * PAIRS_PER_BLOCK
+    distances = all_square_distances(cloud, memory_mib) if worth else None
+    gamma = snr(times)
+    device = cloud.coordinates.device
+    stop = threading.Event()  # an interrupted run does not wait for blocks already queued
+
+    def run(block: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        if stop.is_set():
+            raise InterruptedError
+        drawn = draw_block(cloud, block, seed)
+        columns = _columns(memory_mib)
+        found = moments(cloud, drawn, gamma, distances=distances, columns=columns)
+        values = observables(found, cloud.labels[drawn.points], cloud.n)
+        units = {k: v.mean(1).T.cpu().numpy() for k, v in values.items()}
+        return cloud.order[drawn.points.cpu().numpy()], units
+
+    done: list[tuple[np.ndarray, dict[str, np.ndarray]]] = []
+    with workers(device, memory_mib) as pool:
+        try:
+            while len(done) < total:
+                for result in pool.map(run, range(len(done), min(total, len(done) + QUEUED))):
+                    done.append(result)
+                    if progress:
+                        progress(len(done), total, text)
+                if draws is None and len(done) == total:
+                    total = max(total, _blocks_needed(done, precision))
+        except BaseException:
+            stop.set()
+            raise
+    names = done[0][1]
+    values = {k: np.concatenate([x[1][k] for x in done]) for k in names}
+    return Sample(np.asarray(times), np.concatenate([x[0] for x in done]), values)
+
+
+def _columns(memory_mib: int) -> int:
+    """Training points at a time: about 6 kB of buffers for each, cache-sized at most."""
+    return int(np.clip(memory_mib * 2**20 // 24_000, 256, 4096))
+
+
+def _blocks_needed(done: list[tuple[np.ndarray, dict[str, np.ndarray]]], precision: float) -> int:
+    """Blocks that bring every precision curve to its standard error, given those done."""
+    worst = 0.0
+    for name in PRECISION_CURVES:
+        units = np.concatenate([x[1][name] for x in done])
+        worst = max(worst, float(units.std(axis=0, ddof=1).max()))
+    units_needed = (worst / precision) ** 2
+    return math.ceil(units_needed / PAIRS_PER_BLOCK)

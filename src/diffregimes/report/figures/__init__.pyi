@@ -1,0 +1,12 @@
+from .analysis import plot_entropy as plot_entropy
+from .analysis import plot_information as plot_information
+from .analysis import plot_mmse as plot_mmse
+from .analysis import plot_point_times as plot_point_times
+from .analysis import plot_probabilities as plot_probabilities
+from .analysis import plot_spectrum as plot_spectrum
+from .backward import plot_generated as plot_generated
+from .backward import plot_last_changes as plot_last_changes
+from .backward import plot_outcome as plot_outcome
+from .phase import plot_phase_diagram as plot_phase_diagram
+from .timeline import plot_regimes as plot_regimes
+from .training import plot_losses as plot_losses

@@ -1,0 +1,236 @@
+"""report.html: what a run found out, on one page that needs nothing else.
+
+The page loads no script, font or picture from anywhere: figures are inline SVG that take their
+colours from the page (light, dark or print), samples are PNG data URIs. The same analysis gives
+the same bytes. Everything is rendered before the first file is touched, and each file is
+written under a temporary name and renamed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+from ... import process
+from ...common.checks import InputError
+from ...common.readable import number, plus_minus
+from ...data.datasets import Dataset
+from ...results import Analysis, Exposure, TransitionTime
+from ...transitions.criteria import METHODS, blind_level, clone_level
+from ...transitions.regimes import REGIME_WORDS, regime_kind
+from ..figures.analysis import FIGURES
+from ..figures.style import STYLE, png_bytes, svg_bytes
+from ..figures.timeaxis import time_window
+from ..figures.timeline import plot_regimes
+from ..folder import write_atomically
+from ..words import (
+    clocks,
+    judged,
+    law_in_words,
+    needed_in_words,
+    scale_in_words,
+    shape_in_words,
+    theory_in_words,
+    time_text,
+)
+from . import pictures
+from .base import caption, class_of, environment, figure_of, flat
+from .strip import Strip, noised_strip
+
+Paint = Callable[[int], str | None]
+
+MOST_EXPOSED = 12
+
+
+def write_report(analysis: Analysis, dataset: Dataset, out_dir: str | Path) -> None:
+    """Write out_dir/report.html and out_dir/figures/*.png and *.svg.
+
+    Raises `InputError` where `dataset` is not the one that was analysed, `OSError` where a file
+    cannot be written; files of an earlier run are replaced one by one, each whole.
+    """
+    if analysis.dataset["fingerprint"] != dataset.fingerprint:
+        raise InputError(
+            f"this analysis is of a dataset with fingerprint {analysis.dataset['fingerprint'][:12]}"
+            f" and the dataset given has {dataset.fingerprint[:12]}; pass the dataset analysed."
+        )
+    strip = noised_strip(dataset, strip_times(analysis), seed=int(analysis.recipe.get("seed", 0)))
+    figures = draw_figures(analysis)
+    drawn = {name: svg_bytes(figure) for name, figure in figures.items()}
+    files = {Path("report.html"): render_html(analysis, dataset, strip, drawn).encode()}
+    for name in FIGURES:
+        files[Path("figures", f"{name}.svg")] = drawn[name]
+        files[Path("figures", f"{name}.png")] = png_bytes(figures[name])
+    for relative, data in files.items():
+        write_atomically(Path(out_dir) / relative, data)
+
+
+def strip_times(analysis: Analysis, count: int = 8) -> np.ndarray:
+    """Times from noise to data, even in log-SNR over the window of the figures.
+
+    The last is where the noise is a third of the spread of a pixel, if that is closer to the
+    data: there the eye, too, sees what the weights have known for long.
+    """
+    low, high = time_window(analysis)
+    log_snr = np.linspace(np.log(process.snr(high)), np.log(process.snr(low)), count + 1)[1:-1]
+    spread = float(np.sum(analysis.spectrum.eigenvalues)) / analysis.dataset["d"]
+    log_snr = np.append(log_snr, max(np.log(9 / spread), np.log(process.snr(low))))
+    return np.asarray(process.time_from_snr(np.exp(log_snr)))
+
+
+def draw_figures(analysis: Analysis) -> dict[str, Figure]:
+    """Every figure of the page by name: those of `FIGURES` and the narrow time line."""
+    out = {name: figure_of(plot(analysis)) for name, plot in FIGURES.items()}
+    # the time line once more for narrow screens: scaled down, the wide one could not be read
+    with rc_context(STYLE):
+        narrow = Figure(figsize=(4.6, 3.2), layout="constrained")
+        plot_regimes(analysis, ax=narrow.add_subplot())
+    return {**out, "regimes_narrow": narrow}
+
+
+def render_html(
+    analysis: Analysis,
+    dataset: Dataset,
+    strip: Strip,
+    drawn: Mapping[str, bytes] | None = None,
+) -> str:
+    """The page as text; the same arguments give the same text.
+
+    `drawn` holds the SVG of every figure of `draw_figures`, where they are there already.
+    """
+    if drawn is None:
+        figures = draw_figures(analysis)
+        drawn = {name: svg_bytes(figure) for name, figure in figures.items()}
+    facts = analysis.dataset
+    painter = pictures.Painter(dataset) if dataset.is_image else None
+
+    def paint(index: int) -> str | None:
+        return None if painter is None else painter.point(index)
+
+    base = blind_level(facts["class_counts"])
+    threshold = clone_level(facts["class_counts"])
+    template = environment().get_template("report.html.j2")
+    return template.render(
+        a=analysis,
+        facts=facts,
+        shape=shape_in_words(dataset.sample_shape, dataset.d),
+        regimes=[_regime(*x) for x in analysis.verdict.regimes],
+        cards=[_time_row(analysis, analysis.time(x)) for x in ("speciation", "collapse")],
+        figures={
+            name: pictures.inline_svg(svg, name, caption(name)) for name, svg in drawn.items()
+        },
+        base=base,
+        threshold=threshold,
+        times=[_time_row(analysis, x) for x in analysis.times],
+        strip=_strip_rows(analysis, dataset, strip, painter),
+        exposed=[_exposed(dataset, x, paint) for x in analysis.points[:MOST_EXPOSED]],
+        duplicates=[
+            (x, paint(x.index), paint(x.other)) for x in analysis.duplicates[:MOST_EXPOSED]
+        ],
+        theory=_theory(analysis, dataset),
+        needed=analysis.points_needed and needed_in_words(analysis.points_needed, analysis),
+        scale=scale_in_words(facts["scale"]),
+        recipe=list(flat(analysis.recipe)),
+    )
+
+
+def _time_row(analysis: Analysis, found: TransitionTime) -> dict[str, Any]:
+    return {
+        "transition": found.transition,
+        "found": found,
+        "headline": analysis.recipe["headline"][found.transition] == found.method,
+        "words": METHODS.get((found.transition, found.method), ""),
+        "exact": _exact(analysis, found),
+        **clocks(found, str(analysis.recipe.get("schedule", ""))),
+    }
+
+
+def _exact(analysis: Analysis, found: TransitionTime) -> tuple[str, str]:
+    """What theory says of a time, to as many decimals as the estimate, and the z-score."""
+    known = analysis.theory and analysis.theory.time(found.transition, found.method)
+    if not known:
+        return "–", ""
+    text, _ = time_text(replace(found, t=known.t))
+    return text, "" if known.z is None else f"z = {known.z:.1f}".replace("-", "−")
+
+
+def _theory(analysis: Analysis, dataset: Dataset) -> dict[str, Any] | None:
+    """The section on exact theory: the law, the judgement, a row for each curve."""
+    if analysis.theory is None:
+        return None
+    rows = []
+    for name, z in judged(analysis.theory):
+        some = {"largest": np.abs(z).max(), "rms": np.sqrt((z**2).mean())} if len(z) else {}
+        words = {key: f"{value:.1f}" for key, value in some.items()}
+        rows.append({"name": name, "count": len(z), "largest": "–", "rms": "–", **words})
+    law = law_in_words(dataset.population)
+    return {"law": law, "words": theory_in_words(analysis.theory), "rows": rows}
+
+
+def _regime(name: str, start: float | None, end: float) -> dict[str, str]:
+    kind = regime_kind(name)
+    title, words = REGIME_WORDS[kind]
+    first = "pure noise" if start is None else f"t\u00a0=\u00a0{start:.3g}"
+    last = "the data" if end <= 0 else f"t\u00a0=\u00a0{end:.3g}"
+    return {"kind": kind, "title": title, "words": words, "span": f"from {first} to {last}"}
+
+
+def _exposed(dataset: Dataset, point: Exposure, paint: Paint) -> dict[str, Any]:
+    return {
+        "point": point,
+        "time": plus_minus(point.t, point.se),
+        "own_class": class_of(dataset, point.index),
+        "near_class": class_of(dataset, point.nearest_index),
+        "picture": paint(point.index),
+        "near_picture": paint(point.nearest_index),
+    }
+
+
+def _strip_rows(
+    analysis: Analysis, dataset: Dataset, strip: Strip, painter: pictures.Painter | None
+) -> dict[str, Any]:
+    """Columns from noise to data; a row for each sample with its noised self and heaviest points"""
+    columns = np.argsort(-strip.times, kind="stable")
+    rows = []
+    for k, index in enumerate(strip.index):
+        cells = []
+        for j in columns:
+            heaviest = [
+                {
+                    "index": int(i),
+                    "percent": f"{100 * w:.0f}" if w >= 0.005 else "<1",
+                    "width": f"{100 * w:.1f}",
+                    "class": class_of(dataset, int(i)),
+                    "same": int(i) == int(index),
+                    "picture": painter and painter.point(int(i)),
+                }
+                for i, w in zip(strip.top_index[k, j], strip.top_weight[k, j], strict=True)
+            ]
+            noised = painter and painter.noised(strip, k, int(j))
+            cells.append({"picture": noised, "heaviest": heaviest})
+        rows.append(
+            {
+                "index": int(index),
+                "class": class_of(dataset, int(index)),
+                "picture": painter and painter.point(int(index)),
+                "cells": cells,
+            }
+        )
+    times = [float(strip.times[j]) for j in columns]
+    return {
+        "images": dataset.is_image,
+        "times": [{"t": number(t, 2), "kind": _kind_at(analysis, t)} for t in times],
+        "rows": rows,
+    }
+
+
+def _kind_at(analysis: Analysis, t: float) -> str:
+    for name, start, end in analysis.verdict.regimes:
+        if end <= t and (start is None or t < start):
+            return regime_kind(name)
+    return "noise"

@@ -1,0 +1,186 @@
+"""report.html of an audit: the verdict, the evidence for it, and what to do, on one page.
+
+Like the page of `report` it loads nothing from anywhere, and the same audit gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ... import process
+from ...auditing.entropy import AT_COLLAPSE
+from ...auditing.findings import Audit, ModelTime, Origin
+from ...auditing.judgement import UNSURE, decided
+from ...common.checks import InputError
+from ...common.numerics import Z95
+from ...common.readable import interval_text, number
+from ...data.datasets import Dataset
+from ..figures.audit import FIGURES
+from ..figures.style import png_bytes, svg_bytes
+from ..folder import LAST, write_atomically
+from ..tables import columns_csv
+from ..words import scale_in_words, shape_in_words
+from . import pictures
+from .base import environment, figure_of, flat
+
+MOST_ORIGINS, MOST_COPIES, MOST_SAMPLES = 12, 4, 12
+
+
+def write_audit(found: Audit, dataset: Dataset, folder: str | Path) -> None:
+    """Write report.html, figures/*.png and *.svg, samples.csv, losses.csv, entropy.csv, clones.csv
+    and, last, results.json into `folder`.
+
+    Raises `InputError` where `dataset` is not the one of the audit, `OSError` where a file cannot
+    be written; files of an earlier run are replaced one by one, each whole.
+    """
+    if found.dataset["fingerprint"] != dataset.fingerprint:
+        raise InputError(
+            f"this audit is against a dataset with fingerprint {found.dataset['fingerprint'][:12]} "
+            f"and the dataset given has {dataset.fingerprint[:12]}; pass the training points of "
+            "the audit."
+        )
+    figures = {name: figure_of(plot(found)) for name, plot in FIGURES.items()}
+    drawn = {name: svg_bytes(figure) for name, figure in figures.items()}
+    files = {"report.html": render_audit(found, dataset, drawn).encode()}
+    for name, figure in figures.items():
+        files[f"figures/{name}.svg"] = drawn[name]
+        files[f"figures/{name}.png"] = png_bytes(figure)
+    tables: dict[str, Mapping[str, Sequence[Any]]] = {"samples": found.samples(), **found.curves()}
+    for name, columns in tables.items():
+        files[f"{name}.csv"] = columns_csv(columns).encode()
+    files[LAST] = (found.to_json() + "\n").encode()
+    for relative, data in files.items():
+        write_atomically(Path(folder) / relative, data)
+
+
+def render_audit(found: Audit, dataset: Dataset, drawn: dict[str, bytes] | None = None) -> str:
+    """The page as text; `drawn` holds the SVG of every figure, where they are there already."""
+    if drawn is None:
+        drawn = {k: svg_bytes(figure_of(plot(found))) for k, plot in FIGURES.items()}
+    painter = pictures.Painter(dataset) if dataset.is_image else None
+    copies = found.copies
+    shown = [_origin(found, dataset, x, painter) for x in found.origins[:MOST_ORIGINS]]
+    nearest = [] if shown else np.argsort(copies.ratio, kind="stable")[:MOST_SAMPLES].tolist()
+    told = {"model": found.model, "held_out": found.held_out or {}, "run": found.recipe}
+    template = environment().get_template("audit.html.j2")
+    return template.render(
+        a=found,
+        facts=found.dataset,
+        name=model_name(found),
+        shape=shape_in_words(dataset.sample_shape, dataset.d),
+        confidence=confidence(found),
+        open=found.verdict.confidence < UNSURE,
+        noun="images" if dataset.is_image else "points",
+        kind=found.verdict.kind.replace(" ", "-"),
+        share=copies.share.in_percent().partition(", "),
+        baseline=copies.baseline.in_percent().partition(", "),
+        times={x.method: _time_row(x) for x in found.collapse},
+        speciation=_time_row(found.speciation),
+        decided=_decided(found),
+        stein=number(float(np.abs(found.entropy.stein).max()), 2),
+        at_collapse=number(AT_COLLAPSE / math.log(dataset.n), 2),
+        cut=bool(np.min(found.entropy.value) < -1),
+        figures={
+            name: pictures.inline_svg(svg, name, (FIGURES[name].__doc__ or "").splitlines()[0])
+            for name, svg in drawn.items()
+        },
+        images=dataset.is_image,
+        origins=shown,
+        nearest=_samples(found, dataset, nearest, painter),
+        first=_samples(found, dataset, range(min(MOST_SAMPLES, len(copies.point))), painter),
+        scale=scale_in_words(found.dataset["scale"]),
+        recipe=list(flat({k: v for k, v in told.items() if v})),
+    )
+
+
+def model_name(found: Audit) -> str:
+    """What the model is called in a heading."""
+    return str(found.model.get("name") or found.model.get("source") or "model")
+
+
+def confidence(found: Audit) -> str:
+    """The confidence of the verdict in never rounded up to certainty."""
+    value = found.verdict.confidence
+    return "more than 99 %" if value >= 0.995 else f"{100 * value:.0f} %"
+
+
+def _time_row(at: ModelTime) -> dict[str, Any]:
+    t, span = interval_text(at.t, at.low, at.high)
+    exact, exact_span = interval_text(at.exact, at.exact_low, at.exact_high)
+    return {
+        "method": at.method,
+        "words": at.words,
+        "t": t,
+        "span": span,
+        # the exact score leaves no last changes: nothing was asked, where else there is none
+        "exact": "–" if at.method == "last-change" and at.exact is None else exact,
+        "exact_span": exact_span,
+        "sigma": _sigma(at.t),
+    }
+
+
+def _sigma(t: float | None) -> str:
+    return "–" if t is None else number(float(process.sigma(t)))
+
+
+def _decided(found: Audit) -> dict[str, str] | None:
+    """How much of the gap of the exact score the model shows where that score decides."""
+    at = decided(found.losses, found.collapse)
+    if at is None:
+        return None
+    t, share, se = at
+    return {
+        "share": f"{100 * share:.0f} %".replace("-", "−"),
+        "half": f"{100 * Z95 * se:.0f} %",
+        "t": number(t, 2),
+    }
+
+
+def _class_of(dataset: Dataset, index: int) -> str:
+    return dataset.class_names[int(dataset.labels[index])]
+
+
+def _origin(
+    found: Audit, dataset: Dataset, origin: Origin, painter: pictures.Painter | None
+) -> dict[str, Any]:
+    """A training point and the samples that are copies of it, nearest first."""
+    return {
+        "index": origin.index,
+        "class": _class_of(dataset, origin.index),
+        "copies": origin.copies,
+        "picture": painter and painter.point(origin.index),
+        "samples": _samples(found, dataset, origin.samples[:MOST_COPIES], painter),
+    }
+
+
+def _samples(
+    found: Audit, dataset: Dataset, places: Iterable[int], painter: pictures.Painter | None
+) -> list[dict[str, Any]]:
+    """Generated samples, each with its nearest and second nearest training point."""
+    copies = found.copies
+    paint: Callable[[int], str] | None = painter.point if painter else None
+    rows = []
+    for k in places:
+        near, second = int(copies.point[k]), int(copies.second[k])
+        rows.append(
+            {
+                "place": k,
+                "picture": painter and painter.paint(copies.states[k].astype(np.float64)),
+                "ratio": f"{copies.ratio[k]:.2f}",
+                "copied": bool(copies.copied[k]),
+                "near": near,
+                "near_class": _class_of(dataset, near),
+                "near_picture": paint and paint(near),
+                "distance": number(float(copies.distance[k])),
+                "second": second,
+                "second_class": _class_of(dataset, second),
+                "second_picture": paint and paint(second),
+                "second_distance": number(float(copies.second_distance[k])),
+            }
+        )
+    return rows

@@ -1,0 +1,126 @@
+"""What a person sees of a run: the bar while it lasts, the plan before it, the summary after."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:  # torch takes seconds to import: Ctrl-C must have its message by then
+    from ...data.datasets import Dataset
+    from ...results import Analysis, Comparison, ExactTime, TransitionTime
+from .table import NARROWEST
+
+
+def print_plan(dataset: Dataset, folder: Path, draws: int | None, precision: float) -> None:
+    """What a run would do with this dataset."""
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    shape = " x ".join(str(x) for x in dataset.sample_shape)
+    console.print(f"{dataset.source}: {dataset.n} points, {shape} (d = {dataset.d})")
+    for name, count in zip(dataset.class_names, dataset.class_counts, strict=True):
+        console.print(f"  class {name}: {count}")
+    console.print(f"  {_scale(dataset.scale)}")
+    for note in dataset.notes:
+        console.print(f"  note: {note}")
+    until = f"until the standard errors reach {precision:g}"
+    console.print(f"would draw {until if draws is None else f'{draws} noised samples'}")
+    console.print(f"would write {folder}/results.json, curves.csv, report.html, figures/")
+
+
+def print_summary(analysis: Analysis, folder: Path) -> None:
+    """The verdict, the table of times, and whatever a reader must know before trusting them."""
+    console = Console(highlight=False, markup=False)
+    facts = analysis.dataset
+    console.print(
+        f"{facts['source']}: {facts['n']} points in {facts['d']} dimensions, "
+        f"{len(facts['classes'])} classes; {_scale(facts['scale'])}"
+    )
+    console.print(f"\n{analysis.verdict.headline}", style="bold")
+    for sentence in analysis.verdict.sentences:
+        console.print(sentence)
+    console.print()
+    narrowest = NARROWEST[analysis.theory is not None]
+    wide = Console(width=max(console.width, narrowest), highlight=False, markup=False)
+    wide.print(_table(analysis))
+    console.print("* headline method; t is Ornstein-Uhlenbeck time, 0 at the data")
+    if analysis.theory is not None:
+        console.print(_against(analysis.theory))
+    console.print()
+    for note in analysis.notes:
+        console.print(f"note: {note}")
+    for found in analysis.times:
+        for warning in found.warnings:
+            console.print(f"warning: {found.transition} by {found.method}: {warning}")
+    for flag in analysis.reliability:
+        if not flag.ok:
+            console.print(f"check failed: {flag.name}: {flag.message}", style="bold red")
+    if analysis.duplicates:
+        exact = sum(x.kind == "exact" for x in analysis.duplicates)
+        near = len(analysis.duplicates) - exact
+        console.print(f"{exact} exact and {near} near duplicates (named in results.json)")
+    console.print(f"report: {folder / 'report.html'}", soft_wrap=True)
+
+
+def _scale(scale: tuple[float, float] | list[float] | None) -> str:
+    if scale is None:
+        return "values as they came"
+    return f"values in [{scale[0]:g}, {scale[1]:g}] (the times hold for this scale)"
+
+
+def _table(analysis: Analysis) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("", no_wrap=True)
+    theory = analysis.theory
+    extra = () if theory is None else ("exact", "z")
+    for name in ("t", *extra, "95 % interval", "DDPM step", "sigma"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for transition, method in analysis.recipe["headline"].items():
+        table.add_row(transition, style="bold")
+        for found in analysis.times:
+            if found.transition == transition:
+                mark = "*" if found.method == method else " "
+                row = _row(found, mark)
+                if theory is not None:
+                    row[2:2] = _exact(theory.time(transition, found.method))
+                table.add_row(*row, style="bold" if mark == "*" else "")
+    return table
+
+
+def _exact(known: ExactTime | None) -> list[str]:
+    if known is None:
+        return ["", ""]
+    t = "none" if known.t is None else _number(known.t)
+    return [t, "" if known.z is None else f"{known.z:.1f}"]
+
+
+def _against(theory: Comparison) -> str:
+    """How the curves compare with exact theory, in a line."""
+    from ..words import farthest, judged
+
+    counts = [len(z) for _, z in judged(theory) if len(z)]
+    if not counts:
+        return "exact theory: too few points compete for it to judge the curves"
+    name, largest = farthest(theory)
+    return (
+        f"exact theory: {len(counts)} curves, {sum(counts)} values above the collapse, "
+        f"largest |z| {largest:.1f} ({name})"
+    )
+
+
+def _row(found: TransitionTime, mark: str) -> list[str]:
+    name = f"{mark} {found.method}"
+    if found.t is None:
+        return [name, "none", "", "", ""]
+    bounds = ""
+    if found.low is not None and found.high is not None:
+        bounds = f"{_number(found.low)} to {_number(found.high)}"
+    step = "beyond" if found.ddpm_step is None else str(found.ddpm_step)
+    sigma = "" if found.sigma is None else _number(found.sigma)
+    return [name, _number(found.t), bounds, step, sigma]
+
+
+def _number(value: float) -> str:
+    """Three decimals, in line in a column, where these say something."""
+    return f"{value:.3f}" if value == 0 or 0.01 <= value < 1e4 else f"{value:.2g}"

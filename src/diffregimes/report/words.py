@@ -1,0 +1,149 @@
+"""Numbers and remarks as a person reads them."""
+
+from __future__ import annotations
+
+import numpy as np
+from markupsafe import Markup, escape
+
+from .. import process
+from ..common.readable import count, interval_text, number
+from ..populations.mixture import GaussianMixture
+from ..posterior.observables import CURVES
+from ..results import Analysis, Comparison, PointsNeeded, TransitionTime
+
+LARGEST_Z = 3.5  # of some hundred correlated values, chance hardly exceeds it
+
+
+def symbols(text: str) -> Markup:
+    """`text`, escaped, with t_S and t_C set as symbols."""
+    out = str(escape(text))
+    for letter in "SC":
+        out = out.replace(f"t_{letter}", f"<i>t</i><sub>{letter}</sub>")
+    return Markup(out)
+
+
+def time_text(found: TransitionTime) -> tuple[str, str]:
+    """t and its interval, "low to high"; ("none", "") where there is no transition."""
+    return interval_text(found.t, found.low, found.high)
+
+
+def _log_snr(t: float) -> str:
+    return f"{float(np.log(process.snr(t))):.2f}".replace("-", "−")
+
+
+def clocks(found: TransitionTime, schedule: str) -> dict[str, str]:
+    """A time and its interval in every clock, as text.
+
+    The ends of the interval get a DDPM step for the built-in schedules alone: one read from a
+    file may be gone by now.
+    """
+    value, span = time_text(found)
+    out = {"t": value, "t_span": span, "step": "–", "sigma": "–", "log_snr": "–"}
+    out |= {"step_span": "", "sigma_span": "", "log_snr_span": ""}
+    if found.t is None:
+        return out
+    out["step"] = "beyond the last" if found.ddpm_step is None else str(found.ddpm_step)
+    out["sigma"], out["log_snr"] = number(found.sigma), _log_snr(found.t)
+    if found.low is None or found.high is None or found.low <= 0:
+        return out
+    low, high = found.low, found.high
+    out["sigma_span"] = f"{number(process.sigma(low))} to {number(process.sigma(high))}"
+    out["log_snr_span"] = f"{_log_snr(high)} to {_log_snr(low)}"
+    if schedule in ("linear", "cosine"):
+        steps = [process.schedule(schedule).step(x) for x in (low, high)]
+        if None not in steps:
+            out["step_span"] = f"{steps[0]} to {steps[1]}"
+    return out
+
+
+def shape_in_words(shape: tuple[int, ...], d: int) -> str:
+    return (
+        f"{' × '.join(map(str, shape))} = {d} dimensions" if len(shape) > 1 else f"{d} dimensions"
+    )
+
+
+def scale_in_words(scale: list[float] | None) -> Markup:
+    """What the times hold for: the clock measures noise against the scale of the data."""
+    if scale is None:
+        return Markup(
+            "These times hold for the numbers as they came. The clock measures noise against the "
+            "spread of the data: a model that sees them rescaled has other times."
+        )
+    low, high = (f"{float(x):g}".replace("-", "−") for x in scale)
+    words = Markup("These times hold for data scaled to [{}, {}].").format(low, high)
+    if [float(x) for x in scale] == [0.0, 1.0]:
+        return words + Markup(
+            " A model trained on [−1, 1] needs <code class=nowrap>--range=-1,1</code>: the scale "
+            "moves every time."
+        )
+    return words + Markup(
+        " A model trained on another scale needs its own <code class=nowrap>--range</code>: the "
+        "scale moves every time."
+    )
+
+
+def power(log_n: float) -> Markup:
+    """A number of points from its logarithm in nats: two digits, from a million on as 10^x."""
+    if log_n < np.log(1e6):
+        return Markup(count(float(f"{np.exp(log_n):.2g}")))
+    return Markup("10<sup>{:.1f}</sup>").format(log_n / np.log(10))
+
+
+def needed_in_words(needed: PointsNeeded, analysis: Analysis) -> Markup:
+    """How many points put the collapse at `needed.t`, and what that means for this dataset."""
+    words = Markup(
+        "With about <b>n = {}</b> points ({} to {}) collapse would come at <i>t</i> = {:.3g}; "
+        "this dataset has {}. More points make collapse later."
+    ).format(
+        power(needed.log_n),
+        power(needed.low),
+        power(needed.high),
+        needed.t,
+        count(analysis.dataset["n"]),
+    )
+    if analysis.verdict.generalizes is None:
+        return words
+    if analysis.verdict.generalizes:
+        return words + Markup(" With fewer than that the generalizing regime would close.")
+    return words + Markup(" With more than that a generalizing regime opens.")
+
+
+def judged(theory: Comparison) -> list[tuple[str, np.ndarray]]:
+    """Every curve that theory judges, in words, with its z-scores; none where it has no value."""
+    return [(CURVES.get(name, name), z[np.isfinite(z)]) for name, z in theory.z.items()]
+
+
+def farthest(theory: Comparison) -> tuple[str, float]:
+    """The curve that lies farthest from its theory, in words, and its |z|; ("", 0) for none."""
+    worst = [(name, float(np.abs(z).max())) for name, z in judged(theory) if len(z)]
+    return max(worst, key=lambda x: x[1], default=("", 0.0))
+
+
+def law_in_words(law: GaussianMixture | None) -> str:
+    """The law that the points were drawn from."""
+    if law is None:
+        return "a known law"
+    words = f"a mixture of {law.n_components} Gaussian classes in {law.d} dimensions: weights "
+    words += ", ".join(f"{x:.3g}" for x in law.weights.tolist())
+    if law.isotropic:
+        words += f"; standard deviation {float(law.covariances[0].diagonal[0]) ** 0.5:.3g}"
+    if law.n_components == 2:
+        words += f"; means {float((law.means[0] - law.means[1]).norm()):.3g} apart"
+    return words
+
+
+def theory_in_words(theory: Comparison) -> str:
+    """Whether the curves and times agree with exact theory."""
+    total = sum(len(z) for _, z in judged(theory))
+    if not total:
+        return "At no time of the curves do enough points compete for theory to judge them."
+    name, largest = farthest(theory)
+    said = f"|z| is at most {largest:.1f} in {total} values of the curves ({name})"
+    times = [(abs(x.z), x.method) for x in theory.times if x.z is not None]
+    if times:
+        worst, method = max(times)
+        said += f" and {worst:.1f} in {len(times)} times ({method})"
+        largest = max(largest, worst)
+    if largest < LARGEST_Z:
+        return f"The analysis agrees with the theory: {said}."
+    return f"The analysis does not agree with the theory: {said}, more than chance explains."

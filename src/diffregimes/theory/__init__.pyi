@@ -1,0 +1,15 @@
+from . import class_channel as class_channel
+from . import gaussian_mixture as gaussian_mixture
+from . import random_energy as random_energy
+from . import regimes as regimes
+from .gaussian_mixture import TwoGaussians as TwoGaussians
+from .gaussian_mixture import class_entropy as class_entropy
+from .gaussian_mixture import class_information as class_information
+from .gaussian_mixture import collapse_time as collapse_time
+from .gaussian_mixture import excess_entropy as excess_entropy
+from .gaussian_mixture import information as information
+from .gaussian_mixture import phi as phi
+from .gaussian_mixture import points_needed as points_needed
+from .gaussian_mixture import speciation_times as speciation_times
+from .phases import PhaseDiagram as PhaseDiagram
+from .phases import phase_diagram as phase_diagram

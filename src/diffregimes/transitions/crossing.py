@@ -1,0 +1,133 @@
+"""From curves to transition times: crossings with bootstrap intervals, in every clock.
+
+A transition time is where a mean curve crosses a level; the crossing at the largest t counts,
+since generation meets it first. Which curve and which level is the business of `speciation` and
+`collapse`.
+
+Intervals are 95 % percentiles over bootstrap resamples of the training points (each with its
+draws); the posterior weights are not recomputed, so they speak of this training set. That of
+`clone-loo` also covers how the set was drawn from its population (`influence`). Log gamma is
+the axis of every interpolation.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..common import numerics
+from ..posterior.sweep import Sample
+from ..process import Schedule, sigma, snr, time_from_snr
+from ..results import TransitionTime
+
+Interval = tuple[float | None, tuple[float | None, float | None]]  # t and its 95 % interval
+COARSE = 1.5  # in log gamma: wider steps between times are told as a warning
+
+
+@dataclass(frozen=True)
+class Resampled:
+    """Mean curves (T,), and of every bootstrap resample (B, T), against increasing log gamma."""
+
+    log_gamma: np.ndarray
+    mean: dict[str, np.ndarray]
+    resamples: dict[str, np.ndarray]
+
+    def both(self, name: str) -> np.ndarray:
+        """The mean on top of the resamples, (1 + B, T)."""
+        return np.vstack([self.mean[name], self.resamples[name]])
+
+
+def resample(sample: Sample, rng: np.random.Generator) -> Resampled:
+    """Bootstrap the mean curves by training point."""
+    points, where = np.unique(sample.points, return_inverse=True)
+    weight = np.bincount(where).astype(np.float64)
+    counts = numerics.resample_counts(len(points), rng)
+    mean, resamples = {}, {}
+    for name, values in sample.values.items():
+        sums = np.zeros((len(points), values.shape[1]))
+        np.add.at(sums, where, values)
+        mean[name] = values.mean(axis=0)[::-1]
+        resamples[name] = numerics.resampled_means(counts, sums, weight)[:, ::-1]
+    return Resampled(np.log(snr(sample.times))[::-1], mean, resamples)
+
+
+def clocked(
+    schedule: Schedule,
+    transition: str,
+    method: str,
+    t: float | None,
+    interval: tuple[float | None, float | None] = (None, None),
+    warnings: tuple[str, ...] = (),
+) -> TransitionTime:
+    """A TransitionTime in every clock."""
+    if t is None or not math.isfinite(t):
+        return TransitionTime(transition, method, None, warnings=warnings)
+    low, high = interval
+    step = schedule.step(t)
+    if step is None:
+        beyond = f"t = {t:.2f} is noisier than the last step of schedule {schedule.name}"
+        warnings = (*warnings, beyond)
+    clocks = step, float(sigma(t)), float(snr(t))
+    return TransitionTime(transition, method, float(t), low, high, *clocks, warnings)
+
+
+def from_log_gamma(found: np.ndarray) -> Interval:
+    """Time and interval from crossings in log gamma: the value first, resamples behind it."""
+    times = time_from_snr(np.exp(found))
+    value = float(times[0]) if np.isfinite(times[0]) else None
+    return value, numerics.interval(times[1:])
+
+
+def curve_time(
+    curves: Resampled, schedule: Schedule, transition: str, method: str, name: str, level: float
+) -> TransitionTime:
+    """Where a curve crosses a level; the crossing at the largest t counts, met first."""
+    # crossings() takes the largest x: -log gamma increases with t
+    axis = -curves.log_gamma[::-1]
+    found = -numerics.crossings(axis, curves.both(name)[:, ::-1], level)
+    t, bounds = from_log_gamma(found)
+    notes: list[str] = []
+    if t is None:
+        first, last = curves.mean[name][0], curves.mean[name][-1]
+        times = time_from_snr(np.exp(curves.log_gamma[[-1, 0]]))
+        notes.append(
+            f"{name} does not cross {level:.3g} between t = {times[0]:.3g} ({last:.3g}) and "
+            f"t = {times[1]:.3g} ({first:.3g})"
+        )
+    else:
+        gap = float(np.diff(curves.log_gamma)[_gap_of(curves, found[0])])
+        if gap > COARSE:
+            ends = curves.log_gamma[_gap_of(curves, found[0])] + np.array([gap, 0])
+            near, far = time_from_snr(np.exp(ends))
+            notes.append(
+                f"interpolated between the times {near:.3g} and {far:.3g}; the interval leaves out "
+                "what happens between them"
+            )
+        missing = float(np.isnan(found[1:]).mean())
+        if missing > 0.01:
+            notes.append(
+                f"{missing:.0%} of the resamples do not cross; the interval leaves them out"
+            )
+    return clocked(schedule, transition, method, t, bounds, tuple(notes))
+
+
+def _gap_of(curves: Resampled, log_gamma: float) -> int:
+    """The grid interval that holds log_gamma."""
+    place = int(np.searchsorted(curves.log_gamma, log_gamma)) - 1
+    return min(max(place, 0), len(curves.log_gamma) - 2)
+
+
+def crossing(
+    t: np.ndarray, band: np.ndarray, level: float
+) -> tuple[float | None, float | None, float | None]:
+    """The largest t at which a curve, the first row of `band` (3, T), crosses the level, and those
+    of the two ends of its error band; None where there is none."""
+    found = numerics.crossings(-np.log(snr(t)), band, level)
+    best, one, two = (
+        float(time_from_snr(math.exp(-x))) if math.isfinite(x) else None for x in found
+    )
+    if best is None or one is None or two is None:
+        return best, one, two
+    return best, min(one, two), max(one, two)

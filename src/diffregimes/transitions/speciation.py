@@ -1,0 +1,139 @@
+"""Speciation time t_S: when the class of a sample is decided.
+
+`spectral` (1/2) log Lambda; `spectral-exact` (1/2) log(1 + Lambda), from Lambda e^{-2t} = Delta_t;
+`landau`, the largest t at which I - gamma Cov_t[a] has a zero eigenvalue, Cov_t under weights
+e^{-gamma |a|^2 / 2}; `clone` and `clone-loo`, where the same-class probability (of the training
+set, or leave-one-out: of the population) satisfies (phi - phi_inf) / (1 - phi_inf) = 0.55, which
+is phi = 0.775 for two balanced classes.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy.optimize import brentq
+
+from ..common import numerics
+from ..data.cloud import Cloud
+from ..process import Schedule
+from ..results import Spectrum, TransitionTime
+from .criteria import clone_level
+from .crossing import Resampled, clocked, curve_time, from_log_gamma
+
+_SUBSPACE = 16  # leading eigenvectors in which Lambda is resampled
+
+
+def clone_times(
+    curves: Resampled, schedule: Schedule, class_counts: tuple[int, ...]
+) -> list[TransitionTime]:
+    """Speciation by `clone` and `clone-loo`."""
+    level = clone_level(class_counts)
+    return [
+        curve_time(curves, schedule, "speciation", "clone", "same_class_probability", level),
+        curve_time(
+            curves, schedule, "speciation", "clone-loo", "same_class_probability_loo", level
+        ),
+    ]
+
+
+def spectral_times(
+    spectrum: Spectrum,
+    matrix: np.ndarray,
+    cloud: Cloud,
+    schedule: Schedule,
+    rng: np.random.Generator,
+) -> list[TransitionTime]:
+    """Speciation by `spectral` and `spectral-exact`, Lambda resampled in the leading subspace.
+
+    `matrix` (r, r) is the `spectrum.covariance` of the cloud.
+    """
+    vectors = numerics.leading_eigenvectors(matrix, _SUBSPACE)
+    scores = cloud.coordinates.cpu().numpy() @ vectors.astype(np.float32) * cloud.scale
+    drawn = []
+    for counts in numerics.resample_counts(cloud.n, rng, numerics.RESAMPLES // 2):
+        share = counts / counts.sum()
+        mean = share @ scores
+        second = (scores * share[:, None]).T @ scores - np.outer(mean, mean)
+        drawn.append(np.linalg.eigvalsh(second.astype(np.float64))[-1])
+    resampled = np.array(drawn) * cloud.n / (cloud.n - 1)
+    # repeated points inflate Lambda where n << d: take that bias off
+    resampled = np.maximum(resampled * spectrum.largest / resampled.mean(), 1e-300)
+    warnings: tuple[str, ...] = ()
+    if spectrum.largest <= spectrum.noise_edge:
+        warnings = (
+            f"the largest eigenvalue, {spectrum.largest:.4g}, does not stand out from the "
+            f"{spectrum.noise_edge:.4g} that structureless data of this size would show",
+        )
+    exact = clocked(
+        schedule,
+        "speciation",
+        "spectral-exact",
+        0.5 * math.log1p(spectrum.largest),
+        numerics.interval(0.5 * np.log1p(resampled)),
+        warnings,
+    )
+    if spectrum.largest <= 1:
+        why = (
+            f"the largest eigenvalue is {spectrum.largest:.3g}, not above 1, "
+            "so that (1/2) log Lambda is not positive"
+        )
+        return [clocked(schedule, "speciation", "spectral", None, warnings=(*warnings, why)), exact]
+    with np.errstate(divide="ignore"):
+        bounds = numerics.interval(np.maximum(0.5 * np.log(resampled), 0))
+    t = 0.5 * math.log(spectrum.largest)
+    return [clocked(schedule, "speciation", "spectral", t, bounds, warnings), exact]
+
+
+def landau_time(
+    spectrum: Spectrum, cloud: Cloud, schedule: Schedule, rng: np.random.Generator
+) -> TransitionTime:
+    """Speciation by `landau`: the smallest gamma with gamma lambda_max(Cov_gamma) = 1."""
+    rows = cloud.coordinates.cpu().numpy()
+    half_norm = 0.5 * np.einsum("ij,ij->i", rows, rows, dtype=np.float64)
+    vector: np.ndarray | None = None
+
+    def tilted(gamma: float) -> np.ndarray:
+        return np.asarray(np.exp(-gamma * (half_norm - half_norm.min())))
+
+    def excess(log_gamma: float) -> float:
+        nonlocal vector
+        gamma = math.exp(log_gamma)
+        weights = tilted(gamma)
+        value, vector = numerics.largest_eigenvector(rows, weights / weights.sum(), vector, 1e-4)
+        return gamma * value - 1
+
+    # gamma in units of the cloud; as a rule the tilt narrows the data and the root lies above
+    # 1/Lambda, but of few points in many dimensions it singles out some, which widens them
+    low = math.log(0.9 * cloud.scale**2 / spectrum.largest)
+    while excess(low) >= 0:
+        low -= 0.2
+    for _ in range(24):
+        high = low + 0.2
+        if excess(high) >= 0:
+            break
+        low = high
+    else:
+        why = "I - gamma Cov_t has no zero eigenvalue: the data show no symmetry breaking at x = 0"
+        return clocked(schedule, "speciation", "landau", None, warnings=(why,))
+    root = float(brentq(excess, low, high, xtol=3e-4))
+    excess(root)
+    assert vector is not None
+    along = rows @ vector.astype(np.float32)
+    axis = root + np.linspace(-1, 1, 17)
+    counts = numerics.resample_counts(cloud.n, rng, numerics.RESAMPLES // 2)
+    curve = np.empty((len(counts), len(axis)))
+    for k, log_gamma in enumerate(axis):
+        weights = tilted(math.exp(log_gamma))
+        powers = np.stack([weights, weights * along, weights * along**2], axis=1)
+        zero, one, two = (counts @ powers).T
+        curve[:, k] = math.exp(log_gamma) * (two / zero - (one / zero) ** 2) - 1
+    found = -numerics.crossings(-axis[::-1], curve[:, ::-1], 0.0)
+    to_data = 2 * math.log(cloud.scale)
+    t, bounds = from_log_gamma(np.concatenate([[root], found]) - to_data)
+    weights = tilted(math.exp(root))
+    effective = weights.sum() ** 2 / (weights**2).sum()
+    warnings: tuple[str, ...] = ()
+    if effective < 50:
+        warnings = (f"the tilted average rests on {effective:.0f} effective points",)
+    return clocked(schedule, "speciation", "landau", t, bounds, warnings)

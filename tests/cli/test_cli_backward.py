@@ -1,0 +1,221 @@
+"""`diffregimes clones`, `uturn` and `generate`: outputs, recovery from kill -9, and messages."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from command import contents, runner, untrained
+from diffregimes.data.readers import load
+
+DIGITS = ("digits", "--classes", "0,1", "--steps", "60")
+
+
+@pytest.fixture
+def run(monkeypatch, capfd):
+    def call(name, *arguments):
+        return runner(monkeypatch, capfd)(*arguments, command=(name,))
+
+    return call
+
+
+@pytest.mark.parametrize("kind", ["clones", "uturn"])
+def test_curves_beside_the_forward_pass(run, tmp_path, kind):
+    out = tmp_path / "out"
+    ran = run(kind, *DIGITS, "--pairs", 300, "--times", "0.5,0.1", "--out", out)
+    assert ran.code == 0, ran.err
+    assert {x.name for x in out.iterdir()} == {
+        f"{kind}.png",
+        f"{kind}.svg",
+        f"{kind}.csv",
+        "results.json",
+    }
+    found = json.loads((out / "results.json").read_text())
+    assert found["kind"] == kind
+    assert found["pairs"] == 300
+    assert found["recipe"]["times"] == [0.5, 0.1]
+    rows = list(csv.DictReader((out / f"{kind}.csv").open()))
+    assert len(rows) == 2
+    for row in rows:
+        for name in ("same_class_probability", "same_point_probability"):
+            low, value, high = (float(row[name + x]) for x in ("_low", "", "_high"))
+            assert low <= value <= high
+            # 60 steps leave a bias of some hundredths
+            assert abs(value - float(row[f"{name}_forward"])) < 0.12
+    assert "largest |z|" in ran.out
+    assert not list(tmp_path.glob(".*")), "the store is gone when the run is done"
+
+
+def test_mixture_under_its_own_score(run, tmp_path):
+    ran = run(
+        "clones", "gmm:d=256,n=200", "--grid", "log-snr", "--steps", 200, "--pairs", 600,
+        "--out", tmp_path / "out",
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    found = json.loads((tmp_path / "out" / "results.json").read_text())
+    z = np.array(found["curves"]["same_class_probability_z"])
+    assert len(z) == 12
+    assert np.abs(z).max() < 4
+    assert "same_point_probability" not in found["curves"]
+
+
+def test_generate_under_the_exact_score_copies(run, tmp_path):
+    ran = run("generate", *DIGITS, "--samples", 16, "--out", tmp_path / "out")
+    assert ran.code == 0, ran.err
+    names = {x.name for x in (tmp_path / "out").iterdir()}
+    assert names == {"generated.png", "last-changes.png", "generated.csv", "results.json"}
+    found = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert found["memorised"]["share"] == 1
+    rows = list(csv.DictReader((tmp_path / "out" / "generated.csv").open()))
+    assert len(rows) == 16
+    assert {row["class"] for row in rows} <= {"0", "1"}
+    assert all(float(row["ratio"]) < 1 / 3 for row in rows)
+
+
+def test_generate_under_the_law_is_new(run, tmp_path):
+    arguments = "gmm:d=16,n=300", "--steps", 60, "--samples", 16, "--out", tmp_path / "out"
+    assert run("generate", *arguments).code == 0
+    assert json.loads((tmp_path / "out" / "results.json").read_text())["memorised"]["share"] < 0.2
+
+
+def test_batches_change_nothing(run, tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    common = (*DIGITS, "--pairs", 40, "--times", "0.1,0.3,1")
+    assert run("clones", *common, "--out", one).code == 0
+    assert run("clones", *common, "--batch", 7, "--memory-mib", 16, "--out", two).code == 0
+    assert (one / "clones.csv").read_bytes() == (two / "clones.csv").read_bytes()
+
+
+def test_killed_runs_go_on(tmp_path):
+    out = tmp_path / "out"
+    command = [
+        sys.executable, "-m", "diffregimes", "clones", "digits", "--steps", "120", "--pairs",
+        "700", "--times", "0.1,0.5", "--out", str(out),
+    ]  # fmt: skip
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    store = tmp_path / ".out.unfinished"
+    started = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not list(store.glob("block-*.npz")) and time.monotonic() < deadline:
+        assert started.poll() is None, "the run ended before it could be killed"
+        time.sleep(0.02)
+    started.send_signal(signal.SIGKILL)
+    started.wait()
+    kept = {x.name: x.stat().st_mtime_ns for x in store.glob("block-*.npz")}
+    assert kept
+    assert not out.exists()
+    assert subprocess.run(command, env=environment, capture_output=True).returncode == 0
+    assert not store.exists()
+    fresh = tmp_path / "fresh"
+    again = [*command[:-1], str(fresh)]
+    assert subprocess.run(again, env=environment, capture_output=True).returncode == 0
+    assert contents(out) == contents(fresh)
+
+
+def test_unfinished_run_of_other_options(run, tmp_path):
+    store = tmp_path / ".out.unfinished"
+    store.mkdir()
+    (store / "recipe.json").write_text("{}")
+    ran = run("clones", *DIGITS, "--pairs", 4, "--times", "0.5", "--out", tmp_path / "out")
+    assert ran.code == 2
+    assert "other options" in ran.err
+    assert store.exists()
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory):
+    return untrained(tmp_path_factory.mktemp("pipeline"))
+
+
+@pytest.mark.parametrize("kind", ["clones", "uturn", "generate"])
+def test_a_network_in_place_of_the_score(run, tmp_path, pipeline, kind):
+    ran = run(
+        kind, *DIGITS, "--model", pipeline, "--out", tmp_path / "out",
+        *(("--samples", 8) if kind == "generate" else ("--pairs", 8, "--times", "0.5")),
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    found = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert len(found["recipe"]["model"]["weights"]) == 64
+    assert not any("--range" in note for note in found["notes"])
+    if kind == "generate":  # it has learned nothing, so that it copies nothing
+        assert found["memorised"]["share"] < 0.5
+
+
+def test_the_scale_of_a_network_is_asked_about(run, tmp_path, pipeline):
+    few = "--pairs", 4, "--times", "0.5", "--out", tmp_path / "out"
+    ran = run("clones", *DIGITS, "--range", "0,1", "--model", pipeline, *few)
+    assert ran.code == 0, ran.err
+    assert "--range=-1,1" in ran.out.replace("\n", " ")
+
+
+def test_points_that_were_held_out_in_training_are_none_of_the_model(run, tmp_path, pipeline):
+    data = load("digits", classes=["0", "1"], pixel_range=(-1, 1))
+    known = {"fingerprint": data.fingerprint, "held_out_indices": [3, 5], "scale": [-1, 1]}
+    folder = tmp_path / "net"
+    shutil.copytree(pipeline, folder)
+    (folder / "recipe.json").write_text(json.dumps(known))
+    few = "--samples", 8, "--out", tmp_path / "out"
+    assert run("generate", *DIGITS, "--model", folder, *few).code == 0
+    found = json.loads((tmp_path / "out" / "results.json").read_text())
+    kept = data.take(np.setdiff1d(np.arange(data.n), [3, 5]))
+    assert found["recipe"]["fingerprint"] == kept.fingerprint != data.fingerprint
+
+
+def test_networks_that_do_not_fit(run, tmp_path, pipeline):
+    out = "--out", tmp_path / "out"
+    ran = run("clones", "digits", "--pad", 1, "--model", pipeline, *out)
+    assert ran.code == 2
+    assert "(10, 10, 1)" in ran.err
+    ran = run("clones", "digits", "--model", pipeline, "--score", "empirical", *out)
+    assert ran.code == 2
+    assert "exclude each other" in ran.err
+    ran = run("clones", "digits", "--label", 1, *out)
+    assert ran.code == 2
+    assert "--label" in ran.err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("clones", *DIGITS, "--times", "0.5,9"), "beyond the sampler's grid"),
+        (("clones", *DIGITS, "--times", "a,b"), "--times"),
+        (("clones", *DIGITS, "--pairs", 1), "--pairs"),
+        (("clones", *DIGITS, "--branches", 1), "--branches"),
+        (("clones", *DIGITS, "--sampler", "ddim"), "without noise"),
+        (("clones", *DIGITS, "--sampler", "leapfrog"), "leapfrog"),
+        (("clones", *DIGITS, "--grid", "sideways"), "sideways"),
+        (("clones", *DIGITS, "--score", "population"), "law of these data is not known"),
+        (("clones", *DIGITS, "--score", "learned"), "empirical, population"),
+        (("uturn", *DIGITS, "--device", "abacus"), "abacus"),
+        (("uturn", *DIGITS, "--batch", 0), "batch"),
+        (("uturn", *DIGITS, "--seed", -1), "--seed"),
+        (("generate", *DIGITS, "--samples", 1), "--samples"),
+        (("generate", "nothing-here.npz"), "nothing-here.npz"),
+        (("generate", *DIGITS, "--range", "1"), "--range"),
+        (("clones", "digits", "--steps", 0), "steps"),
+        (("clones", "digits", "--steps", 100000), "steps"),
+    ],
+)
+def test_messages(run, tmp_path, arguments, said):
+    ran = run(*arguments, "--out", tmp_path / "out")
+    assert ran.code == 2
+    assert said in ran.err.replace("\n", " ")
+    assert "Traceback" not in ran.err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("kind", ["clones", "uturn", "generate"])
+def test_help_has_examples(run, kind):
+    ran = run(kind, "--help")
+    assert ran.code == 0
+    assert f"diffregimes {kind} digits" in ran.out

@@ -1,0 +1,575 @@
+"""The page of an audit, its figures and files, and what the terminal says of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from functools import cache
+from html import unescape
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from diffregimes import process
+from diffregimes.auditing.entropy import AT_COLLAPSE
+from diffregimes.auditing.findings import (
+    Audit,
+    Copies,
+    Entropy,
+    Judgement,
+    ModelTime,
+    Origin,
+    Share,
+)
+from diffregimes.auditing.judgement import judged
+from diffregimes.auditing.losses import Losses
+from diffregimes.backward.outcome import Outcome
+from diffregimes.common.checks import InputError
+from diffregimes.common.readable import interval_text
+from diffregimes.data.datasets import Dataset, describe
+from diffregimes.report.figures import audit as audit_plots
+from diffregimes.report.figures.audit import FIGURES
+from diffregimes.report.figures.style import svg_bytes
+from diffregimes.report.page.audit import confidence, render_audit, write_audit
+from diffregimes.report.terminal.audit import print_audit
+from diffregimes.results import Curves
+from diffregimes.transitions.crossing import crossing
+from pages import Loads, colour_images, visible
+from sample_analysis import digits, fall, plain_points
+
+SAMPLES, PAIRS = 64, 128
+POINT = "same_point_probability"
+
+
+def crossed(t: np.ndarray, curve: np.ndarray, level: float) -> float | None:
+    return crossing(t, np.stack([curve] * 3), level)[0]
+
+
+def interval(t: float | None) -> tuple[float | None, float | None, float | None]:
+    return t, t and 0.97 * t, t and 1.04 * t
+
+
+def make_copies(dataset: Dataset, share: float, held_out: bool) -> Copies:
+    """Samples near a training point, that share of them within a third of its gap."""
+    rng = np.random.default_rng(5)
+    some = rng.integers(0, min(9, dataset.n), SAMPLES)
+    gaps = np.linalg.norm(dataset.points[some][:, None] - dataset.points[None], axis=2)
+    gaps[np.arange(SAMPLES), some] = np.inf
+    second = gaps.argmin(axis=1)
+    apart = gaps.min(axis=1)
+    copied = np.arange(SAMPLES) < round(share * SAMPLES)
+    wanted = np.where(rng.permutation(copied), rng.uniform(0.01, 0.3, SAMPLES), 0)
+    wanted = np.where(wanted > 0, wanted, rng.uniform(0.4, 1, SAMPLES))
+    # on the line between the two: distances w/(1 + w) and 1/(1 + w) of the gap
+    part = (wanted / (1 + wanted))[:, None]
+    states = dataset.points[some] * (1 - part) + dataset.points[second] * part
+    chance = np.clip(rng.normal(0.85, 0.12, 200), 0, 1)
+    return Copies(
+        states, some, second, apart * wanted / (1 + wanted), apart / (1 + wanted),
+        Share.counted(int((wanted < 1 / 3).sum()), SAMPLES),
+        Share.counted(int((chance < 1 / 3).sum()), 200),
+        "held-out points" if held_out else "training points against one another", chance,
+    )  # fmt: skip
+
+
+def make_losses(d: int, memory: float, held_out: bool) -> Losses:
+    t = np.geomspace(0.02, 4, 20)
+    known = fall(t, 0.35, 0.5)
+    true = 0.08 * d * (1 - fall(t, 0.9, 1.6)) + 0.004 * d
+    exact, out = true * (1 - known), true * (1 + 0.8 * known)
+    train, other = true * (1 - memory * known), true * (1 + 0.8 * memory * known)
+    nothing = np.full_like(t, np.nan)
+    columns = [train, other, exact, out]
+    if not held_out:
+        columns[1] = columns[3] = nothing
+    return Losses(t, *(y for x in columns for y in (x, 0.01 * true + 0 * x)))
+
+
+def make_entropy(memory: float) -> Entropy:
+    t = np.geomspace(0.02, 5, 40)
+    exact = 1 - fall(t, 0.5, 0.7)
+    value = exact - (1 - memory) * 1.6 * fall(t, 0.1, 1)
+    se = 0.02 + 0.03 * fall(t, 0.1, 1)
+    return Entropy(t, value, se, exact, 0.005 + 0 * t, 0.03 * (1 - exact), 0.01 + 0 * t)
+
+
+def make_clones(classes: int, memory: float) -> Outcome:
+    t, fine = np.geomspace(0.05, 2, 8), np.geomspace(0.04, 2.5, 40)
+    base = 1 / classes
+
+    def curves(t: np.ndarray, shift: float, draws: int) -> Curves:
+        same = base + (1 - base) * fall(t, 0.9, 0.55)
+        point = fall(t, 0.35 * shift, 0.4)
+        values = {"same_class_probability": same, "same_point_probability": point}
+        se = {k: np.sqrt(x * (1 - x) / draws) for k, x in values.items()}
+        return Curves(t, values, se, draws)
+
+    simulated, forward = curves(t, 0.3 + 0.7 * memory, PAIRS), curves(t, 1, 4096)
+    intervals = {
+        k: (np.clip(x - 0.08, 0, 1), np.clip(x + 0.08, 0, 1)) for k, x in simulated.values.items()
+    }
+    z = {k: (x - forward[k]) / 0.04 for k, x in simulated.values.items()}
+    return Outcome("clones", simulated, intervals, forward, z, curves(fine, 1, 4096), ())
+
+
+def make_audit(
+    dataset: Dataset | None = None, *, memory: float = 0.9, held_out: bool = True, share=None
+) -> Audit:
+    """A made-up audit of a model that has `memory` (0 to 1) of its training points."""
+    dataset = dataset or digits(0, 1)
+    copies = make_copies(dataset, memory if share is None else share, held_out)
+    losses, entropy = make_losses(dataset.d, memory, held_out), make_entropy(memory)
+    clones, level = make_clones(len(dataset.class_names), memory), AT_COLLAPSE / np.log(dataset.n)
+    times = (
+        ModelTime(
+            "loss-gap", *interval(losses.separation()), *interval(losses.separation(exact=True)),
+            "training points are denoised better",
+        ),
+        ModelTime(
+            "entropy", *interval(crossed(entropy.t, entropy.value, level)),
+            *interval(crossed(entropy.t, entropy.exact, level)), "the entropy falls",
+        ),
+        ModelTime(
+            "clone", *interval(crossed(clones.simulated.t, clones.simulated[POINT], 0.5)),
+            *interval(crossed(clones.line.t, clones.line[POINT], 0.5)), "half of the clones agree",
+        ),
+        ModelTime("last-change", 0.412, 0.401, 0.423, None, None, None, "mean of the last changes"),
+    )  # fmt: skip
+    found: dict[int, list[int]] = {}
+    for k in np.argsort(copies.ratio, kind="stable"):
+        if copies.copied[k]:
+            found.setdefault(int(copies.point[k]), []).append(int(k))
+    order = sorted(found.items(), key=lambda x: -len(x[1]))
+    return Audit(
+        model={"name": "tiny-unet", "source": "models/tiny-unet", "kind": "diffusers"},
+        dataset=describe(dataset),
+        held_out=describe(dataset) if held_out else None,
+        copies=copies,
+        losses=losses,
+        entropy=entropy,
+        clones=clones,
+        collapse=times,
+        speciation=ModelTime("clone", 0.914, 0.871, 0.969, 0.927, 0.921, 0.934, "of a class"),
+        origins=tuple(Origin(i, len(k), tuple(k)) for i, k in order),
+        verdict=judged(copies, losses, entropy, times, dataset.n),
+        recipe={"seed": 7, "samples": SAMPLES, "versions": {"torch": "2.13.0"}, "held_out": None},
+        notes=("The grid ends where the model's schedule ends.",),
+    )
+
+
+CASES = {
+    "memorising": lambda: (make_audit(), digits(0, 1)),
+    "generalising": lambda: (make_audit(memory=0.0), digits(0, 1)),
+    "no held-out points": lambda: (make_audit(held_out=False), digits(0, 1)),
+    "vectors": lambda: (make_audit(plain_points(), memory=0.3), plain_points()),
+    "vectors, no copies": lambda: (make_audit(plain_points(), memory=0.0), plain_points()),
+    "ten classes": lambda: (make_audit(digits(), memory=0.2), digits()),
+    "colour": lambda: (make_audit(colour_images(), memory=0.5), colour_images()),
+}
+
+
+@cache
+def stock_figures() -> dict[str, bytes]:
+    """Drawn once: most tests are about the page around the figures."""
+    return {k: svg_bytes(plot(make_audit()).get_figure()) for k, plot in FIGURES.items()}
+
+
+def page(found: Audit | None = None, dataset: Dataset | None = None) -> str:
+    return render_audit(found or make_audit(), dataset or digits(0, 1), stock_figures())
+
+
+class Balanced(Loads):
+    """Also notes every end tag that closes something else than what was opened last."""
+
+    VOID = frozenset({"meta", "link", "img", "br"})
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.wrong = [], []
+
+    def handle_starttag(self, tag, attrs):
+        super().handle_starttag(tag, attrs)
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        super().handle_starttag(tag, attrs)
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop() != tag:
+            self.wrong.append((tag, self.getpos()))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_page_is_whole_and_needs_nothing_else(case):
+    html = render_audit(*CASES[case]())
+    loads = Balanced()
+    loads.feed(html)
+    assert loads.wrong == []
+    assert loads.open == []
+    assert all(x.startswith(("data:", "#")) for x in loads.sources)
+    assert not {"script", "iframe", "object", "embed", "base"} & set(loads.tags)
+    assert "http://" not in html
+    assert "https://" not in html
+    assert "@import" not in html
+    assert re.findall(r"url\((?!#)", html) == []
+    assert len(loads.ids) == len(set(loads.ids))
+    assert "default-src 'none'" in html
+    assert not {"nan", "inf", "undefined"} & set(re.findall("[a-z]+", visible(html).lower()))
+
+
+def test_the_balance_is_seen_to_fail():
+    loads = Balanced()
+    loads.feed("<main><p><b>one</p></b><br></main>")
+    assert [tag for tag, _ in loads.wrong] == ["p", "b"]
+
+
+def test_names_are_text_and_never_markup():
+    nasty = "<script>alert('x')</script> & \"q\" $x_"
+    data = dataclasses.replace(digits(0, 1), class_names=(nasty, "b"), source=nasty)
+    found = make_audit(data)
+    assert found.origins
+    found = dataclasses.replace(
+        found,
+        model={"name": nasty, nasty: nasty},
+        verdict=dataclasses.replace(found.verdict, headline=nasty, sentences=(nasty,)),
+        collapse=tuple(dataclasses.replace(x, words=nasty) for x in found.collapse),
+        recipe={**found.recipe, nasty: nasty},
+        notes=(nasty,),
+    )
+    html = page(found, data)
+    assert "<script" not in html
+    assert html.count("&lt;script&gt;") > 20
+    assert "class &lt;script&gt;" in html
+
+
+@pytest.mark.parametrize("case", ["memorising", "vectors", "no held-out points"])
+def test_the_same_audit_is_the_same_files_byte_for_byte(case, tmp_path):
+    for run in ("one", "two"):
+        write_audit(*CASES[case](), tmp_path / run)
+    one, two = (
+        {x.relative_to(tmp_path / run): x.read_bytes() for x in (tmp_path / run).rglob("*.*")}
+        for run in ("one", "two")
+    )
+    assert one == two
+    figures = {f"{name}.{kind}" for name in FIGURES for kind in ("png", "svg")}
+    tables = {"samples.csv", "losses.csv", "entropy.csv", "clones.csv"}
+    assert {x.name for x in one} == figures | tables | {"report.html", "results.json"}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_page_says_what_the_audit_says(case):
+    found, data = CASES[case]()
+    text = unescape(visible(page(found, data)))
+    verdict = found.verdict
+    for sentence in (verdict.headline, *verdict.sentences, *found.notes):
+        assert sentence in text
+    assert f"{verdict.kind} · confidence {confidence(found)}" in text
+    for share in (found.copies.share, found.copies.baseline):
+        assert f"{share.of} " in text
+        assert share.in_percent().split(", ")[1].replace(" at 95 %", "") in text
+    for x in (found.speciation, *found.collapse):
+        assert f"{x.method}{x.words}" in text
+        for t, low, high in ((x.t, x.low, x.high), (x.exact, x.exact_low, x.exact_high)):
+            assert all(y in text for y in interval_text(t, low, high))
+    assert f"{process.sigma(found.collapse[3].t):.3g}" in text
+    for key in ("run.versions.torch", "model.source", data.fingerprint):
+        assert key in text
+    assert ("held_out.fingerprint" in text) == (found.held_out is not None)
+
+
+def test_the_confidence_is_never_rounded_up_to_certainty():
+    found = make_audit()
+    for value, words in ((0.9999, "more than 99 %"), (0.994, "99 %"), (0.512, "51 %")):
+        verdict = Judgement("memorises", value, "h", ())
+        assert confidence(dataclasses.replace(found, verdict=verdict)) == words
+
+
+def test_an_open_verdict_asks_for_more_samples():
+    found = make_audit(share=0.0)
+    assert found.verdict.confidence < 0.9
+    assert "Make more samples (--samples)" in visible(page(found))
+    sure = dataclasses.replace(found.verdict, confidence=0.99)
+    text = visible(page(dataclasses.replace(found, verdict=sure)))
+    assert "Nothing, so far" in text
+    assert f"a share below {100 * found.copies.share.high:.2g} % is not excluded" in text
+
+
+def test_without_held_out_points_the_page_says_how_to_give_them():
+    text = visible(page(make_audit(held_out=False)))
+    assert "not known" in text
+    assert "audit a model made by diffregimes train, which keeps its own" in text
+    assert "How much of that gap is memory?" not in text
+    assert "Held-out points are missing" not in visible(page())
+
+
+@pytest.mark.parametrize("memory", [0.9, 0.4, 0.0])
+def test_the_share_of_the_gap_is_on_its_card(memory):
+    found = make_audit(memory=memory)
+    share, _ = found.losses.copied()
+    assert np.nanmax(share) == pytest.approx(memory, abs=1e-9)
+    assert f"{100 * memory:.0f} %of the exact score’s gap" in re.sub(
+        "% of", "%of", visible(page(found))
+    )
+
+
+def rows(html: str, heading: str) -> list[str]:
+    """The items of the sheet or table under a heading."""
+    section = html[html.index(f">{heading}<") :]
+    section = section[: section.index("</section>")]
+    return re.findall(r"<li.*?</li>|<tr><th scope.*?</tr>", section, re.DOTALL)
+
+
+@pytest.mark.parametrize("data", [digits(0, 1), plain_points()], ids=["images", "vectors"])
+def test_points_that_came_out_stand_beside_their_copies(data):
+    found = make_audit(data)
+    html = page(found, data)
+    items = rows(html, "The training points that came out")
+    assert len(items) == min(12, len(found.origins))
+    for item, origin in zip(items, found.origins, strict=False):
+        assert f"#{origin.index}" in item
+        times = f"{origin.copies} time{'' if origin.copies == 1 else 's'}"
+        assert f"{'copied ' if data.is_image else '>'}{times}" in item
+        pictures = re.findall('src="(.*?)"', item)
+        if data.is_image:
+            assert len(pictures) == 1 + min(4, origin.copies)
+            assert len(set(pictures)) == len(pictures)
+        else:
+            assert pictures == []
+    assert f"{len(found.origins)} of {data.n} training points were copied" in visible(html)
+
+
+@pytest.mark.parametrize("data", [digits(0, 1), plain_points()], ids=["images", "vectors"])
+def test_without_copies_the_nearest_samples_are_shown(data):
+    found = make_audit(data, share=0.0)
+    assert not found.origins
+    html = page(found, data)
+    assert "came out<" not in html
+    shown = rows(html, "The samples nearest to training points")
+    assert len(shown) == 12
+    for item, ratio in zip(shown, np.sort(found.copies.ratio), strict=False):
+        assert f"ratio {ratio:.2f}" in item if data.is_image else f"<td>{ratio:.2f}</td>" in item
+
+
+def test_samples_that_are_not_chosen_are_the_first():
+    items = rows(page(), "The first samples, not chosen")
+    assert [re.search(r"sample (\d+) ·", visible(x))[1] for x in items] == [
+        str(k) for k in range(12)
+    ]
+    copied = make_audit().copies.copied[:12]
+    assert ["<b>copy</b>" in x for x in items] == copied.tolist()
+
+
+def cut(found: Audit, m: int) -> Audit:
+    """The same with the first m samples alone."""
+    c = found.copies
+    kept = {k: getattr(c, k)[:m] for k in ("states", "point", "second", "distance")}
+    copies = dataclasses.replace(
+        c, **kept, second_distance=c.second_distance[:m],
+        share=Share.counted(int(c.copied[:m].sum()), m),
+    )  # fmt: skip
+    origins = tuple(
+        Origin(x.index, len(k), k)
+        for x in found.origins
+        if (k := tuple(s for s in x.samples if s < m))
+    )
+    return dataclasses.replace(found, copies=copies, origins=origins)
+
+
+@pytest.mark.parametrize("m", [1, 2])
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_a_sample_or_two_are_enough_for_a_page(m, share):
+    found = cut(make_audit(share=share), m)
+    html = render_audit(found, digits(0, 1))
+    assert len(rows(html, "The first samples, not chosen")) == m
+    if share:
+        text = visible(html)
+        single = len(found.origins) == 1
+        assert f"{len(found.origins)} of 360 training points {'was' if single else 'were'}" in text
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_all_or_none_copied_still_has_an_interval(share):
+    found = make_audit(share=share)
+    assert found.copies.share.value == share
+    assert found.copies.share.low < found.copies.share.high
+    value, span = found.copies.share.in_percent().split(", ")
+    text = visible(page(found))
+    assert f"samples {value} {span}" in text
+
+
+def test_a_page_for_another_dataset_is_refused(tmp_path):
+    with pytest.raises(InputError, match="pass the training points of the audit"):
+        write_audit(make_audit(), digits(2, 3), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+# the files
+
+
+def strict(text: str) -> dict:
+    def refuse(name):
+        raise AssertionError(f"{name} is no JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_results_come_last_and_are_strict_json(case, tmp_path, monkeypatch):
+    written = []
+
+    def note(path, data):
+        written.append(path.name)
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(data)
+
+    monkeypatch.setattr("diffregimes.report.page.audit.write_atomically", note)
+    found, data = CASES[case]()
+    write_audit(found, data, str(tmp_path))  # a path as text, as one types it
+    assert written[-1] == "results.json"
+    assert written.count("results.json") == 1
+    results = strict((tmp_path / "results.json").read_text("utf-8"))
+    assert results == strict(found.to_json())
+    assert results["memorised"]["count"] == found.copies.share.count
+    table = (tmp_path / "samples.csv").read_text().splitlines()
+    assert len(table) == 1 + SAMPLES
+    assert sum(int(x.rsplit(",", 1)[1]) for x in table[1:]) == found.copies.share.count
+    losses = (tmp_path / "losses.csv").read_text().splitlines()
+    held_out = losses[0].split(",").index("held_out")
+    # an empty cell where there is no number
+    assert (losses[1].split(",")[held_out] == "") == (found.held_out is None)
+
+
+# the figures
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_given_axes_is_drawn_on_and_returned(name):
+    ax = Figure().add_subplot()
+    assert FIGURES[name](make_audit(), ax=ax) is ax
+    assert ax.has_data()
+
+
+@pytest.mark.parametrize("name", ["losses", "copied", "entropy", "clones"])
+def test_all_panels_have_one_axis_from_noise_to_data(name):
+    found = make_audit()
+    ax = FIGURES[name](found)
+    left, right = ax.get_xlim()
+    assert (left, right) == FIGURES["losses"](found).get_xlim()
+    assert left > found.clones.line.t[-1] > right
+    assert right <= min(found.losses.t[0], found.entropy.t[0], found.clones.line.t[0])
+    assert "noise → data" in ax.get_xlabel()
+
+
+def test_the_histogram_counts_copies_left_of_a_third():
+    found = make_audit()
+    samples, baseline = audit_plots.plot_ratios(found).patches[1:3]
+    for patch, share in ((samples, found.copies.share), (baseline, found.copies.baseline)):
+        counts, edges, _ = patch.get_data()
+        assert counts.sum() == pytest.approx(100)
+        assert counts[edges[1:] < 1 / 3 + 1e-9].sum() == pytest.approx(100 * share.value)
+        assert share.in_percent() in patch.get_label()
+
+
+def test_curves_show_what_the_audit_holds():
+    found = make_audit()
+    lines = {x.get_label(): x for x in audit_plots.plot_losses(found).get_lines()}
+    d = found.dataset["d"]
+    np.testing.assert_allclose(lines["model, training points"].get_ydata(), found.losses.train / d)
+    np.testing.assert_allclose(
+        lines["exact, held-out points"].get_ydata(), found.losses.exact_held_out / d
+    )
+    lines = {x.get_label(): x for x in audit_plots.plot_entropy(found).get_lines()}
+    np.testing.assert_array_equal(lines["model"].get_ydata(), found.entropy.value)
+    np.testing.assert_array_equal(lines["exact score"].get_ydata(), found.entropy.exact)
+    lines = [x for x in audit_plots.plot_copied(found).get_lines() if x.get_marker() == "o"]
+    np.testing.assert_array_equal(lines[0].get_ydata(), found.losses.copied()[0])
+
+
+def test_marks_stand_at_the_times_of_the_panel():
+    found = make_audit()
+    for name, method in (("losses", "loss-gap"), ("entropy", "entropy"), ("clones", "clone")):
+        ax = FIGURES[name](found)
+        upright = [x.get_xdata()[0] for x in ax.get_lines() if list(x.get_ydata()) == [0, 1]]
+        at = next(x for x in found.collapse if x.method == method)
+        wanted = [at.t, found.speciation.t if name == "clones" else at.exact]
+        assert sorted(upright) == pytest.approx(sorted(wanted))
+
+
+def test_marks_at_one_time_do_not_hide_each_other():
+    found = make_audit()
+    one = dataclasses.replace(found.collapse[0], exact=found.collapse[0].t)
+    found = dataclasses.replace(found, collapse=(one, *found.collapse[1:]))
+    texts = [x for x in audit_plots.plot_losses(found).texts if "t_C" in x.get_text()]
+    assert {x.get_ha() for x in texts} == {"left", "right"}
+
+
+def test_without_a_gap_the_panel_says_why_it_is_empty():
+    words = {x.get_text() for x in audit_plots.plot_copied(make_audit(held_out=False)).texts}
+    assert "no held-out points" in words
+    losses = make_losses(64, 0.5, True)
+    same = dataclasses.replace(losses, exact_held_out=losses.exact)
+    found = dataclasses.replace(make_audit(), losses=same)
+    words = {x.get_text() for x in audit_plots.plot_copied(found).texts}
+    assert "the exact score shows no gap" in words
+    assert "the exact score has no gap to compare with" in visible(page(found))
+
+
+def test_times_that_do_not_exist_are_said_to_be_none():
+    found = make_audit()
+    none = tuple(
+        ModelTime(x.method, None, None, None, None, None, None, x.words) for x in found.collapse
+    )
+    found = dataclasses.replace(found, collapse=none, speciation=none[2])
+    html = render_audit(found, digits(0, 1))
+    assert "none in the range studied" in visible(html)
+    assert not any("t_C" in x.get_text() for x in audit_plots.plot_clones(found).texts)
+
+
+def test_a_law_of_many_images_is_cut_and_said_to_be():
+    found = make_audit(memory=0.0)
+    assert found.entropy.value.min() < -1
+    assert audit_plots.plot_entropy(found).get_ylim()[0] == pytest.approx(-1.02)
+    assert "the axis is cut at −1" in visible(page(found))
+    assert "the axis is cut" not in visible(page())
+
+
+# the terminal
+
+
+def printed(found: Audit, tmp_path, capsys, monkeypatch, columns: int = 100) -> str:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    print_audit(found, tmp_path)
+    return capsys.readouterr().out
+
+
+def test_the_terminal_says_the_verdict_and_the_times(tmp_path, capsys, monkeypatch):
+    found = make_audit()
+    found = dataclasses.replace(found, notes=("[bold]not markup[/bold]",))
+    text = printed(found, tmp_path, capsys, monkeypatch)
+    flowing = " ".join(text.split())
+    for sentence in (found.verdict.headline, *found.verdict.sentences):
+        assert sentence in flowing
+    lines = {x.split()[0]: x.split() for x in text.splitlines() if x.strip()}
+    clone = next(x for x in found.collapse if x.method == "clone")
+    assert lines["clone"] == [
+        "clone", f"{clone.t:.3f}", f"{clone.low:.3f}", "to", f"{clone.high:.3f}",
+        f"{clone.exact:.3f}", f"{clone.exact_low:.3f}", "to", f"{clone.exact_high:.3f}",
+    ]  # fmt: skip
+    assert lines["last-change"][1:] == ["0.412", "0.401", "to", "0.423"]
+    share = found.copies.share
+    assert f"copies: {share.count} of {SAMPLES} samples ({share.in_percent()})" in flowing
+    assert f"baseline: 0 of 200 held-out points ({found.copies.baseline.in_percent()})" in flowing
+    assert "note: [bold]not markup[/bold]" in flowing
+    assert f"{tmp_path}/report.html" in text
+    assert f"and {len(found.origins) - 3} more training points" in flowing
+
+
+def test_a_narrow_terminal_keeps_the_rows_of_the_table(tmp_path, capsys, monkeypatch):
+    found = make_audit(memory=0.0, held_out=False)
+    text = printed(found, tmp_path, capsys, monkeypatch, columns=40)
+    row = next(x for x in text.splitlines() if x.startswith("loss-gap"))
+    assert row.split() == ["loss-gap", "none", "none"]
+    assert "came out" not in text

@@ -1,0 +1,270 @@
+"""The exact theory beside an analysis: z-scores that are honest, bands that hold, exact times."""
+
+from __future__ import annotations
+
+import json
+import math
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+
+import diffregimes as dr
+from clouds import blobs
+from diffregimes.data.cloud import prepare
+from diffregimes.data.datasets import Dataset
+from diffregimes.populations.covariances import Covariance
+from diffregimes.populations.mixture import GaussianMixture, two_gaussians
+from diffregimes.posterior.sweep import sweep
+from diffregimes.results import Comparison, Curves
+from diffregimes.theory import TwoGaussians, collapse_time, speciation_times
+from diffregimes.transitions import comparison
+from diffregimes.transitions.comparison import EXCESS, FREE, LOO, WITHIN, compare
+from diffregimes.transitions.criteria import clone_level
+
+CURVES = (LOO, "class_entropy", "information", WITHIN, "mmse", EXCESS)
+
+
+def three_classes() -> GaussianMixture:
+    """Three classes of different size, form and spread, their means in a plane."""
+    spread = Covariance.diagonal_of(np.linspace(0.3, 1.5, 6))
+    means = np.zeros((3, 6))
+    means[0, 0], means[1, 1], means[2, 2] = 2, -1.5, 3
+    return GaussianMixture(means, [1.0, spread, Covariance.isotropic(0.25)], [0.5, 0.3, 0.2])
+
+
+def dataset(law: GaussianMixture, n: int, seed: int, stratified: bool = False) -> Dataset:
+    points, labels = law.sample(n, seed, stratified=stratified, dtype=torch.float32)
+    names = tuple(str(k) for k in range(law.n_components))
+    return Dataset(points.numpy(), labels.numpy(), names, (law.d,), population=law)
+
+
+def measured(data: Dataset, times, draws: int, seed: int) -> Curves:
+    cloud = prepare(data.points, data.labels)
+    return sweep(cloud, np.asarray(times), draws=draws, seed=seed).curves()
+
+
+def compared(
+    data: Dataset, times, seed: int = 0, law: GaussianMixture | None = None, draws: int = 2048
+) -> tuple[Curves, Comparison]:
+    curves = measured(data, times, draws, seed)
+    level = clone_level(data.class_counts)
+    return curves, compare(law or data.population, curves, (), data.n, level, seed)
+
+
+# --- z-scores -------------------------------------------------------------------------------------
+
+# law, n, times from near the collapse to pure noise
+LAWS = {
+    "small n": (two_gaussians(16), 300, np.geomspace(0.6, 3, 8)),
+    "larger n": (two_gaussians(64), 2000, np.geomspace(1.0, 4, 8)),
+    "unequal weights, narrow": (two_gaussians(32, 1, 0.5, 0.2), 1000, np.geomspace(0.5, 4, 8)),
+    "wide": (two_gaussians(8, 1, 2.0), 500, np.geomspace(0.4, 4, 8)),
+    "three classes": (three_classes(), 800, np.geomspace(0.25, 3, 8)),
+}
+
+
+def scores(name: str, stratified: bool, clouds: int) -> dict[str, list[np.ndarray]]:
+    """By curve, the z-scores of each of so many independent clouds that has any."""
+    law, n, times = LAWS[name]
+    found: dict[str, list[np.ndarray]] = {curve: [] for curve in CURVES}
+    for seed in range(clouds):
+        _, theory = compared(dataset(law, n, 100 + seed, stratified), times, seed)
+        assert set(theory.z) == set(CURVES)
+        for curve, z in theory.z.items():
+            found[curve] += [z[np.isfinite(z)]] if np.isfinite(z).any() else []
+    return found
+
+
+def check(found: dict[str, list[np.ndarray]]) -> None:
+    """Mean square not above 1, none beyond 4. The z-scores of a cloud are taken for one number,
+    whose square has the variance 2."""
+    for curve, rows in found.items():
+        squares = [np.mean(z**2) for z in rows]
+        assert np.mean(squares) < 1 + 3 * math.sqrt(2 / len(squares)), curve
+        assert max(np.abs(z).max() for z in rows) < 4, curve
+
+
+def test_z_scores_are_those_of_estimates_of_the_law(monkeypatch):
+    monkeypatch.setattr(comparison, "DRAWS", 4000)
+    found: dict[str, list[np.ndarray]] = {curve: [] for curve in CURVES}
+    for name in LAWS:
+        for stratified in (False, True):
+            for curve, rows in scores(name, stratified, 3).items():
+                found[curve] += rows
+    assert all(len(rows) >= 15 for rows in found.values())
+    check(found)
+    # nor are they so small that they could not tell
+    assert all(np.mean([np.mean(z**2) for z in rows]) > 0.2 for rows in found.values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stratified", [False, True])
+@pytest.mark.parametrize("name", LAWS)
+def test_z_scores_of_many_clouds(name, stratified):
+    check({curve: rows for curve, rows in scores(name, stratified, 40).items() if rows})
+
+
+@pytest.mark.parametrize(("mu", "sigma"), [(1.1, 1), (0.9, 1), (1, 1.1), (1, 0.9)])
+def test_another_law_is_told_apart(mu, sigma):
+    data = dataset(two_gaussians(64), 2000, 3)
+    times = np.geomspace(1.2, 3.5, 8)
+    _, right = compared(data, times)
+    _, wrong = compared(data, times, law=two_gaussians(64, mu, sigma))
+    assert np.nanmax(np.abs(right.z[LOO])) < 4
+    assert max(np.nanmax(np.abs(z)) for z in wrong.z.values() if np.isfinite(z).any()) > 5
+
+
+def test_nothing_is_judged_near_the_collapse_nor_by_events_too_rare():
+    curves, theory = compared(dataset(two_gaussians(32), 500, 0), np.geomspace(0.05, 5, 20))
+    deep = theory.low["same_point_probability"] > 0.5
+    assert deep.sum() > 3
+    assert all(np.isnan(z[deep]).all() for z in theory.z.values())
+    rare = (1 - theory.low[LOO]) * curves.draws < 20
+    assert np.isnan(theory.z[LOO][rare]).all()
+
+
+def test_the_choice_of_the_points_is_what_moves_clouds_apart():
+    """Variance of the curves over clouds, each with so many draws that these hardly count."""
+    law, n, clouds = two_gaussians(4, 0.8, 0.7, 0.3), 250, 100
+    times = np.array([0.8, 1.3, 2.5])
+    expected = comparison._finite_n(law, times, n, seed=1).choice
+    means, errors = {}, {}
+    for seed in range(clouds):
+        curves = measured(dataset(law, n, seed), times, 2048, seed)
+        for name in expected:
+            means.setdefault(name, []).append(curves[name])
+            errors.setdefault(name, []).append(curves.se[name])
+    for name, choice in expected.items():
+        ratio = np.var(means[name], axis=0, ddof=1) / choice**2
+        draws = np.mean(np.square(errors[name]), axis=0) / choice**2
+        error = math.sqrt(2 / (clouds - 1))
+        assert (ratio > 1 - 4 * error).all(), name
+        assert (ratio < 1 + draws + 4 * error).all(), name
+        assert (draws < 0.6).all(), name
+
+
+# --- bands and bounds -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "law",
+    [two_gaussians(6, 1, 0.8, 0.3), two_gaussians(3), three_classes()],
+    ids=["unbalanced", "balanced", "three classes"],
+)
+def test_bands_hold_on_average_over_clouds(law):
+    n, clouds, times = 60, 80, np.geomspace(0.03, 3, 6)
+    rows: dict[str, list[np.ndarray]] = {}
+    for seed in range(clouds):
+        curves = measured(dataset(law, n, seed), times, 256, seed)
+        for name, value in curves.values.items():
+            rows.setdefault(name, []).append(value)
+    level = clone_level(tuple((n * law.weights.numpy()).round().astype(int)))
+    theory = compare(law, curves, (), n, level)
+    bounded = 0
+    for name in {*theory.low, *theory.high} - {LOO, "class_entropy", "mmse"}:
+        mean = np.mean(rows[name], axis=0)
+        error = np.std(rows[name], axis=0) / math.sqrt(clouds) + 1e-6
+        for side, sign in ((theory.low, 1), (theory.high, -1)):
+            if name in side:
+                assert (sign * (mean - side[name]) > -4 * error).all(), name
+                bounded += 1
+    assert bounded == 8
+    # the least loss of guesses that know the points lies below that of the law
+    for name in ("mmse", "class_entropy"):
+        error = np.std(rows[name], axis=0) / math.sqrt(clouds) + 1e-6
+        assert (np.mean(rows[name], axis=0) < theory.high[name] + 4 * error).all(), name
+
+
+def test_bands_are_ordered_and_close_far_above_the_collapse():
+    _, theory = compared(dataset(two_gaussians(32), 500, 0), np.geomspace(0.05, 6, 20))
+    assert set(theory.low) - set(theory.high) == {"same_point_probability"}
+    assert set(theory.high) - set(theory.low) == {FREE}
+    for name in set(theory.low) & set(theory.high):
+        low, high = theory.low[name], theory.high[name]
+        assert (low <= high).all(), name
+        assert high[-1] - low[-1] < 0.01 * np.ptp(high), name
+    assert all(np.isfinite(x).all() for x in (*theory.low.values(), *theory.high.values()))
+
+
+# --- exact times ----------------------------------------------------------------------------------
+
+
+@cache
+def analysed(mu: float, sigma: float, weight: float) -> dr.Analysis:
+    spec = f"gmm:d=32,n=400,mu={mu},sigma={sigma},weight={weight}"
+    return dr.analyze(dr.load(spec), draws=512)
+
+
+@pytest.mark.parametrize(("mu", "sigma", "weight"), [(1, 1, 0.5), (0.7, 0.5, 0.2)])
+def test_exact_times_are_those_of_the_closed_forms(mu, sigma, weight):
+    theory = analysed(mu, sigma, weight).theory
+    law = TwoGaussians(32, mu, sigma, weight)
+    known = speciation_times(law)
+    for method, name, rel in [
+        ("clone", "clone", 1e-3),
+        ("clone-loo", "clone", 1e-3),
+        ("spectral", "spectral", 1e-9),
+        ("spectral-exact", "spectral-exact", 1e-9),
+    ]:
+        assert theory.time("speciation", method).t == pytest.approx(known[name], rel=rel), method
+    collapse = collapse_time(law, math.log(400))
+    for method in ("free-energy", "entropy"):
+        assert theory.time("collapse", method).t == pytest.approx(collapse, rel=1e-3)
+        assert theory.time("collapse", method).z is None
+    # blind to the classes, the bound lies above
+    assert theory.time("collapse", "gaussian-bound").t > collapse
+    assert theory.time("speciation", "landau") is None
+    for time in theory.times:
+        assert time.z is None or abs(time.z) < 4
+
+
+def test_without_classes_the_largest_eigenvalue_is_not_judged():
+    """mu = 0: no largest eigenvalue stands out, and that of n points lies far above."""
+    theory = dr.analyze(dr.load("gmm:d=40,n=80,mu=0"), draws=256).theory
+    assert theory.time("speciation", "spectral").t is None
+    exact = theory.time("speciation", "spectral-exact")
+    assert exact.t == pytest.approx(0.5 * math.log(2))
+    assert exact.z is None
+    assert theory.time("speciation", "clone-loo").t is None
+
+
+# --- in an analysis -------------------------------------------------------------------------------
+
+
+def test_json_loses_nothing():
+    found = analysed(1, 1, 0.5)
+    text = found.to_json()
+    theory = json.loads(text)["theory"]
+    assert None in theory["z"]["mmse"]
+    assert "NaN" not in text
+    again = dr.Analysis.from_dict(json.loads(text)).theory
+    assert again.times == found.theory.times
+    for side in ("low", "high", "z"):
+        one, two = getattr(found.theory, side), getattr(again, side)
+        assert one.keys() == two.keys()
+        for name in one:
+            np.testing.assert_array_equal(one[name], two[name])
+
+
+def test_ordinary_data_have_no_theory():
+    found = dr.analyze(*blobs(60, 5), draws=256)
+    assert found.theory is None
+    assert json.loads(found.to_json())["theory"] is None
+
+
+def test_any_mixture_from_python(monkeypatch):
+    """Three classes of unequal covariance; the same seed gives the same theory, bit for bit."""
+    monkeypatch.setattr(comparison, "DRAWS", 4000)
+    law = three_classes()
+    data = dataset(law, 600, 5)
+    times = np.geomspace(0.2, 3, 10)
+    found, again = (dr.analyze(data, draws=1024, times=times) for _ in range(2))
+    assert found.to_json() == again.to_json()
+    judged = [z[np.isfinite(z)] for z in found.theory.z.values()]
+    assert sum(map(len, judged)) > 20
+    assert max(np.abs(z).max() for z in judged if len(z)) < 4
+    assert found.theory.time("speciation", "spectral").t == pytest.approx(
+        0.5 * math.log(law.eigenvalues()[0])
+    )
