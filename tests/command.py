@@ -51,7 +51,7 @@ def without_report(monkeypatch):
     """Leave out the page and its figures, which take most of the time of a small run."""
 
     def stub(analysis, dataset, folder):
-        (Path(folder) / "report.html").write_text(analysis.dataset["fingerprint"])
+        (Path(folder) / "report.html").write_text(analysis.dataset.fingerprint)
 
     monkeypatch.setattr("diffregimes.report.runs.write_report", stub)
 

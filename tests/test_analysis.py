@@ -122,7 +122,7 @@ def test_without_labels_the_spectrum_is_the_headline():
     points, _ = blobs(120, 10)
     found = dr.analyze(points, draws=1024)
     assert found.time("speciation").method == "spectral"
-    assert found.dataset["labelled"] is False
+    assert found.dataset.labelled is False
     assert any("no labels" in note for note in found.notes)
 
 
@@ -130,8 +130,8 @@ def test_three_classes():
     points, labels = blobs(150, 12, 3)
     names = np.array(["ant", "bee", "cat"])[labels]
     found = dr.analyze(points, names, draws=2048, times=np.geomspace(0.05, 6, 25))
-    assert found.dataset["classes"] == ["ant", "bee", "cat"]
-    assert found.dataset["class_counts"] == np.bincount(labels).tolist()
+    assert found.dataset.classes == ("ant", "bee", "cat")
+    assert found.dataset.class_counts == tuple(np.bincount(labels))
     share = np.bincount(labels) / 150  # what is known of the class where nothing is seen
     blind = found.curves["same_class_probability"][-1], found.curves["class_entropy"][-1]
     expected = (share**2).sum(), -(share * np.log(share)).sum()
@@ -206,12 +206,12 @@ def test_the_grid_finds_the_transitions_at_any_scale(scale):
 def test_times_that_are_given_are_kept():
     found = dr.analyze(*blobs(60, 5), times=[0.1, 0.5, 2.0], draws=256)
     assert found.curves.t.tolist() == [0.1, 0.5, 2.0]
-    assert found.recipe["times"] == "given"
+    assert found.recipe.times == "given"
 
 
 def test_schedules_are_clocks_alone(small):
     cosine = dr.analyze(*blobs(120, 10), draws=1024, schedule="cosine")
-    assert cosine.recipe["schedule"] == "cosine"
+    assert cosine.recipe.schedule == "cosine"
     clock = process.cosine_schedule()
     for a, b in zip(small.times, cosine.times, strict=True):
         assert a.t == b.t

@@ -26,7 +26,7 @@ from .posterior.grid import adapt_times, pilot_times
 from .posterior.observables import PRECISION_CURVES
 from .posterior.reliability import reliability
 from .posterior.sweep import sweep
-from .results import Analysis, Curves, TransitionTime
+from .results import Analysis, Curves, Headline, Recipe, TransitionTime
 from .transitions import collapse, influence, speciation
 from .transitions import crossing as transitions
 from .transitions import points as exposure
@@ -113,13 +113,10 @@ def analyze(
     exposed = exposure.most_exposed(cloud, sample, near, distance, seed=seed, memory_mib=memory_mib)
     report(4, 4, "points at risk")
 
-    headline = {
-        "speciation": "clone-loo" if dataset.labelled else "spectral",
-        "collapse": "free-energy",
-    }
+    headline = Headline("clone-loo" if dataset.labelled else "spectral", "free-energy")
     first = {(x.transition, x.method): x for x in when}
-    deciding = first["speciation", headline["speciation"]]
-    copying = first["collapse", headline["collapse"]]
+    deciding = first["speciation", headline.speciation]
+    copying = first["collapse", headline.collapse]
     needed = None
     if deciding.t is not None:
         needed = from_curves(deciding.t, line, curves, found_spectrum, dataset.n)
@@ -138,16 +135,16 @@ def analyze(
         reliability=reliability(sample, dataset.n),
         points_needed=needed,
         verdict=verdict(deciding, copying, needed, dataset.n),
-        recipe={
-            "precision": None if draws else precision,
-            "draws": curves.draws,
-            "times": "adaptive" if times is None else "given",
-            "seed": seed,
-            "schedule": clock.name,
-            "device": device,
-            "headline": headline,
-            "versions": versions(),
-        },
+        recipe=Recipe(
+            precision=None if draws else precision,
+            draws=curves.draws,
+            times="adaptive" if times is None else "given",
+            seed=seed,
+            schedule=clock.name,
+            device=device,
+            headline=headline,
+            versions=versions(),
+        ),
         notes=dataset.notes + _notes(curves),
         theory=theory,
     )

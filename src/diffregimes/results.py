@@ -7,13 +7,14 @@ paper. A transition that does not exist has `t = None` and a warning that says w
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
+from .common import serial
 from .common.numerics import wilson
 
 FORMAT = "diffregimes.analysis/1"
@@ -88,6 +89,7 @@ class Curves:
         return self.values[name]
 
     def to_dict(self) -> dict[str, list[float]]:
+        """Columns by name: t, then each curve and its standard error, NAME_se."""
         out = {"t": self.t.tolist()}
         for name, value in self.values.items():
             out[name] = value.tolist()
@@ -98,9 +100,9 @@ class Curves:
     def from_dict(cls, data: Mapping[str, Any], draws: int) -> Curves:
         names = [k for k in data if k != "t" and not k.endswith("_se")]
         return cls(
-            np.asarray(data["t"], dtype=np.float64),
-            {k: np.asarray(data[k], dtype=np.float64) for k in names},
-            {k: np.asarray(data[f"{k}_se"], dtype=np.float64) for k in names},
+            serial.array(data["t"]),
+            {k: serial.array(data[k]) for k in names},
+            {k: serial.array(data[f"{k}_se"]) for k in names},
             draws,
         )
 
@@ -217,35 +219,73 @@ class Comparison:
         same = (x for x in self.times if (x.transition, x.method) == (transition, method))
         return next(same, None)
 
-    def to_dict(self) -> dict[str, Any]:
-        curves = {
-            side: {name: _listed(x) for name, x in values.items()}
-            for side, values in (("low", self.low), ("high", self.high), ("z", self.z))
-        }
-        return {**curves, "times": [asdict(x) for x in self.times]}
 
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Comparison:
-        low, high, z = (
-            {name: _array(x) for name, x in data[side].items()} for side in ("low", "high", "z")
-        )
-        return cls(low, high, z, tuple(ExactTime(**x) for x in data["times"]))
+@dataclass(frozen=True)
+class DatasetFacts:
+    """A dataset as results name it: where it came from, its size, classes, scale, and what it is.
+
+    scale : (low, high) of the pixels, None where the numbers were taken as they came
+    fingerprint : SHA-256 over points and labels
+    labelled : False where the classes are the two sides of the first principal component
+    """
+
+    source: str
+    name: str
+    n: int
+    d: int
+    classes: tuple[str, ...]
+    class_counts: tuple[int, ...]
+    scale: tuple[float, float] | None
+    fingerprint: str
+    sample_shape: tuple[int, ...]
+    labelled: bool
 
 
-def _listed(values: np.ndarray) -> list[float | None]:
-    """A list for JSON, None for NaN."""
-    return [None if np.isnan(x) else float(x) for x in values]
+Transition = Literal["speciation", "collapse"]
+TRANSITIONS: tuple[Transition, ...] = ("speciation", "collapse")
 
 
-def _array(values: list[float | None]) -> np.ndarray:
-    return np.array([np.nan if x is None else x for x in values], dtype=np.float64)
+@dataclass(frozen=True)
+class Headline:
+    """The method that speaks for each transition."""
+
+    speciation: str
+    collapse: str
+
+    def of(self, transition: str) -> str:
+        return str(getattr(self, transition))
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How an analysis was made: enough to make it again.
+
+    precision : standard error that the curves were drawn to, None where the draws were given
+    times : "adaptive" or "given"
+    schedule : name of the clock behind `ddpm_step`
+    versions : of the package, python, torch and numpy
+    command, options : of the command line, None from Python
+    """
+
+    precision: float | None
+    draws: int
+    times: str
+    seed: int
+    schedule: str
+    device: str
+    headline: Headline
+    versions: Mapping[str, str]
+    command: str | None = None
+    options: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
 class Analysis:
     """Everything `analyze` found out about a dataset."""
 
-    dataset: dict[str, Any]
+    dataset: DatasetFacts
+    recipe: Recipe
+    verdict: Verdict
     spectrum: Spectrum
     times: tuple[TransitionTime, ...]
     curves: Curves
@@ -254,14 +294,12 @@ class Analysis:
     duplicates: tuple[Duplicate, ...]
     reliability: tuple[Flag, ...]
     points_needed: PointsNeeded | None
-    verdict: Verdict
-    recipe: dict[str, Any]
     notes: tuple[str, ...] = field(default=())
     theory: Comparison | None = None  # for points drawn from a mixture
 
     def time(self, transition: str, method: str | None = None) -> TransitionTime:
         """The headline time of a transition, or the one found by `method`."""
-        method = method or self.recipe["headline"][transition]
+        method = method or self.recipe.headline.of(transition)
         for found in self.times:
             if found.transition == transition and found.method == method:
                 return found
@@ -269,60 +307,50 @@ class Analysis:
         raise KeyError(f"no {transition} time by method {method!r}; there are: {known or 'none'}")
 
     def __str__(self) -> str:
-        head = [str(self.time(k)) for k in self.recipe["headline"]]
+        head = [str(self.time(k)) for k in TRANSITIONS]
         return "\n".join([self.verdict.headline, *head])
 
     def to_dict(self) -> dict[str, Any]:
-        spectrum = {**asdict(self.spectrum), "eigenvalues": self.spectrum.eigenvalues.tolist()}
-        return {
-            "format": FORMAT,
-            "dataset": self.dataset,
-            "recipe": self.recipe,
-            "verdict": asdict(self.verdict),
-            "spectrum": spectrum,
-            "times": [asdict(x) for x in self.times],
-            "curves": self.curves.to_dict(),
-            "draws": self.curves.draws,
-            "points": [asdict(x) for x in self.points],
-            "point_times": _listed(self.point_times),
-            "duplicates": [asdict(x) for x in self.duplicates],
-            "reliability": [asdict(x) for x in self.reliability],
-            "points_needed": None if self.points_needed is None else asdict(self.points_needed),
-            "notes": list(self.notes),
-            "theory": None if self.theory is None else self.theory.to_dict(),
-        }
+        """What results.json holds, in plain types; `from_dict` reads it back without loss."""
+        return {"format": FORMAT, **serial.plain(self), "draws": self.curves.draws}
 
     def to_json(self) -> str:
-        return json.dumps(self.to_dict(), indent=1, allow_nan=False, ensure_ascii=False)
+        return serial.text(self.to_dict())
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Analysis:
+        """The analysis in `data`, as `to_dict` or results.json gives it; ValueError for others."""
         if data.get("format") != FORMAT:
             raise ValueError(f"format is {data.get('format')!r}; this version reads {FORMAT!r}")
+        draws = data.get("draws")
+        if not isinstance(draws, int):
+            raise ValueError(f"draws is {draws!r}; expected the number of noised samples")
+        curves = {**(data.get("curves") or {}), "draws": draws}
+        return serial.build({**data, "curves": curves}, cls, "analysis")
 
-        spectrum = {**data["spectrum"], "eigenvalues": np.asarray(data["spectrum"]["eigenvalues"])}
-        verdict = data["verdict"]
-        needed = data["points_needed"]
-        return cls(
-            dataset=dict(data["dataset"]),
-            spectrum=Spectrum(**spectrum),
-            times=tuple(
-                TransitionTime(**{**x, "warnings": tuple(x["warnings"])}) for x in data["times"]
-            ),
-            curves=Curves.from_dict(data["curves"], data["draws"]),
-            points=tuple(Exposure(**x) for x in data["points"]),
-            point_times=_array(data["point_times"]),
-            duplicates=tuple(Duplicate(**x) for x in data["duplicates"]),
-            reliability=tuple(Flag(**x) for x in data["reliability"]),
-            points_needed=None if needed is None else PointsNeeded(**needed),
-            verdict=Verdict(
-                verdict["headline"],
-                tuple(verdict["sentences"]),
-                tuple((name, a, b) for name, a, b in verdict["regimes"]),
-                verdict["generalizes"],
-            ),
-            recipe=dict(data["recipe"]),
-            notes=tuple(data["notes"]),
-            # files of the first release do not have it
-            theory=None if data.get("theory") is None else Comparison.from_dict(data["theory"]),
-        )
+
+def _curves(data: Mapping[str, Any], _: Any) -> Curves:
+    columns = {k: v for k, v in data.items() if k != "draws"}
+    return Curves.from_dict(columns, data["draws"])
+
+
+def _same(value: Any, _: Any) -> Any:
+    return value
+
+
+# curves lie in a file as columns, the draws beside them; options are whatever a command was given
+serial.converter.register_unstructure_hook(Curves, Curves.to_dict)
+serial.converter.register_structure_hook(Curves, _curves)
+serial.converter.register_unstructure_hook(
+    Recipe,
+    make_dict_unstructure_fn(
+        Recipe,
+        serial.converter,
+        command=override(omit_if_default=True),
+        options=override(omit_if_default=True),
+    ),
+)
+serial.converter.register_structure_hook(
+    Recipe,
+    make_dict_structure_fn(Recipe, serial.converter, options=override(struct_hook=_same)),
+)

@@ -129,7 +129,7 @@ def test_origins_are_the_points_of_the_copies():
     for origin in found.origins:
         assert (found.copies.point[list(origin.samples)] == origin.index).all()
     # each of the 288 points has the same weight: 256 samples land on as many points as balls do
-    boxes, balls = found.dataset["n"], found.copies.share.of
+    boxes, balls = found.dataset.n, found.copies.share.of
     expected = boxes * (1 - (1 - 1 / boxes) ** balls)
     assert abs(len(found.origins) - expected) < 4 * math.sqrt(
         boxes * (1 - 1 / boxes) ** balls  # above the variance of occupied boxes

@@ -476,7 +476,7 @@ def test_the_histogram_counts_copies_left_of_a_third():
 def test_curves_show_what_the_audit_holds():
     found = make_audit()
     lines = {x.get_label(): x for x in audit_plots.plot_losses(found).get_lines()}
-    d = found.dataset["d"]
+    d = found.dataset.d
     np.testing.assert_allclose(lines["model, training points"].get_ydata(), found.losses.train / d)
     np.testing.assert_allclose(
         lines["exact, held-out points"].get_ydata(), found.losses.exact_held_out / d

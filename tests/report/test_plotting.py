@@ -200,7 +200,7 @@ def test_theory_is_a_line_where_it_has_one_value_and_a_band_where_it_has_two():
         for x in plotting.plot_information(analysis).get_lines()
         if x.get_label() == "exact theory"
     )
-    nats = np.log(analysis.dataset["n"])
+    nats = np.log(analysis.dataset.n)
     np.testing.assert_allclose(total.get_ydata()[~wide], nats * drawn[~wide])
     one = next(x for x in plotting.plot_mmse(analysis).get_lines() if x.get_color() == style.INK)
     np.testing.assert_array_equal(one.get_ydata(), theory.low["mmse"])

@@ -77,7 +77,7 @@ def test_names_are_text_and_never_markup():
     analysis = make_analysis(data)
     verdict = dataclasses.replace(analysis.verdict, headline=nasty, sentences=(nasty,))
     times = tuple(dataclasses.replace(x, warnings=(nasty,)) for x in analysis.times)
-    recipe = {**analysis.recipe, "labels": nasty}
+    recipe = dataclasses.replace(analysis.recipe, options={"labels": nasty})
     analysis = dataclasses.replace(
         analysis, verdict=verdict, times=times, notes=(nasty,), recipe=recipe
     )
@@ -111,7 +111,7 @@ def test_the_page_says_what_the_analysis_says():
         x.replace("t_S", "tS").replace("t_C", "tC") in text for x in analysis.verdict.sentences
     )
     assert all(x.message in text for x in analysis.reliability)
-    assert all(x in text for x in (*analysis.notes, analysis.dataset["fingerprint"]))
+    assert all(x in text for x in (*analysis.notes, analysis.dataset.fingerprint))
     assert all(f"#{x.index} " in text for x in analysis.points[:12])
     assert all(f"#{x.index} and #{x.other}" in text for x in analysis.duplicates)
     assert "versions.torch" in text
@@ -130,7 +130,7 @@ def test_a_transition_that_does_not_exist_is_said_to_be_none(gone):
 def test_a_step_beyond_the_schedule_is_said_in_words():
     analysis = make_analysis()
     times = tuple(dataclasses.replace(x, ddpm_step=None) for x in analysis.times)
-    recipe = {**analysis.recipe, "schedule": "gone/scheduler_config.json"}
+    recipe = dataclasses.replace(analysis.recipe, schedule="gone/scheduler_config.json")
     analysis = dataclasses.replace(analysis, times=times, recipe=recipe)
     text = visible(page(analysis=analysis))
     assert "beyond the last" in text

@@ -6,7 +6,6 @@ points, which is what a network that memorises tends to.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -15,7 +14,8 @@ import numpy as np
 
 from ..backward.outcome import Outcome
 from ..backward.tracking import COPY
-from ..results import Share
+from ..common import serial
+from ..results import DatasetFacts, Share
 from .losses import Losses
 
 FORMAT = "diffregimes.audit/1"
@@ -117,8 +117,8 @@ class Audit:
     """
 
     model: dict[str, Any]
-    dataset: dict[str, Any]
-    held_out: dict[str, Any] | None
+    dataset: DatasetFacts
+    held_out: DatasetFacts | None
     copies: Copies
     losses: Losses
     entropy: Entropy
@@ -136,10 +136,10 @@ class Audit:
     def curves(self) -> dict[str, dict[str, list[float | None]]]:
         """Columns of numbers by name: "losses", "entropy", "clones"; None for what is not there."""
         losses, entropy = (
-            {k: _listed(getattr(x, k)) for k in x.__dataclass_fields__}
+            {k: serial.listed(getattr(x, k)) for k in x.__dataclass_fields__}
             for x in (self.losses, self.entropy)
         )
-        clones = {k: _listed(np.asarray(x)) for k, x in self.clones.columns().items()}
+        clones = {k: serial.listed(np.asarray(x)) for k, x in self.clones.columns().items()}
         return {"losses": losses, "entropy": entropy, "clones": clones}
 
     def samples(self) -> dict[str, Sequence[Any]]:
@@ -159,8 +159,8 @@ class Audit:
         return {
             "format": FORMAT,
             "model": self.model,
-            "dataset": self.dataset,
-            "held_out": self.held_out,
+            "dataset": serial.plain(self.dataset),
+            "held_out": serial.plain(self.held_out),
             "verdict": asdict(self.verdict),
             "memorised": {"share": c.share.value, **asdict(c.share)},
             "baseline": {
@@ -176,9 +176,4 @@ class Audit:
         }  # fmt: skip
 
     def to_json(self) -> str:
-        return json.dumps(self.to_dict(), indent=1, allow_nan=False, ensure_ascii=False)
-
-
-def _listed(values: np.ndarray) -> list[float | None]:
-    """A list for JSON, None for NaN."""
-    return [None if np.isnan(x) else float(x) for x in values]
+        return serial.text(self.to_dict())

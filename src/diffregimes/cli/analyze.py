@@ -189,7 +189,7 @@ def analyze(
                     "schedule": schedule,
                     "skip_unreadable": skip_unreadable,
                 }
-                recipe = {**analysis.recipe, "command": "analyze", "options": options}
+                recipe = dataclasses.replace(analysis.recipe, command="analyze", options=options)
                 analysis = dataclasses.replace(analysis, recipe=recipe)
                 progress(0, 1, "report")
                 write_run(analysis, dataset, stage)

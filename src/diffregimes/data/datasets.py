@@ -18,6 +18,7 @@ import numpy as np
 
 from ..common.checks import InputError, finite_points
 from ..populations.mixture import GaussianMixture
+from ..results import DatasetFacts
 from .classes import check_counts, check_no_choice, checked_labels, listed, select, to_numpy
 
 
@@ -132,22 +133,22 @@ def from_arrays(
     return Dataset(flat, codes, names, shape, scale, source, labels is not None, tuple(said))
 
 
-def describe(dataset: Dataset) -> dict[str, Any]:
-    """The dataset as it stands in results.json."""
+def describe(dataset: Dataset) -> DatasetFacts:
+    """The dataset as results name it."""
     # a mixture's text is its name, not a path with a suffix
     name = dataset.source if dataset.population else PurePath(dataset.source).stem or "dataset"
-    return {
-        "source": dataset.source,
-        "name": name,
-        "n": dataset.n,
-        "d": dataset.d,
-        "classes": list(dataset.class_names),
-        "class_counts": list(dataset.class_counts),
-        "scale": None if dataset.scale is None else list(dataset.scale),
-        "fingerprint": dataset.fingerprint,
-        "sample_shape": list(dataset.sample_shape),
-        "labelled": dataset.labelled,
-    }
+    return DatasetFacts(
+        source=dataset.source,
+        name=name,
+        n=dataset.n,
+        d=dataset.d,
+        classes=dataset.class_names,
+        class_counts=dataset.class_counts,
+        scale=dataset.scale,
+        fingerprint=dataset.fingerprint,
+        sample_shape=dataset.sample_shape,
+        labelled=dataset.labelled,
+    )
 
 
 def _checked_points(points: Any) -> np.ndarray:

@@ -62,7 +62,7 @@ def shape_in_words(shape: tuple[int, ...], d: int) -> str:
     )
 
 
-def scale_in_words(scale: list[float] | None) -> Markup:
+def scale_in_words(scale: tuple[float, float] | None) -> Markup:
     """What the times hold for: the clock measures noise against the scale of the data."""
     if scale is None:
         return Markup(
@@ -99,7 +99,7 @@ def needed_in_words(needed: PointsNeeded, analysis: Analysis) -> Markup:
         power(needed.low),
         power(needed.high),
         needed.t,
-        count(analysis.dataset["n"]),
+        count(analysis.dataset.n),
     )
     if analysis.verdict.generalizes is None:
         return words

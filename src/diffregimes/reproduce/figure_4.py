@@ -84,14 +84,14 @@ def _rows(c: Speciation) -> list[Row]:
         if t is not None and low is not None and high is not None:
             name = f"t/t_S at phi = {c.level:.3f} {what}, {c.source.name}"
             width = (high - low) / (2 * Z95) / c.t_s
-            rows.append(Row(name, c.analysis.dataset["d"], t / c.t_s, width, paper, None, None))
+            rows.append(Row(name, c.analysis.dataset.d, t / c.t_s, width, paper, None, None))
     return rows
 
 
 def _sentences(c: Speciation) -> list[str]:
     facts = c.analysis.dataset
     text = (
-        f"{c.source.name}: n = {facts['n']}, d = {facts['d']}, Lambda = {c.largest:.3f}, t_S = "
+        f"{c.source.name}: n = {facts.n}, d = {facts.d}, Lambda = {c.largest:.3f}, t_S = "
         f"{c.t_s:.3f}; {c.simulated.draws} pairs of clones"
     )
     (t, _), (forward, _) = c.crossing, c.forward

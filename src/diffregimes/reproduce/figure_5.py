@@ -76,8 +76,8 @@ def reproduce(
     """Figure 5 for image datasets, one row of panels each."""
     found = [_collapse(data, pairs, steps, seed, progress) for data in datasets]
     recipe = {
-        "sources": [c.analysis.dataset["source"] for c in found],
-        "fingerprints": [c.analysis.dataset["fingerprint"] for c in found],
+        "sources": [c.analysis.dataset.source for c in found],
+        "fingerprints": [c.analysis.dataset.fingerprint for c in found],
         "score": "exact",
         "pairs": pairs,
         "steps": steps,
@@ -176,7 +176,7 @@ def _trained(source: Source, data: Dataset, setting: Setting) -> Collapse:
 
 
 def _rows(c: Collapse) -> list[Row]:
-    d = c.analysis.dataset["d"]
+    d = c.analysis.dataset.d
     own = "" if c.exact is None else " of the network"
     rows = [
         Row(f"mean last change{own}, {c.name}", d, *c.tracked.mean_collapse(), c.paper, None, None)
@@ -224,7 +224,7 @@ def draw(found: list[Collapse]) -> Figure:
             _clones(row[0], c)
             _changes(row[1], c)
             _entropy(row[2], c)
-            row[0].set_title(f"{c.name}, n = {c.analysis.dataset['n']}", loc="left", fontsize=9.5)
+            row[0].set_title(f"{c.name}, n = {c.analysis.dataset.n}", loc="left", fontsize=9.5)
     return figure
 
 

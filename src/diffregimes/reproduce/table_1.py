@@ -59,8 +59,8 @@ def _line(c: Speciation) -> dict[str, Any]:
     simulated, forward = c.crossing, c.forward
     return {
         "dataset": c.source.name,
-        "n": facts["n"],
-        "d": facts["d"],
+        "n": facts.n,
+        "d": facts.d,
         "lambda": c.largest,
         "lambda_se": c.largest_se,
         "t_s": c.t_s,
@@ -81,14 +81,14 @@ def _line(c: Speciation) -> dict[str, Any]:
 
 def _rows(c: Speciation) -> list[Row]:
     facts, paper, name = c.analysis.dataset, c.source.paper, c.source.name
-    d = facts["d"]
+    d = facts.d
 
     def beside(what: str, ours: float, se: float, theirs: float | None) -> Row:
         z = None if theirs is None or se == 0 else (ours - theirs) / se
         return Row(f"{what}, {name}", d, ours, se, theirs, None, z)
 
     rows = [
-        beside("n", facts["n"], 0.0, paper.n if paper else None),
+        beside("n", facts.n, 0.0, paper.n if paper else None),
         beside("Lambda", c.largest, c.largest_se, paper.largest if paper else None),
         beside("t_S = (1/2) log Lambda", c.t_s, c.t_s_se, paper.t_s if paper else None),
     ]

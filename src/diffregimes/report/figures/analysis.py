@@ -77,7 +77,7 @@ def plot_probabilities(analysis: Analysis, ax: Axes) -> None:
     _curve(analysis, ax, "same_point_probability", "same training point", COLOURS["point"], "-.")
     _exact(analysis, ax, "same_class_probability_loo")
     _exact(analysis, ax, "same_point_probability")
-    threshold = clone_level(analysis.dataset["class_counts"])
+    threshold = clone_level(analysis.dataset.class_counts)
     for level, colour in ((threshold, COLOURS["class"]), (0.5, COLOURS["point"])):
         ax.axhline(level, color=colour, lw=0.8, ls=":")
     ax.set_ylim(-0.02, 1.03)
@@ -90,7 +90,7 @@ def plot_probabilities(analysis: Analysis, ax: Axes) -> None:
 def plot_information(analysis: Analysis, ax: Axes) -> None:
     """What is still open about the origin of x_t: its class, and the point within the class."""
     curves = analysis.curves
-    within, total = curves["within_class_entropy"], np.log(analysis.dataset["n"])
+    within, total = curves["within_class_entropy"], np.log(analysis.dataset.n)
     both = within + curves["class_entropy"]
     ax.fill_between(
         curves.t, within, both, color=COLOURS["class"], alpha=0.75, lw=0, label="which class"

@@ -87,7 +87,7 @@ def plot_ratios(found: Audit, ax: Axes) -> None:
 @styled()
 def plot_losses(found: Audit, ax: Axes) -> None:
     """Denoising loss on training and on held-out points, of the model and of the exact score."""
-    losses, d = found.losses, found.dataset["d"]
+    losses, d = found.losses, found.dataset.d
     model = np.concatenate([losses.train, losses.held_out]) / d
     model = model[np.isfinite(model) & (model > 0)]
     # below its collapse the exact score loses nothing at all on its own points
@@ -135,8 +135,8 @@ def plot_copied(found: Audit, ax: Axes) -> None:
 @styled()
 def plot_entropy(found: Audit, ax: Axes) -> None:
     """Excess entropy of the model's own law over log n, beside that of the exact score."""
-    entropy, n = found.entropy, found.dataset["n"]
-    things = "images" if len(found.dataset["sample_shape"]) > 1 else "points"
+    entropy, n = found.entropy, found.dataset.n
+    things = "images" if len(found.dataset.sample_shape) > 1 else "points"
     ax.axhline(0, color="gray", lw=0.8)
     ax.axhline(AT_COLLAPSE / math.log(n), color="gray", lw=0.8, ls=":")
     _band(ax, entropy.t, entropy.value, entropy.se, COLOURS["point"])
@@ -162,7 +162,7 @@ def plot_clones(found: Audit, ax: Axes) -> None:
     for line in ax.get_lines():
         if line.get_label() == "forward pass alone":
             line.set_label("exact score")
-    threshold = clone_level(found.dataset["class_counts"])
+    threshold = clone_level(found.dataset.class_counts)
     ax.axhline(threshold, color=COLOURS["class"], lw=0.8, ls=":")
     ax.axhline(0.5, color=COLOURS["point"], lw=0.8, ls=":")
     decided, at = found.speciation, _collapse(found, "clone")

@@ -121,8 +121,8 @@ def _clock_rows(analysis: Analysis, ax: Axes) -> None:
         ("log-SNR", [0.0, 4, -4, 8, -8, 2, -2, 6, -6, 10, -10], lambda g: time_at(-g)),
     ]
     # a schedule read from a file is named in the recipe but may be gone: only built-in ones
-    if analysis.recipe.get("schedule") in ("linear", "cosine"):
-        times = process.schedule(analysis.recipe["schedule"]).times
+    if analysis.recipe.schedule in ("linear", "cosine"):
+        times = process.schedule(analysis.recipe.schedule).times
         steps = [1000, 500, 200, 100, 50, 20, 10, 1, 300, 700, 400, 150, 5, 2]
         rows.insert(1, ("DDPM step", [float(x) for x in steps], lambda k: times[int(k) - 1]))
     for row, (name, candidates, to_t) in enumerate(rows):

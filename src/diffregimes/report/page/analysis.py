@@ -18,6 +18,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from ... import process
+from ...common import serial
 from ...common.checks import InputError
 from ...common.readable import number, plus_minus
 from ...data.datasets import Dataset
@@ -54,12 +55,12 @@ def write_report(analysis: Analysis, dataset: Dataset, out_dir: str | Path) -> N
     Raises `InputError` where `dataset` is not the one that was analysed, `OSError` where a file
     cannot be written; files of an earlier run are replaced one by one, each whole.
     """
-    if analysis.dataset["fingerprint"] != dataset.fingerprint:
+    if analysis.dataset.fingerprint != dataset.fingerprint:
         raise InputError(
-            f"this analysis is of a dataset with fingerprint {analysis.dataset['fingerprint'][:12]}"
+            f"this analysis is of a dataset with fingerprint {analysis.dataset.fingerprint[:12]}"
             f" and the dataset given has {dataset.fingerprint[:12]}; pass the dataset analysed."
         )
-    strip = noised_strip(dataset, strip_times(analysis), seed=int(analysis.recipe.get("seed", 0)))
+    strip = noised_strip(dataset, strip_times(analysis), seed=analysis.recipe.seed)
     figures = draw_figures(analysis)
     drawn = {name: svg_bytes(figure) for name, figure in figures.items()}
     files = {Path("report.html"): render_html(analysis, dataset, strip, drawn).encode()}
@@ -78,7 +79,7 @@ def strip_times(analysis: Analysis, count: int = 8) -> np.ndarray:
     """
     low, high = time_window(analysis)
     log_snr = np.linspace(np.log(process.snr(high)), np.log(process.snr(low)), count + 1)[1:-1]
-    spread = float(np.sum(analysis.spectrum.eigenvalues)) / analysis.dataset["d"]
+    spread = float(np.sum(analysis.spectrum.eigenvalues)) / analysis.dataset.d
     log_snr = np.append(log_snr, max(np.log(9 / spread), np.log(process.snr(low))))
     return np.asarray(process.time_from_snr(np.exp(log_snr)))
 
@@ -112,8 +113,8 @@ def render_html(
     def paint(index: int) -> str | None:
         return None if painter is None else painter.point(index)
 
-    base = blind_level(facts["class_counts"])
-    threshold = clone_level(facts["class_counts"])
+    base = blind_level(facts.class_counts)
+    threshold = clone_level(facts.class_counts)
     template = environment().get_template("report.html.j2")
     return template.render(
         a=analysis,
@@ -134,8 +135,8 @@ def render_html(
         ],
         theory=_theory(analysis, dataset),
         needed=analysis.points_needed and needed_in_words(analysis.points_needed, analysis),
-        scale=scale_in_words(facts["scale"]),
-        recipe=list(flat(analysis.recipe)),
+        scale=scale_in_words(facts.scale),
+        recipe=list(flat(serial.plain(analysis.recipe))),
     )
 
 
@@ -143,10 +144,10 @@ def _time_row(analysis: Analysis, found: TransitionTime) -> dict[str, Any]:
     return {
         "transition": found.transition,
         "found": found,
-        "headline": analysis.recipe["headline"][found.transition] == found.method,
+        "headline": analysis.recipe.headline.of(found.transition) == found.method,
         "words": METHODS.get((found.transition, found.method), ""),
         "exact": _exact(analysis, found),
-        **clocks(found, str(analysis.recipe.get("schedule", ""))),
+        **clocks(found, analysis.recipe.schedule),
     }
 
 

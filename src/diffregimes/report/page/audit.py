@@ -16,6 +16,7 @@ from ... import process
 from ...auditing.entropy import AT_COLLAPSE
 from ...auditing.findings import Audit, ModelTime, Origin
 from ...auditing.judgement import UNSURE, decided
+from ...common import serial
 from ...common.checks import InputError
 from ...common.numerics import Z95
 from ...common.readable import interval_text, number
@@ -38,9 +39,9 @@ def write_audit(found: Audit, dataset: Dataset, folder: str | Path) -> None:
     Raises `InputError` where `dataset` is not the one of the audit, `OSError` where a file cannot
     be written; files of an earlier run are replaced one by one, each whole.
     """
-    if found.dataset["fingerprint"] != dataset.fingerprint:
+    if found.dataset.fingerprint != dataset.fingerprint:
         raise InputError(
-            f"this audit is against a dataset with fingerprint {found.dataset['fingerprint'][:12]} "
+            f"this audit is against a dataset with fingerprint {found.dataset.fingerprint[:12]} "
             f"and the dataset given has {dataset.fingerprint[:12]}; pass the training points of "
             "the audit."
         )
@@ -66,7 +67,7 @@ def render_audit(found: Audit, dataset: Dataset, drawn: dict[str, bytes] | None 
     copies = found.copies
     shown = [_origin(found, dataset, x, painter) for x in found.origins[:MOST_ORIGINS]]
     nearest = [] if shown else np.argsort(copies.ratio, kind="stable")[:MOST_SAMPLES].tolist()
-    told = {"model": found.model, "held_out": found.held_out or {}, "run": found.recipe}
+    told = {"model": found.model, "held_out": serial.plain(found.held_out), "run": found.recipe}
     template = environment().get_template("audit.html.j2")
     return template.render(
         a=found,
@@ -93,7 +94,7 @@ def render_audit(found: Audit, dataset: Dataset, drawn: dict[str, bytes] | None 
         origins=shown,
         nearest=_samples(found, dataset, nearest, painter),
         first=_samples(found, dataset, range(min(MOST_SAMPLES, len(copies.point))), painter),
-        scale=scale_in_words(found.dataset["scale"]),
+        scale=scale_in_words(found.dataset.scale),
         recipe=list(flat({k: v for k, v in told.items() if v})),
     )
 

@@ -11,6 +11,7 @@ from rich.table import Table
 if TYPE_CHECKING:  # torch takes seconds to import: Ctrl-C must have its message by then
     from ...data.datasets import Dataset
     from ...results import Analysis, Comparison, ExactTime, TransitionTime
+from ...results import TRANSITIONS
 from .table import NARROWEST
 
 
@@ -34,8 +35,8 @@ def print_summary(analysis: Analysis, folder: Path) -> None:
     console = Console(highlight=False, markup=False)
     facts = analysis.dataset
     console.print(
-        f"{facts['source']}: {facts['n']} points in {facts['d']} dimensions, "
-        f"{len(facts['classes'])} classes; {_scale(facts['scale'])}"
+        f"{facts.source}: {facts.n} points in {facts.d} dimensions, "
+        f"{len(facts.classes)} classes; {_scale(facts.scale)}"
     )
     console.print(f"\n{analysis.verdict.headline}", style="bold")
     for sentence in analysis.verdict.sentences:
@@ -63,7 +64,7 @@ def print_summary(analysis: Analysis, folder: Path) -> None:
     console.print(f"report: {folder / 'report.html'}", soft_wrap=True)
 
 
-def _scale(scale: tuple[float, float] | list[float] | None) -> str:
+def _scale(scale: tuple[float, float] | None) -> str:
     if scale is None:
         return "values as they came"
     return f"values in [{scale[0]:g}, {scale[1]:g}] (the times hold for this scale)"
@@ -76,10 +77,11 @@ def _table(analysis: Analysis) -> Table:
     extra = () if theory is None else ("exact", "z")
     for name in ("t", *extra, "95 % interval", "DDPM step", "sigma"):
         table.add_column(name, justify="right", no_wrap=True)
-    for transition, method in analysis.recipe["headline"].items():
+    for transition in TRANSITIONS:
         table.add_row(transition, style="bold")
         for found in analysis.times:
             if found.transition == transition:
+                method = analysis.recipe.headline.of(transition)
                 mark = "*" if found.method == method else " "
                 row = _row(found, mark)
                 if theory is not None:
