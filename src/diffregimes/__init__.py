@@ -13,5 +13,9 @@ of it.
 
 import lazy_loader as lazy
 
+from ._moved import install
+
 __version__ = "0.1.0"
 __getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)
+install()
+del install, lazy
