@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
-from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
 from .common import serial
 from .common.numerics import wilson
@@ -334,23 +333,7 @@ def _curves(data: Mapping[str, Any], _: Any) -> Curves:
     return Curves.from_dict(columns, data["draws"])
 
 
-def _same(value: Any, _: Any) -> Any:
-    return value
-
-
 # curves lie in a file as columns, the draws beside them; options are whatever a command was given
 serial.converter.register_unstructure_hook(Curves, Curves.to_dict)
 serial.converter.register_structure_hook(Curves, _curves)
-serial.converter.register_unstructure_hook(
-    Recipe,
-    make_dict_unstructure_fn(
-        Recipe,
-        serial.converter,
-        command=override(omit_if_default=True),
-        options=override(omit_if_default=True),
-    ),
-)
-serial.converter.register_structure_hook(
-    Recipe,
-    make_dict_structure_fn(Recipe, serial.converter, options=override(struct_hook=_same)),
-)
+serial.layout(Recipe, optional=("command", "options"), untouched=("options",))
