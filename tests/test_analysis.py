@@ -11,17 +11,9 @@ import torch
 import diffregimes as dr
 from clouds import blobs, digits01, near_duplicates, prepared
 from diffregimes import process
+from diffregimes.posterior.observables import CURVES
 from diffregimes.process import snr, time_from_snr
 
-CURVES = (
-    "excess_entropy_over_alpha",
-    "same_point_probability",
-    "same_class_probability",
-    "same_class_probability_loo",
-    "loo_free_energy_over_log_n",
-    "class_entropy",
-    "mmse",
-)
 METHODS = {
     ("speciation", "spectral"),
     ("speciation", "spectral-exact"),

@@ -22,16 +22,13 @@ import diffregimes
 from command import QUICK, contents, pixels, runner, save_pixels, without_report
 from diffregimes import Analysis, InputError, from_arrays
 from diffregimes.cli.options import source_name
+from diffregimes.posterior.observables import CURVES
 from diffregimes.report.folder import check_target, staged
 from diffregimes.report.tables import curves_csv
 from diffregimes.report.terminal.analysis import print_summary
 from sample_analysis import make_analysis, with_theory
 
 FILES = {"results.json", "curves.csv", "report.html"}
-CURVES = (
-    "excess_entropy_over_alpha same_point_probability same_class_probability "
-    "same_class_probability_loo loo_free_energy_over_log_n class_entropy mmse"
-)
 METHODS = {
     "speciation": {"spectral", "spectral-exact", "landau", "clone", "clone-loo"},
     "collapse": {"free-energy", "entropy", "clone", "gaussian-bound"},
@@ -100,7 +97,7 @@ def test_the_contract(run, tmp_path):
 
     curves = found["curves"]
     length = len(QUICK[-1].split(","))
-    for name in CURVES.split():
+    for name in CURVES:
         for column in (name, f"{name}_se"):
             assert len(curves[column]) == length
             assert all(map(math.isfinite, curves[column]))

@@ -24,6 +24,7 @@ class Cloud:
     `coordinates` (n, r) float32 in units of `scale` (the root mean square norm, so that a
     typical squared norm is 1); distances are those of the original points. `order[i]` is the
     index of row i in the dataset, `labels[i]` its class and `bounds` (K + 1,) where classes begin.
+    `d` is the number of features, those that the span leaves out included.
     """
 
     coordinates: Tensor
@@ -31,6 +32,7 @@ class Cloud:
     order: np.ndarray
     bounds: tuple[int, ...]
     scale: float
+    d: int
 
     @property
     def n(self) -> int:
@@ -43,7 +45,7 @@ class Cloud:
 
     def to(self, device: str | torch.device) -> Cloud:
         moved = self.coordinates.to(device), self.labels.to(device)
-        return Cloud(*moved, self.order, self.bounds, self.scale)
+        return Cloud(*moved, self.order, self.bounds, self.scale, self.d)
 
 
 def prepare(points: np.ndarray, labels: np.ndarray) -> Cloud:
@@ -77,6 +79,7 @@ def prepare(points: np.ndarray, labels: np.ndarray) -> Cloud:
         order,
         (0, *np.cumsum(counts).tolist()),
         scale,
+        points.shape[1],
     )
 
 

@@ -10,24 +10,80 @@ other w_nu = (1 - w_mu) w'_nu. So, writing q = 1 - w_mu,
 None of these loses digits where w_mu tends to 0 or to 1. THEORY: E[H(w)] = d f^e is the excess
 entropy of the paper (per training set, not the quantity of that name in liquid-state physics
 or in complexity theory), E[w_mu] = E[sum w^2] is the Nishimori identity.
+
+To add an observable is to add its declaration to `OBSERVABLES`: the pass, the curves, results.json
+and curves.csv follow.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from .moments import Moments
 
-# Curves that lie between 0 and 1 and that the requested precision is about.
-PRECISION_CURVES = (
-    "excess_entropy_over_alpha",
-    "same_point_probability",
-    "same_class_probability",
-    "same_class_probability_loo",
-)
+
+@dataclass(frozen=True)
+class Context:
+    """The weights of a block of draws, and what several observables share, computed once.
+
+    `moments` have the leading shape (T, 2, p): time, sign, pair. `gamma` (T, 1, 1) is the
+    signal-to-noise ratio in data units, `own_class` (p,) the class of the true point of each pair,
+    `n` and `d` the number of training points and of features.
+    """
+
+    moments: Moments
+    own_class: Tensor
+    gamma: Tensor
+    n: int
+    d: int
+
+    @cached_property
+    def log_n(self) -> float:
+        return math.log(self.n)
+
+    @cached_property
+    def own(self) -> Tensor:
+        """w_mu."""
+        return torch.sigmoid(-self.moments.log_sum)
+
+    @cached_property
+    def other(self) -> Tensor:
+        """q = 1 - w_mu."""
+        return torch.sigmoid(self.moments.log_sum)
+
+    @cached_property
+    def log_sum(self) -> Tensor:
+        """log sum_nu e^{l_nu}, the true point included."""
+        return torch.nn.functional.softplus(self.moments.log_sum, threshold=40.0)
+
+    @cached_property
+    def index_entropy(self) -> Tensor:
+        """H(w), nats."""
+        return self.log_sum - self.other * self.moments.mean_log
+
+    @cached_property
+    def of_class(self) -> Tensor:
+        """p, (T, 2, p, K)."""
+        loo = self.moments.class_probability
+        mine = torch.nn.functional.one_hot(self.own_class, loo.shape[-1]).to(loo.dtype)
+        return self.other[..., None] * loo + self.own[..., None] * mine
+
+    @cached_property
+    def class_entropy(self) -> Tensor:
+        """H(class given x), nats."""
+        return entropy(self.of_class)
+
+    @cached_property
+    def same_point(self) -> Tensor:
+        """sum w^2."""
+        return self.own.square() + self.other.square() * self.moments.log_square.exp()
 
 
 def entropy(probability: Tensor) -> Tensor:
@@ -36,45 +92,148 @@ def entropy(probability: Tensor) -> Tensor:
     return out
 
 
-def observables(found: Moments, own_class: Tensor, n: int) -> dict[str, Tensor]:
-    """Every observable of each draw, of the leading shape of the moments.
+@dataclass(frozen=True)
+class Observable:
+    """One quantity of every draw; its mean over draws is a curve of `Curves` called `name`.
 
-    `own_class` (p,) is the class of the true point of each pair, `n` the number of training
-    points. Entropies are in nats unless the name says otherwise; mmse is in squared data units.
+    `words` are for a reader; `unit` is empty for a pure number; `bounded` ones lie between 0 and 1,
+    and those that are `precise` are brought to the standard error that a run asks for. `formula`
+    is what docs/results.md shows; `function` gives the leading shape of the moments.
     """
-    free = found.log_sum
-    own = torch.sigmoid(-free)
-    other = torch.sigmoid(free)
-    log_sum = torch.nn.functional.softplus(free, threshold=40.0)
-    index_entropy = log_sum - other * found.mean_log
-    loo = found.class_probability
-    mine = torch.nn.functional.one_hot(own_class, loo.shape[-1]).to(loo.dtype)
-    of_class = other[..., None] * loo + own[..., None] * mine
-    class_entropy = entropy(of_class)
-    same_point = own.square() + other.square() * found.log_square.exp()
-    log_n = math.log(n)
-    return {
-        "excess_entropy_over_alpha": index_entropy / log_n,
-        "excess_entropy_over_alpha_logsum": log_sum / log_n,
-        "information": log_n - index_entropy,
-        "same_point_probability": same_point,
-        "own_point_probability": own,
-        "same_class_probability": of_class.square().sum(-1),
-        "same_class_probability_loo": loo.square().sum(-1),
-        "loo_free_energy_over_log_n": free / log_n,
-        "class_entropy": class_entropy,
-        "within_class_entropy": index_entropy - class_entropy,
-        "mmse": 0.5 * other * found.mean_square_distance,
-        "effective_points": index_entropy.exp(),
-        "effective_points_participation": 1 / same_point,
-    }
+
+    name: str
+    words: str
+    unit: str
+    bounded: bool
+    formula: str
+    function: Callable[[Context], Tensor]
+    precise: bool = False
 
 
-CURVES = {
-    "same_class_probability_loo": "same class",
-    "class_entropy": "class entropy",
-    "information": "information",
-    "within_class_entropy": "within-class entropy",
-    "mmse": "mmse",
-    "excess_entropy_over_alpha": "excess entropy",
-}
+OBSERVABLES = (
+    Observable(
+        "excess_entropy_over_alpha",
+        "excess entropy",
+        "",
+        True,
+        "E[H(w)] / log n",
+        lambda c: c.index_entropy / c.log_n,
+        precise=True,
+    ),
+    Observable(
+        "excess_entropy_over_alpha_logsum",
+        "excess entropy by its second route",
+        "",
+        False,
+        "E[log Σ e^ℓ] / log n, the same by another route",
+        lambda c: c.log_sum / c.log_n,
+    ),
+    Observable(
+        "information",
+        "information",
+        "nats",
+        False,
+        "log n − E[H(w)]",
+        lambda c: c.log_n - c.index_entropy,
+    ),
+    Observable(
+        "same_point_probability",
+        "same point",
+        "",
+        True,
+        "φ_C = E[Σ w²]",
+        lambda c: c.same_point,
+        precise=True,
+    ),
+    Observable(
+        "own_point_probability",
+        "weight of the true point",
+        "",
+        True,
+        "E[w_μ], equal to φ_C (Nishimori)",
+        lambda c: c.own,
+    ),
+    Observable(
+        "same_class_probability",
+        "same class, training set",
+        "",
+        True,
+        "φ = E[Σ p²]",
+        lambda c: c.of_class.square().sum(-1),
+        precise=True,
+    ),
+    Observable(
+        "same_class_probability_loo",
+        "same class",
+        "",
+        True,
+        "φ_loo = E[Σ p'²]",
+        lambda c: c.moments.class_probability.square().sum(-1),
+        precise=True,
+    ),
+    Observable(
+        "loo_free_energy_over_log_n",
+        "free energy",
+        "",
+        False,
+        "E[log Σ_{ν≠μ} e^ℓ] / log n, positive above the collapse",
+        lambda c: c.moments.log_sum / c.log_n,
+    ),
+    Observable(
+        "class_entropy",
+        "class entropy",
+        "nats",
+        False,
+        "E[H(class given x)]",
+        lambda c: c.class_entropy,
+    ),
+    Observable(
+        "within_class_entropy",
+        "within-class entropy",
+        "nats",
+        False,
+        "E[H(index given class and x)]",
+        lambda c: c.index_entropy - c.class_entropy,
+    ),
+    Observable(
+        "mmse",
+        "mmse",
+        "squared data units",
+        False,
+        "E[Σ w |a_μ − a_ν|²] / 2",
+        lambda c: 0.5 * c.other * c.moments.mean_square_distance,
+    ),
+    Observable(
+        "effective_points",
+        "effective points",
+        "points",
+        False,
+        "E[e^H(w)]",
+        lambda c: c.index_entropy.exp(),
+    ),
+    Observable(
+        "effective_points_participation",
+        "effective points by participation",
+        "points",
+        False,
+        "E[1/Σ w²]",
+        lambda c: 1 / c.same_point,
+    ),
+)
+
+# curves between 0 and 1 that the requested precision is about
+PRECISION_CURVES = tuple(x.name for x in OBSERVABLES if x.precise)
+CURVES = {x.name: x.words for x in OBSERVABLES}
+
+
+def observables(
+    moments: Moments, own_class: Tensor, gamma: np.ndarray, n: int, d: int
+) -> dict[str, Tensor]:
+    """Every observable of each draw, of the leading shape (T, 2, p) of the moments.
+
+    `own_class` (p,) is the class of the true point of each pair, `gamma` (T,) the signal-to-noise
+    ratios, `n` the number of training points and `d` of features.
+    """
+    ratios = torch.as_tensor(gamma, dtype=torch.float64, device=moments.log_sum.device)
+    context = Context(moments, own_class, ratios[:, None, None], n, d)
+    return {x.name: x.function(context) for x in OBSERVABLES}

@@ -79,8 +79,9 @@ def sweep(
             raise InterruptedError
         drawn = draw_block(cloud, block, seed)
         columns = _columns(memory_mib)
-        found = moments(cloud, drawn, gamma, distances=distances, columns=columns)
-        values = observables(found, cloud.labels[drawn.points], cloud.n)
+        weights = moments(cloud, drawn, gamma, distances=distances, columns=columns)
+        own_class = cloud.labels[drawn.points]
+        values = observables(weights, own_class, gamma, cloud.n, cloud.d)
         units = {k: v.mean(1).T.cpu().numpy() for k, v in values.items()}
         return cloud.order[drawn.points.cpu().numpy()], units
 
