@@ -149,6 +149,16 @@ def test_the_package_loads_without_what_it_may_not_need():
     assert not HEAVY & set(run.stdout.split())
 
 
+def test_the_help_waits_for_nothing_large():
+    """Readers and samplers are listed there, from their declarations."""
+    command = (
+        "import sys, diffregimes.cli.app; print(*sorted(x.split('.')[0] for x in sys.modules))"
+    )
+    run = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert not {*HEAVY, "torch", "scipy", "PIL"} & set(run.stdout.split())
+
+
 def test_the_checker_itself_sees_what_it_should():
     text = (
         "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import dask\n"

@@ -18,8 +18,10 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from diffregimes.common.checks import InputError
+from diffregimes.data import readers
 from diffregimes.data.datasets import from_arrays
-from diffregimes.data.readers import load
+from diffregimes.data.kinds import Raw
+from diffregimes.data.readers import READERS, Reader, load
 
 RNG = np.random.default_rng(1)
 GREY = RNG.integers(0, 256, (8, 5, 6), dtype=np.uint8)
@@ -100,6 +102,30 @@ def test_a_file_named_digits_is_reached_by_its_path(tmp_path, monkeypatch):
     write_images(tmp_path / "digits", GREY, LABELS)
     assert load("./digits").n == 8
     assert load("digits").n == 1797
+
+
+def test_every_kind_is_named_where_none_fits(tmp_path):
+    message = fails("there is no file or folder", tmp_path / "absent")
+    (tmp_path / "a.parquet").touch()
+    unknown = fails("of a kind that is not read", tmp_path / "a.parquet")
+    for reader in READERS:
+        assert reader.words in message
+        assert reader.words in unknown
+        assert reader.read.__doc__
+
+
+def test_a_reader_is_one_declaration(tmp_path, monkeypatch):
+    new = Reader(
+        "tsv", "a .tsv file", lambda text, path: path.suffix == ".tsv",
+        lambda request: Raw(np.loadtxt(request.path)),
+    )  # fmt: skip
+    monkeypatch.setattr(readers, "READERS", (*READERS, new))
+    np.savetxt(tmp_path / "a.tsv", POINTS)
+    np.testing.assert_array_equal(load(tmp_path / "a.tsv").points, POINTS)
+    fails("is not an .npz file", tmp_path / "a.tsv", key="x")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.tsv").touch()
+    fails("Give a file of it, for example .*a.tsv", tmp_path / "in")
 
 
 def test_source_is_written_as_given(tmp_path, monkeypatch):

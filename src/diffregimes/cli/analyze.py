@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..common.checks import InputError
+from ..data.readers import ACCEPTED
 from .options import (
     ACCURACY,
     DATA,
@@ -43,13 +44,11 @@ class Format(StrEnum):
     json = "json"
 
 
-ANALYZE_HELP = """
+ANALYZE_HELP = f"""
 Find the three regimes of a dataset: wandering, class decided, memorising.
 
-No network is trained. [bold]SOURCE[/bold] is [cyan]digits[/cyan] (built in), an .npz or .npy file,
-a folder of IDX files (MNIST), a folder of images with one subfolder a class,
-or two Gaussian classes, [cyan]gmm:d=1024,n=20000,mu=1,sigma=1[/cyan]: these are drawn
-and compared with their exact theory.
+No network is trained. [bold]SOURCE[/bold] is {ACCEPTED}. Samples of a known law are compared with
+their exact theory.
 The times go to the terminal, a report to runs/NAME/report.html.
 
 Examples:

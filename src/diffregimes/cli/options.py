@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..common.checks import InputError
+from ..data.readers import ACCEPTED
 
 if TYPE_CHECKING:
     from ..common.parallel import Progress
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 DATA, ACCURACY, OUTPUT = "The data", "The computation", "The output"
 
 Source = Annotated[
-    str, typer.Argument(metavar="SOURCE", help="digits, gmm:d=...,n=..., a file, or a folder.")
+    str,
+    typer.Argument(metavar="SOURCE", help=f"{ACCEPTED[0].upper()}{ACCEPTED[1:]}."),
 ]
 Labels = Annotated[
     str | None,

@@ -12,14 +12,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..common.checks import InputError, finite_points
-from ..populations.mixture import GaussianMixture
 from ..results import DatasetFacts
 from .classes import check_counts, check_no_choice, checked_labels, listed, select, to_numpy
+
+if TYPE_CHECKING:
+    from ..populations.mixture import GaussianMixture
 
 
 @dataclass(frozen=True)
