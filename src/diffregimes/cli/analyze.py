@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import errno
 import sys
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,29 +14,27 @@ import typer
 
 from ..common.checks import InputError
 from ..data.readers import ACCEPTED
+from .command import command
 from .options import (
     ACCURACY,
     DATA,
     OUTPUT,
-    Classes,
+    DataOptions,
     Device,
-    Key,
-    Labels,
     MemoryMib,
     Out,
-    Pad,
-    PerClass,
-    PixelRange,
+    Scale,
     Seed,
     Source,
     flowing,
     numbers,
-    pair,
-    read,
     source_name,
 )
 
 if TYPE_CHECKING:
+    from ..common.parallel import Progress
+    from ..data.datasets import Dataset
+    from ..process import Schedule
     from ..results import Analysis
 
 
@@ -65,14 +64,12 @@ Examples:
 """
 
 
-def analyze(
-    source: Source,
-    labels: Labels = None,
-    key: Key = None,
-    classes: Classes = None,
-    per_class: PerClass = None,
-    pixel_range: PixelRange = None,
-    pad: Pad = 0,
+@dataclass(frozen=True, kw_only=True)
+class Analyze:
+    """The options of `analyze`."""
+
+    source: Source
+    data: DataOptions
     skip_unreadable: Annotated[
         bool,
         typer.Option(
@@ -80,7 +77,7 @@ def analyze(
             rich_help_panel=DATA,
             help="Leave out images that cannot be read, and say how many.",
         ),
-    ] = False,
+    ] = False
     precision: Annotated[
         float,
         typer.Option(
@@ -88,7 +85,7 @@ def analyze(
             metavar="SE",
             help="Draw until the standard errors of the curves (from 0 to 1) reach this.",
         ),
-    ] = 0.005,
+    ] = 0.005
     draws: Annotated[
         int | None,
         typer.Option(
@@ -96,7 +93,7 @@ def analyze(
             metavar="N",
             help="Draw N noised samples instead, rounded up to blocks of 256.",
         ),
-    ] = None,
+    ] = None
     times: Annotated[
         str | None,
         typer.Option(
@@ -105,8 +102,8 @@ def analyze(
             help="Times t of the curves, increasing: 0.1,0.5,1",
             show_default="where the curves change",
         ),
-    ] = None,
-    seed: Seed = 0,
+    ] = None
+    seed: Seed = 0
     schedule: Annotated[
         str,
         typer.Option(
@@ -114,17 +111,17 @@ def analyze(
             help="What the DDPM steps count: linear, cosine, or a scheduler_config.json of "
             "diffusers.",
         ),
-    ] = "linear",
-    device: Device = "cpu",
-    memory_mib: MemoryMib = 1024,
-    out: Out = None,
+    ] = "linear"
+    device: Device = "cpu"
+    memory_mib: MemoryMib = 1024
+    out: Out = None
     format: Annotated[
         Format,
         typer.Option(
             rich_help_panel=OUTPUT,
             help="text: a table; json: results.json alone on stdout.",
         ),
-    ] = Format.text,
+    ] = Format.text
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -132,74 +129,98 @@ def analyze(
             rich_help_panel=OUTPUT,
             help="Read and check everything; compute and write nothing.",
         ),
-    ] = False,
-) -> None:
-    scale = None if pixel_range is None else pair("--range", pixel_range, "--range=-1,1")
-    grid = numbers("--times", times, "--times 0.1,0.5,1")
+    ] = False
 
+    def recorded(self, scale: Scale | None, times: list[float] | None) -> dict[str, Any]:
+        """What results.json keeps of them, beside what `diffregimes.analyze` says of itself."""
+        return {
+            "source": self.source,
+            "labels": self.data.labels,
+            "key": self.data.key,
+            "classes": self.data.classes,
+            "per_class": self.data.per_class,
+            "range": None if scale is None else list(scale),
+            "pad": self.data.pad,
+            "times": times,
+            "schedule": self.schedule,
+            "skip_unreadable": self.skip_unreadable,
+        }
+
+
+def analyze(options: Analyze) -> None:
+    """Check, read, analyse, write, print."""
+    scale = options.data.scale()
+    times = numbers("--times", options.times, "--times 0.1,0.5,1")
     from ..report.terminal.analysis import print_plan
     from ..report.terminal.bar import progress_bar
 
-    folder = out or Path("runs") / source_name(source)
+    folder = options.out or Path("runs") / source_name(options.source)
     with progress_bar() as progress:
-        # torch takes seconds to import: --help must not wait for it
-        from .. import process
-        from ..analysis import analyze as run
-        from ..analysis import check_options
-        from ..report.folder import check_target, staged
-        from ..report.runs import write_run
+        dataset, clock = _prepared(options, scale, times, folder, progress)
+        if not options.dry_run:
+            from ..report.folder import staged
+            from ..report.runs import write_run
 
-        check_options(precision, draws, grid, seed, device, memory_mib)
-        clock = process.schedule(schedule)
-        check_target(folder)
-        dataset = read(
-            source,
-            labels=labels,
-            key=key,
-            classes=classes,
-            per_class=per_class,
-            pixel_range=scale,
-            pad=pad,
-            skip_unreadable=skip_unreadable,
-            progress=progress,
-        )
-        if not dry_run:
             with staged(folder) as stage:
-                analysis = run(
-                    dataset,
-                    precision=precision,
-                    draws=draws,
-                    times=grid,
-                    seed=seed,
-                    schedule=clock,
-                    device=device,
-                    memory_mib=memory_mib,
-                    progress=progress,
+                analysis = _analysed(options, dataset, times, clock, progress)
+                recipe = dataclasses.replace(
+                    analysis.recipe, command="analyze", options=options.recorded(scale, times)
                 )
-                options: dict[str, Any] = {
-                    "source": source,
-                    "labels": labels,
-                    "key": key,
-                    "classes": classes,
-                    "per_class": per_class,
-                    "range": None if scale is None else list(scale),
-                    "pad": pad,
-                    "times": grid,
-                    "schedule": schedule,
-                    "skip_unreadable": skip_unreadable,
-                }
-                recipe = dataclasses.replace(analysis.recipe, command="analyze", options=options)
                 analysis = dataclasses.replace(analysis, recipe=recipe)
                 progress(0, 1, "report")
                 write_run(analysis, dataset, stage)
                 progress(1, 1, "report")
-    if dry_run:
-        print_plan(dataset, folder, draws, precision)
+    if options.dry_run:
+        print_plan(dataset, folder, options.draws, options.precision)
     else:
-        _print(analysis, folder, format)
+        _print_analysis(analysis, folder, options.format)
 
 
-def _print(analysis: Analysis, folder: Path, format: Format) -> None:
+def _prepared(
+    options: Analyze,
+    scale: Scale | None,
+    times: list[float] | None,
+    folder: Path,
+    progress: Progress,
+) -> tuple[Dataset, Schedule]:
+    """The data and the clock, once nothing of what is asked for can be seen to be wrong."""
+    # torch takes seconds to import: --help must not wait for it
+    from .. import process
+    from ..analysis import check_options
+    from ..report.folder import check_target
+
+    check_options(
+        options.precision, options.draws, times, options.seed, options.device, options.memory_mib
+    )
+    clock = process.schedule(options.schedule)
+    check_target(folder)
+    skip = options.skip_unreadable
+    return options.data.read(options.source, scale, progress, skip_unreadable=skip), clock
+
+
+def _analysed(
+    options: Analyze,
+    dataset: Dataset,
+    times: list[float] | None,
+    clock: Schedule,
+    progress: Progress,
+) -> Analysis:
+    from ..analysis import analyze as run
+
+    return run(
+        dataset,
+        precision=options.precision,
+        draws=options.draws,
+        times=times,
+        seed=options.seed,
+        schedule=clock,
+        device=options.device,
+        memory_mib=options.memory_mib,
+        progress=progress,
+    )
+
+
+def _print_analysis(analysis: Analysis, folder: Path, format: Format) -> None:
     from ..report.terminal.analysis import print_summary
 
     try:
@@ -218,4 +239,4 @@ def _print(analysis: Analysis, folder: Path, format: Format) -> None:
 
 def add_to(app: typer.Typer) -> None:
     """Put the command on the app."""
-    app.command(help=flowing(ANALYZE_HELP))(analyze)
+    app.command(help=flowing(ANALYZE_HELP))(command(analyze))

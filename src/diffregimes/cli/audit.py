@@ -7,34 +7,31 @@ where it stood.
 from __future__ import annotations
 
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..common.checks import InputError, in_range
+from .command import command, recorded
 from .options import (
     ACCURACY,
     DATA,
     Batch,
-    Classes,
     Classifier,
-    Device,
-    Key,
+    Computation,
+    DataOptions,
     Label,
-    Labels,
-    MemoryMib,
     Out,
-    Pad,
-    PerClass,
-    Seed,
     flowing,
-    model_scale,
-    read,
 )
 
 if TYPE_CHECKING:
+    from ..common.parallel import Progress
     from ..data.datasets import Dataset
+    from ..learned.classifier import Classifier as Judge
+    from ..learned.models import Opened
 
 
 HELP = """
@@ -57,45 +54,10 @@ Examples:
 """
 
 
-def audit(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder of a diffusers pipeline.")],
-    data: Annotated[
-        str,
-        typer.Option(
-            rich_help_panel=DATA,
-            metavar="SOURCE",
-            help="What the model was trained on: digits, a file, or a folder.",
-        ),
-    ],
-    held_out: Annotated[
-        str | None,
-        typer.Option(
-            rich_help_panel=DATA,
-            metavar="SOURCE",
-            help="Points of the same kind that it was not trained on; the options below hold for "
-            "both.",
-            show_default="those of recipe.json in MODEL",
-        ),
-    ] = None,
-    samples: Annotated[
-        int, typer.Option(rich_help_panel=ACCURACY, metavar="N", help="Samples to generate.")
-    ] = 512,
-    pairs: Annotated[
-        int, typer.Option(rich_help_panel=ACCURACY, metavar="N", help="Pairs of clones.")
-    ] = 128,
-    steps: Annotated[
-        int,
-        typer.Option(
-            rich_help_panel=ACCURACY, metavar="N", help="Steps of the sampler, even in log-SNR."
-        ),
-    ] = 250,
-    label: Label = None,
-    classifier: Classifier = None,
-    batch: Batch = None,
-    labels: Labels = None,
-    key: Key = None,
-    classes: Classes = None,
-    per_class: PerClass = None,
+@dataclass(frozen=True, kw_only=True)
+class AuditedDataOptions(DataOptions):
+    """On the scale of the model that is audited."""
+
     pixel_range: Annotated[
         str | None,
         typer.Option(
@@ -105,89 +67,148 @@ def audit(
             help="Scale of the pixels that the model takes.",
             show_default="that of recipe.json in MODEL, else -1,1",
         ),
-    ] = None,
-    pad: Pad = 0,
-    seed: Seed = 0,
-    device: Device = "cpu",
-    memory_mib: MemoryMib = 1024,
-    out: Out = None,
-) -> None:
-    left_out = "out", "memory_mib", "batch", "model", "classifier"
-    options = {k: str(v) if isinstance(v, Path) else v for k, v in locals().items()}
-    options = {k: v for k, v in options.items() if k not in left_out}
-    in_range("--samples", samples, 16, 10**8)
-    in_range("--pairs", pairs, 16, 10**8)
-    in_range("--steps", steps, 10, 10**6)
-    in_range("--seed", seed, 0, 10**18)
-    in_range("--memory-mib", memory_mib, 16, 10**7)
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditOptions:
+    """The options of `audit`."""
+
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder of a diffusers pipeline.")]
+    data: Annotated[
+        str,
+        typer.Option(
+            rich_help_panel=DATA,
+            metavar="SOURCE",
+            help="What the model was trained on: digits, a file, or a folder.",
+        ),
+    ]
+    held_out: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel=DATA,
+            metavar="SOURCE",
+            help="Points of the same kind that it was not trained on; the options below hold for "
+            "both.",
+            show_default="those of recipe.json in MODEL",
+        ),
+    ] = None
+    samples: Annotated[
+        int, typer.Option(rich_help_panel=ACCURACY, metavar="N", help="Samples to generate.")
+    ] = 512
+    pairs: Annotated[
+        int, typer.Option(rich_help_panel=ACCURACY, metavar="N", help="Pairs of clones.")
+    ] = 128
+    steps: Annotated[
+        int,
+        typer.Option(
+            rich_help_panel=ACCURACY, metavar="N", help="Steps of the sampler, even in log-SNR."
+        ),
+    ] = 250
+    label: Label = None
+    classifier: Classifier = None
+    batch: Batch = None
+    points: AuditedDataOptions
+    computation: Computation
+    out: Out = None
+
+    def check(self) -> None:
+        in_range("--samples", self.samples, 16, 10**8)
+        in_range("--pairs", self.pairs, 16, 10**8)
+        in_range("--steps", self.steps, 10, 10**6)
+        self.computation.check()
+
+    def recorded(self) -> dict[str, Any]:
+        """Without what changes no number, and what is told elsewhere: the names of these stand
+        last in every results.json."""
+        left_out = "out", "memory_mib", "batch", "model", "classifier"
+        return {**recorded(self, *left_out), "left_out": left_out}
+
+
+def audit(options: AuditOptions) -> None:
+    """Read the model and its points, audit, write, print."""
+    options.check()
     from ..report.terminal.bar import progress_bar
 
     with progress_bar() as progress:
         from ..auditing.audit import audit as run
-        from ..common.recipe import check_device, versions
-        from ..learned.models import open_model
+        from ..common.recipe import check_device
         from ..report.folder import check_target, staged
         from ..report.page.audit import write_audit
-        from ..report.terminal.audit import print_audit
 
-        check_device(device)
-        folder = out or Path("runs") / f"{model.resolve().name}-audit"
+        computation = options.computation
+        check_device(computation.device)
+        folder = options.out or Path("runs") / f"{options.model.resolve().name}-audit"
         check_target(folder)
-
-        def points(source: str) -> Dataset:
-            return read(
-                source,
-                labels=labels,
-                key=key,
-                classes=classes,
-                per_class=per_class,
-                pixel_range=model_scale(source, pixel_range, model),
-                pad=pad,
-                progress=progress,
-            )
-
-        opened = open_model(model, points(data), label=label, device=device)
-        others, judge, warnings = opened.held_out, None, opened.notes
-        if held_out is not None:
-            others, said = _apart(points(held_out), opened.training)
-            warnings = (*warnings, *said)
-        if classifier is not None:
-            from ..learned.classifier import load_classifier
-
-            judge = load_classifier(classifier, opened.training, device=device)
-            warnings = (*warnings, *judge.notes)
-        recipe = {
-            "command": "audit",
-            "options": options,
-            "fingerprint": opened.training.fingerprint,
-            "held_out_fingerprint": None if others is None else others.fingerprint,
-            "model": opened.facts["weights"],
-            "classifier": judge and {"folder": str(classifier), **judge.facts},
-            "versions": versions(),
-        }
+        opened, held_out, notes = _opened(options, progress)
+        judge = _judge(options, opened.training)
         store = folder.parent / f".{folder.name}.unfinished"
-        found = run(
+        audited = run(
             opened.score,
             opened.training,
-            others,
-            samples=samples,
-            pairs=pairs,
-            steps=steps,
+            held_out,
+            samples=options.samples,
+            pairs=options.pairs,
+            steps=options.steps,
             classify=judge,
-            seed=seed,
-            batch=batch,
-            device=device,
-            memory_mib=memory_mib,
+            seed=computation.seed,
+            batch=options.batch,
+            device=computation.device,
+            memory_mib=computation.memory_mib,
             store=store,
-            recipe=recipe,
+            recipe=_recipe(options, opened, held_out, judge),
             model=opened.facts,
-            notes=warnings,
+            notes=(*notes, *(judge.notes if judge else ())),
             progress=progress,
         )
         with staged(folder) as stage:
-            write_audit(found, opened.training, stage)
+            write_audit(audited, opened.training, stage)
         shutil.rmtree(store, ignore_errors=True)
-    print_audit(found, folder)
+    from ..report.terminal.audit import print_audit
+
+    print_audit(audited, folder)
+
+
+def _opened(
+    options: AuditOptions, progress: Progress
+) -> tuple[Opened, Dataset | None, tuple[str, ...]]:
+    """The model, the held-out points that are known or given, and what is to be said of both."""
+    from ..learned.models import open_model
+
+    def read(source: str) -> Dataset:
+        scale = options.points.scale_for(source, options.model)
+        return options.points.read(source, scale, progress)
+
+    data, device = read(options.data), options.computation.device
+    opened = open_model(options.model, data, label=options.label, device=device)
+    if options.held_out is None:
+        return opened, opened.held_out, opened.notes
+    held_out, said = _apart(read(options.held_out), opened.training)
+    return opened, held_out, (*opened.notes, *said)
+
+
+def _judge(options: AuditOptions, training: Dataset) -> Judge | None:
+    if options.classifier is None:
+        return None
+    from ..learned.classifier import load_classifier
+
+    return load_classifier(options.classifier, training, device=options.computation.device)
+
+
+def _recipe(
+    options: AuditOptions, opened: Opened, held_out: Dataset | None, judge: Judge | None
+) -> dict[str, Any]:
+    from ..common.recipe import versions
+
+    return {
+        "command": "audit",
+        "options": options.recorded(),
+        "fingerprint": opened.training.fingerprint,
+        "held_out_fingerprint": None if held_out is None else held_out.fingerprint,
+        "model": opened.facts["weights"],
+        "classifier": judge and {"folder": str(options.classifier), **judge.facts},
+        "versions": versions(),
+    }
 
 
 def _apart(held_out: Dataset, training: Dataset) -> tuple[Dataset, tuple[str, ...]]:
@@ -212,4 +233,4 @@ def _apart(held_out: Dataset, training: Dataset) -> tuple[Dataset, tuple[str, ..
 
 def add_to(app: typer.Typer) -> None:
     """Put the command on the app."""
-    app.command(help=flowing(HELP))(audit)
+    app.command(help=flowing(HELP))(command(audit))

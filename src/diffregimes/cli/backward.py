@@ -9,39 +9,23 @@ from __future__ import annotations
 import dataclasses
 import math
 import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..common.checks import InputError, in_range
+from .command import command, recorded
 from .options import (
     ACCURACY,
-    Batch,
-    Classes,
-    Classifier,
-    Device,
-    Grid,
-    Key,
-    Label,
-    Labels,
-    MemoryMib,
-    Model,
-    ModelRange,
-    Out,
-    Pad,
-    Pairs,
-    PerClass,
-    Sampler,
-    Score,
-    Seed,
+    BackwardOptions,
+    EndPointOptions,
+    ScoreOptions,
     Source,
-    Steps,
-    Times,
     flowing,
-    model_scale,
     numbers,
-    read,
     source_name,
 )
 
@@ -49,7 +33,6 @@ if TYPE_CHECKING:
     from ..backward.clones import Ends
     from ..backward.descent import Run
     from ..backward.experiment import Experiment
-    from ..backward.tracking import Tracked
     from ..common.parallel import Progress
     from ..data.datasets import Dataset
     from ..learned.classifier import Classifier as Judge
@@ -102,224 +85,261 @@ Examples:
 """
 
 
-def clones(
-    source: Source,
-    times: Times = None,
-    pairs: Pairs = 1024,
+Times = Annotated[
+    str | None,
+    typer.Option(
+        rich_help_panel=ACCURACY,
+        metavar="T,T,...",
+        help="Times t at which clones part.",
+        show_default="12, where the curves change",
+    ),
+]
+Pairs = Annotated[
+    int, typer.Option(rich_help_panel=ACCURACY, metavar="N", help="Trajectories to run.")
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clones:
+    """The options of `clones`."""
+
+    source: Source
+    times: Times = None
+    pairs: Pairs = 1024
     branches: Annotated[
         int, typer.Option(rich_help_panel=ACCURACY, help="Clones of each trajectory at each t.")
-    ] = 2,
-    score: Score = None,
-    model: Model = None,
-    label: Label = None,
-    classifier: Classifier = None,
-    sampler: Sampler = "bridge",
-    grid: Grid = "linear",
-    steps: Steps = None,
-    batch: Batch = None,
-    labels: Labels = None,
-    key: Key = None,
-    classes: Classes = None,
-    per_class: PerClass = None,
-    pixel_range: ModelRange = None,
-    pad: Pad = 0,
-    seed: Seed = 0,
-    device: Device = "cpu",
-    memory_mib: MemoryMib = 1024,
-    out: Out = None,
-) -> None:
-    in_range("--pairs", pairs, 2, 10**8)
-    in_range("--branches", branches, 2, 1000)
-    _run("clones", dict(locals()))
+    ] = 2
+    backward: EndPointOptions
 
 
-def uturn(
-    source: Source,
-    times: Times = None,
-    pairs: Pairs = 1024,
-    score: Score = None,
-    model: Model = None,
-    label: Label = None,
-    classifier: Classifier = None,
-    sampler: Sampler = "bridge",
-    grid: Grid = "linear",
-    steps: Steps = None,
-    batch: Batch = None,
-    labels: Labels = None,
-    key: Key = None,
-    classes: Classes = None,
-    per_class: PerClass = None,
-    pixel_range: ModelRange = None,
-    pad: Pad = 0,
-    seed: Seed = 0,
-    device: Device = "cpu",
-    memory_mib: MemoryMib = 1024,
-    out: Out = None,
-) -> None:
-    in_range("--pairs", pairs, 2, 10**8)
-    _run("uturn", dict(locals()))
+@dataclass(frozen=True, kw_only=True)
+class UTurns:
+    """The options of `uturn`."""
+
+    source: Source
+    times: Times = None
+    pairs: Pairs = 1024
+    backward: EndPointOptions
 
 
-def generate(
-    source: Source,
+@dataclass(frozen=True, kw_only=True)
+class Generate:
+    """The options of `generate`."""
+
+    source: Source
     samples: Annotated[
         int, typer.Option(rich_help_panel=ACCURACY, metavar="N", help="Samples to generate.")
-    ] = 64,
-    score: Score = None,
-    model: Model = None,
-    label: Label = None,
-    sampler: Sampler = "bridge",
-    grid: Grid = "linear",
-    steps: Steps = None,
-    batch: Batch = None,
-    labels: Labels = None,
-    key: Key = None,
-    classes: Classes = None,
-    per_class: PerClass = None,
-    pixel_range: ModelRange = None,
-    pad: Pad = 0,
-    seed: Seed = 0,
-    device: Device = "cpu",
-    memory_mib: MemoryMib = 1024,
-    out: Out = None,
-) -> None:
-    in_range("--samples", samples, 2, 10**8)
-    _run("generate", dict(locals()))
+    ] = 64
+    backward: BackwardOptions
 
 
-def _run(kind: str, given: dict[str, Any]) -> None:
-    """Read, set up, run with a store that survives, write, print."""
-    in_range("--seed", given["seed"], 0, 10**18)
-    in_range("--memory-mib", given["memory_mib"], 16, 10**7)
-    wanted = numbers("--times", given.get("times"), "--times 0.5,1,1.5")
+def clones(options: Clones) -> None:
+    in_range("--pairs", options.pairs, 2, 10**8)
+    in_range("--branches", options.branches, 2, 1000)
+
+    def ends(task: Task) -> Ends:
+        from ..backward.clones import run_clones
+
+        setup = task.setup
+        return run_clones(
+            setup.score, task.times, options.pairs, run=task.run, classify=setup.classify,
+            branches=options.branches, training=setup.training,
+        )  # fmt: skip
+
+    _compare("clones", options, ends)
+
+
+def uturn(options: UTurns) -> None:
+    in_range("--pairs", options.pairs, 2, 10**8)
+
+    def ends(task: Task) -> Ends:
+        from ..backward.clones import run_uturns
+
+        setup = task.setup
+        return run_uturns(
+            setup.score, setup.points, setup.labels, task.times, options.pairs, run=task.run,
+            classify=setup.classify, training=setup.training,
+        )  # fmt: skip
+
+    _compare("uturn", options, ends)
+
+
+def generate(options: Generate) -> None:
+    in_range("--samples", options.samples, 2, 10**8)
+    options.backward.computation.check()
     from ..report.terminal.bar import progress_bar
 
     with progress_bar() as progress:
-        from ..backward.descent import Run
-        from ..backward.experiment import experiment
-        from ..backward.outcome import forward_times, outcome
-        from ..common.recipe import check_device, versions
-        from ..report.folder import check_target, staged
-        from ..report.runs import write_generated, write_outcome
-        from ..report.terminal.backward import print_generated, print_outcome
+        from ..backward.outcome import forward_times
+        from ..backward.tracking import track
+        from ..report.folder import staged
+        from ..report.runs import write_generated
 
-        check_device(given["device"])
-        folder = given["out"] or Path("runs") / f"{source_name(given['source'])}-{kind}"
-        check_target(folder)
-        dataset = _read(given, progress)
-        opened = _network(given, dataset)
-        if opened is not None:  # its curves lie beside those of what it was trained on
-            dataset = opened.training
-        judge = _judge(given, dataset)
-        setup = experiment(
-            dataset,
-            score=given["score"],
-            network=opened.score if opened else None,
-            latest=opened.score.latest if opened else math.inf,
-            whole=kind == "generate",
-            classify=judge,
-            grid=given["grid"],
-            steps=given["steps"],
-            seed=given["seed"],
-            memory_mib=given["memory_mib"],
-            device=given["device"],
-            progress=progress,
-        )
-        said = (*(opened.notes if opened else ()), *(judge.notes if judge else ()))
-        setup = dataclasses.replace(setup, notes=(*setup.notes, *said))
-        left_out = "out", "memory_mib", "batch", "model", "classifier"
-        options = {k: v for k, v in given.items() if k not in left_out}
-        recipe = {
-            "command": kind,
-            "options": options,
-            "times": wanted or setup.times.tolist(),
-            "fingerprint": dataset.fingerprint,
-            "model": opened and opened.facts,
-            "classifier": judge and {"folder": str(given["classifier"]), **judge.facts},
-            "versions": versions(),
-        }
-        store = folder.parent / f".{folder.name}.unfinished"
-        run = Run(
-            setup.grid,
-            sampler=given["sampler"],
-            seed=given["seed"],
-            batch=given["batch"],
-            dtype=setup.dtype,
-            device=given["device"],
-            memory_mib=given["memory_mib"],
-            store=store,
-            recipe=recipe,
-            progress=progress,
-        )
-        with staged(folder) as stage:
-            if kind == "generate":
-                copies = _generate(given, setup, run)
-                crossed = forward_times(setup)
-                write_generated(copies, crossed, dataset, recipe, setup.notes, stage)
-            else:
-                found = outcome(_ends(kind, given, setup, run), setup)
-                write_outcome(found, recipe, stage)
-        shutil.rmtree(store, ignore_errors=True)
-    if kind == "generate":
-        print_generated(copies, crossed, setup.notes, folder)
-    else:
-        print_outcome(found, folder)
+        task = _prepared("generate", options, None, progress)
+        setup = task.setup
+        assert setup.training is not None
+        with staged(task.folder) as stage:
+            tracked = track(
+                setup.score, setup.training, options.samples, run=task.run, classify=setup.classify
+            )
+            crossed = forward_times(setup)
+            write_generated(tracked, crossed, task.dataset, task.recipe, setup.notes, stage)
+        task.done()
+    from ..report.terminal.backward import print_generated
+
+    print_generated(tracked, crossed, setup.notes, task.folder)
 
 
-def _read(given: dict[str, Any], progress: Progress) -> Dataset:
-    names = "labels", "key", "classes", "per_class", "pad"
-    scale = model_scale(given["source"], given["pixel_range"], given["model"])
-    same = {k: given[k] for k in names}
-    return read(given["source"], **same, pixel_range=scale, progress=progress)
+def _compare(kind: str, options: Clones | UTurns, ends: Callable[[Task], Ends]) -> None:
+    """Set up, run with a store that survives, compare with the forward pass, write, print."""
+    options.backward.computation.check()
+    times = numbers("--times", options.times, "--times 0.5,1,1.5")
+    from ..report.terminal.bar import progress_bar
+
+    with progress_bar() as progress:
+        from ..backward.outcome import outcome
+        from ..report.folder import staged
+        from ..report.runs import write_outcome
+
+        task = _prepared(kind, options, times, progress)
+        with staged(task.folder) as stage:
+            compared = outcome(ends(task), task.setup)
+            write_outcome(compared, task.recipe, stage)
+        task.done()
+    from ..report.terminal.backward import print_outcome
+
+    print_outcome(compared, task.folder)
 
 
-def _network(given: dict[str, Any], dataset: Dataset) -> Opened | None:
+@dataclass(frozen=True)
+class Task:
+    """What is run, where it keeps its finished blocks (`run.store`), and where the outcome goes."""
+
+    dataset: Dataset
+    setup: Experiment
+    times: list[float]
+    run: Run
+    recipe: dict[str, Any]
+    store: Path
+    folder: Path
+
+    def done(self) -> None:
+        shutil.rmtree(self.store, ignore_errors=True)
+
+
+def _prepared(
+    kind: str, options: Clones | UTurns | Generate, times: list[float] | None, progress: Progress
+) -> Task:
+    """Read the data, the network and the classifier, and set up the run."""
+    from ..backward.descent import Run
+    from ..common.recipe import check_device
+    from ..report.folder import check_target
+
+    backward = options.backward
+    computation = backward.computation
+    check_device(computation.device)
+    folder = backward.out or Path("runs") / f"{source_name(options.source)}-{kind}"
+    check_target(folder)
+    scale = backward.data.scale_for(options.source, backward.score.model)
+    dataset = backward.data.read(options.source, scale, progress)
+    opened = _network(backward.score, dataset, computation.device)
+    if opened is not None:  # its curves lie beside those of what it was trained on
+        dataset = opened.training
+    judge = _judge(backward, dataset)
+    setup = _experiment(kind, backward, dataset, opened, judge, progress)
+    times = times or setup.times.tolist()
+    recipe = _recipe(kind, options, times, dataset, opened, judge)
+    store = folder.parent / f".{folder.name}.unfinished"
+    run = Run(
+        setup.grid,
+        sampler=backward.sampling.sampler,
+        seed=computation.seed,
+        batch=backward.sampling.batch,
+        dtype=setup.dtype,
+        device=computation.device,
+        memory_mib=computation.memory_mib,
+        store=store,
+        recipe=recipe,
+        progress=progress,
+    )
+    return Task(dataset, setup, times, run, recipe, store, folder)
+
+
+def _network(score: ScoreOptions, dataset: Dataset, device: str) -> Opened | None:
     """The network to run; the grid follows its own schedule."""
-    folder = given["model"]
-    if folder is None:
-        if given["label"] is not None:
+    if score.model is None:
+        if score.label is not None:
             raise InputError("--label came without --model; exact scores are not conditional.")
         return None
-    if given["score"] is not None:
+    if score.score is not None:
         raise InputError("--score and --model exclude each other: one score is run.")
     from ..learned.models import open_model
 
-    return open_model(folder, dataset, label=given["label"], device=given["device"])
+    return open_model(score.model, dataset, label=score.label, device=device)
 
 
-def _judge(given: dict[str, Any], dataset: Dataset) -> Judge | None:
-    folder = given.get("classifier")
-    if folder is None:
+def _judge(backward: BackwardOptions, dataset: Dataset) -> Judge | None:
+    if not isinstance(backward, EndPointOptions) or backward.score.classifier is None:
         return None
     from ..learned.classifier import load_classifier
 
-    return load_classifier(folder, dataset, device=given["device"])
+    device = backward.computation.device
+    return load_classifier(backward.score.classifier, dataset, device=device)
 
 
-def _ends(kind: str, given: dict[str, Any], setup: Experiment, run: Run) -> Ends:
-    from ..backward.clones import run_clones, run_uturns
+def _experiment(
+    kind: str,
+    backward: BackwardOptions,
+    dataset: Dataset,
+    opened: Opened | None,
+    judge: Judge | None,
+    progress: Progress,
+) -> Experiment:
+    """The experiment, with what is to be said of the network and of the classifier."""
+    from ..backward.experiment import experiment
 
-    assert run.recipe is not None
-    times, pairs = run.recipe["times"], given["pairs"]
-    common: dict[str, Any] = {
-        "run": run,
-        "classify": setup.classify,
-        "training": setup.training,
+    setup = experiment(
+        dataset,
+        score=backward.score.score,
+        network=opened.score if opened else None,
+        latest=opened.score.latest if opened else math.inf,
+        whole=kind == "generate",
+        classify=judge,
+        grid=backward.sampling.grid,
+        steps=backward.sampling.steps,
+        seed=backward.computation.seed,
+        memory_mib=backward.computation.memory_mib,
+        device=backward.computation.device,
+        progress=progress,
+    )
+    said = (*(opened.notes if opened else ()), *(judge.notes if judge else ()))
+    return dataclasses.replace(setup, notes=(*setup.notes, *said))
+
+
+def _recipe(
+    kind: str,
+    options: Clones | UTurns | Generate,
+    times: list[float],
+    dataset: Dataset,
+    opened: Opened | None,
+    judge: Judge | None,
+) -> dict[str, Any]:
+    from ..common.recipe import versions
+
+    left_out = "out", "memory_mib", "batch", "model", "classifier"
+    return {
+        "command": kind,
+        "options": recorded(options, *left_out),
+        "times": times,
+        "fingerprint": dataset.fingerprint,
+        "model": opened and opened.facts,
+        "classifier": judge and {"folder": str(recorded(options)["classifier"]), **judge.facts},
+        "versions": versions(),
     }
-    if kind == "uturn":
-        return run_uturns(setup.score, setup.points, setup.labels, times, pairs, **common)
-    return run_clones(setup.score, times, pairs, branches=given["branches"], **common)
-
-
-def _generate(given: dict[str, Any], setup: Experiment, run: Run) -> Tracked:
-    from ..backward.tracking import track
-
-    assert setup.training is not None
-    return track(setup.score, setup.training, given["samples"], run=run, classify=setup.classify)
 
 
 def add_to(app: typer.Typer) -> None:
     """Put the commands of this module on the app."""
-    app.command(help=flowing(CLONES_HELP))(clones)
-    app.command(help=flowing(UTURN_HELP))(uturn)
-    app.command(help=flowing(GENERATE_HELP))(generate)
+    app.command(help=flowing(CLONES_HELP))(command(clones))
+    app.command(help=flowing(UTURN_HELP))(command(uturn))
+    app.command(help=flowing(GENERATE_HELP))(command(generate))

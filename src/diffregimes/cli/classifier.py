@@ -3,34 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from ..common.checks import InputError
+from .command import command, recorded
 from .options import (
-    Classes,
+    OUTPUT,
+    TRAINING,
+    DataOptions,
     Device,
-    Key,
-    Labels,
     Out,
-    Pad,
-    PerClass,
-    PixelRange,
     Seed,
     Source,
     flowing,
-    pair,
-    read,
     source_name,
 )
-
-if TYPE_CHECKING:
-    pass
-
-
-TRAINING = "The training"
 
 HELP = """
 Train a classifier that judges the class of end points: --classifier of clones, uturn and audit.
@@ -51,8 +42,11 @@ Examples:
 """
 
 
-def train_classifier(
-    source: Source,
+@dataclass(frozen=True, kw_only=True)
+class TrainClassifier:
+    """The options of `train-classifier`."""
+
+    source: Source
     held_out: Annotated[
         float,
         typer.Option(
@@ -60,7 +54,7 @@ def train_classifier(
             metavar="SHARE",
             help="Share of each class not trained on, to measure the accuracy.",
         ),
-    ] = 0.1,
+    ] = 0.1
     epochs: Annotated[
         int | None,
         typer.Option(
@@ -69,68 +63,64 @@ def train_classifier(
             help="Passes over the data.",
             show_default="by the number and size of the points",
         ),
-    ] = None,
-    labels: Labels = None,
-    key: Key = None,
-    classes: Classes = None,
-    per_class: PerClass = None,
-    pixel_range: PixelRange = None,
-    pad: Pad = 0,
-    seed: Seed = 0,
-    device: Device = "cpu",
-    out: Out = None,
+    ] = None
+    data: DataOptions
+    seed: Seed = 0
+    device: Device = "cpu"
+    out: Out = None
     force: Annotated[
         bool,
-        typer.Option(
-            "--force", rich_help_panel="The output", help="Replace what the folder holds."
-        ),
-    ] = False,
-) -> None:
-    options = dict(locals())
-    scale = None if pixel_range is None else pair("--range", pixel_range, "--range=-1,1")
+        typer.Option("--force", rich_help_panel=OUTPUT, help="Replace what the folder holds."),
+    ] = False
+
+
+def train_classifier(options: TrainClassifier) -> None:
+    """Read, train, write, print."""
+    scale = options.data.scale()
     from ..report.terminal.bar import progress_bar
 
     with progress_bar() as progress:
         from ..common.recipe import check_device, versions
         from ..learned.classifier import save_classifier
         from ..learned.classifier import train_classifier as train
-        from ..report.folder import check_target, staged
+        from ..report.folder import staged
 
-        check_device(device)
-        folder = out or Path("runs") / f"{source_name(source)}-classifier"
-        check_target(folder)
-        if not force and folder.is_dir() and any(folder.iterdir()):
-            raise InputError(
-                f"{folder} holds files already; expected a new or empty folder. Choose another "
-                "(--out), or give --force to replace the classifier in it."
-            )
-        dataset = read(
-            source,
-            labels=labels,
-            key=key,
-            classes=classes,
-            per_class=per_class,
-            pixel_range=scale,
-            pad=pad,
+        check_device(options.device)
+        folder = options.out or Path("runs") / f"{source_name(options.source)}-classifier"
+        _check_free(folder, options.force)
+        trained = train(
+            options.data.read(options.source, scale, progress),
+            held_out=options.held_out,
+            seed=options.seed,
+            device=options.device,
+            epochs=options.epochs,
             progress=progress,
         )
-        found = train(
-            dataset, held_out=held_out, seed=seed, device=device, epochs=epochs, progress=progress
-        )
-        left_out = "out", "device", "force"
         recipe = {
-            **found.recipe,
+            **trained.recipe,
             "command": "train-classifier",
-            "options": {k: v for k, v in options.items() if k not in left_out},
+            "options": recorded(options, "out", "device", "force"),
             "versions": versions(),
         }
         with staged(folder) as stage:
-            save_classifier(dataclasses.replace(found, recipe=recipe), stage)
+            save_classifier(dataclasses.replace(trained, recipe=recipe), stage)
     from ..report.terminal.training import print_classifier
 
-    print_classifier(found, folder)
+    print_classifier(trained, folder)
+
+
+def _check_free(folder: Path, force: bool) -> None:
+    """Raise where the classifier cannot go, or would replace what nobody gave up."""
+    from ..report.folder import check_target
+
+    check_target(folder)
+    if not force and folder.is_dir() and any(folder.iterdir()):
+        raise InputError(
+            f"{folder} holds files already; expected a new or empty folder. Choose another "
+            "(--out), or give --force to replace the classifier in it."
+        )
 
 
 def add_to(app: typer.Typer) -> None:
     """Put the command on the app."""
-    app.command("train-classifier", help=flowing(HELP))(train_classifier)
+    app.command("train-classifier", help=flowing(HELP))(command(train_classifier))

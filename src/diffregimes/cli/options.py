@@ -1,14 +1,15 @@
-"""Options that several commands share, and the reading of SOURCE that goes with them."""
+"""Options that several commands share, as dataclasses, and the reading of SOURCE with them."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..common.checks import InputError
+from ..common.checks import InputError, in_range
 from ..data.readers import ACCEPTED
 
 if TYPE_CHECKING:
@@ -16,64 +17,11 @@ if TYPE_CHECKING:
     from ..data.datasets import Dataset
 
 
-DATA, ACCURACY, OUTPUT = "The data", "The computation", "The output"
+DATA, ACCURACY, TRAINING, OUTPUT = "The data", "The computation", "The training", "The output"
 
 Source = Annotated[
     str,
     typer.Argument(metavar="SOURCE", help=f"{ACCEPTED[0].upper()}{ACCEPTED[1:]}."),
-]
-Labels = Annotated[
-    str | None,
-    typer.Option(
-        rich_help_panel=DATA,
-        help="Where the labels are: a key of the .npz, a column (-1 is the last), a file, "
-        "FILE.csv:COLUMN, or none to ignore them.",
-    ),
-]
-Key = Annotated[
-    str | None,
-    typer.Option(rich_help_panel=DATA, help="Key of the data in an .npz with several arrays."),
-]
-Classes = Annotated[
-    str | None,
-    typer.Option(
-        rich_help_panel=DATA, metavar="A,B", help="Classes to keep, by name or number: 1,8"
-    ),
-]
-PerClass = Annotated[
-    int | None,
-    typer.Option(
-        rich_help_panel=DATA,
-        metavar="N",
-        help="Keep the first N points of each class.",
-        show_default="all",
-    ),
-]
-PixelRange = Annotated[
-    str | None,
-    typer.Option(
-        "--range",
-        rich_help_panel=DATA,
-        metavar="LO,HI",
-        help="Scale of the pixels; must be that of the model: --range=-1,1",
-        show_default="0,1 for integer pixels, floats as they are",
-    ),
-]
-ModelRange = Annotated[
-    str | None,
-    typer.Option(
-        "--range",
-        rich_help_panel=DATA,
-        metavar="LO,HI",
-        help="Scale of the pixels.",
-        show_default="that of --model; without: 0,1 for integer pixels, floats as they are",
-    ),
-]
-Pad = Annotated[
-    int,
-    typer.Option(
-        rich_help_panel=DATA, metavar="N", help="Pixels added on every side of the images."
-    ),
 ]
 Seed = Annotated[int, typer.Option(rich_help_panel=ACCURACY, help="Same seed, same numbers.")]
 Device = Annotated[
@@ -86,26 +34,6 @@ MemoryMib = Annotated[
 Out = Annotated[
     Path | None,
     typer.Option(rich_help_panel=OUTPUT, help="Output folder.", show_default="runs/NAME"),
-]
-
-
-# of the backward process
-Score = Annotated[
-    str | None,
-    typer.Option(
-        rich_help_panel=ACCURACY,
-        help="empirical: the exact score of the training points; population: that of the law of a "
-        "gmm: source.",
-        show_default="population for gmm:, else empirical",
-    ),
-]
-Model = Annotated[
-    Path | None,
-    typer.Option(
-        rich_help_panel=ACCURACY,
-        help="A saved diffusers pipeline, run in place of the exact score; SOURCE is what it was "
-        "trained on, in the same size and scale (--range=-1,1 as a rule).",
-    ),
 ]
 Label = Annotated[
     int | None,
@@ -121,33 +49,6 @@ Classifier = Annotated[
         show_default="the nearest training point",
     ),
 ]
-Sampler = Annotated[
-    str,
-    typer.Option(rich_help_panel=ACCURACY, help="bridge, ddpm or euler-maruyama."),
-]
-Grid = Annotated[
-    str,
-    typer.Option(
-        rich_help_panel=ACCURACY,
-        help="Steps of the sampler: a DDPM schedule (linear, cosine, a scheduler_config.json), or "
-        "uniform or log-snr.",
-    ),
-]
-Steps = Annotated[
-    int | None,
-    typer.Option(
-        rich_help_panel=ACCURACY, metavar="N", help="Number of steps.", show_default="1000"
-    ),
-]
-Times = Annotated[
-    str | None,
-    typer.Option(
-        rich_help_panel=ACCURACY,
-        metavar="T,T,...",
-        help="Times t at which clones part.",
-        show_default="12, where the curves change",
-    ),
-]
 Batch = Annotated[
     int | None,
     typer.Option(
@@ -157,37 +58,199 @@ Batch = Annotated[
         show_default="all",
     ),
 ]
-Pairs = Annotated[
-    int, typer.Option(rich_help_panel=ACCURACY, metavar="N", help="Trajectories to run.")
-]
+Scale = tuple[float, float]
 
 
-def read(
-    source: str,
-    *,
-    labels: str | None = None,
-    key: str | None = None,
-    classes: str | None = None,
-    per_class: int | None = None,
-    pixel_range: tuple[float, float] | None = None,
-    pad: int = 0,
-    skip_unreadable: bool = False,
-    progress: Progress | None = None,
-) -> Dataset:
-    """The dataset in `source`, options as they came from the command line."""
-    from ..data import readers  # torch takes seconds to import: --help must not wait for it
+@dataclass(frozen=True, kw_only=True)
+class DataOptions:
+    """What is read of SOURCE."""
 
-    return readers.load(
-        source,
-        labels=labels,
-        key=key,
-        classes=None if classes is None else [x.strip() for x in classes.split(",")],
-        per_class=per_class,
-        pixel_range=pixel_range,
-        pad=pad,
-        skip_unreadable=skip_unreadable,
-        progress=progress,
-    )
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel=DATA,
+            help="Where the labels are: a key of the .npz, a column (-1 is the last), a file, "
+            "FILE.csv:COLUMN, or none to ignore them.",
+        ),
+    ] = None
+    key: Annotated[
+        str | None,
+        typer.Option(rich_help_panel=DATA, help="Key of the data in an .npz with several arrays."),
+    ] = None
+    classes: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel=DATA, metavar="A,B", help="Classes to keep, by name or number: 1,8"
+        ),
+    ] = None
+    per_class: Annotated[
+        int | None,
+        typer.Option(
+            rich_help_panel=DATA,
+            metavar="N",
+            help="Keep the first N points of each class.",
+            show_default="all",
+        ),
+    ] = None
+    pixel_range: Annotated[
+        str | None,
+        typer.Option(
+            "--range",
+            rich_help_panel=DATA,
+            metavar="LO,HI",
+            help="Scale of the pixels; must be that of the model: --range=-1,1",
+            show_default="0,1 for integer pixels, floats as they are",
+        ),
+    ] = None
+    pad: Annotated[
+        int,
+        typer.Option(
+            rich_help_panel=DATA, metavar="N", help="Pixels added on every side of the images."
+        ),
+    ] = 0
+
+    def scale(self) -> Scale | None:
+        """The two numbers of --range."""
+        return (
+            None if self.pixel_range is None else pair("--range", self.pixel_range, "--range=-1,1")
+        )
+
+    def scale_for(self, source: str, model: Path | None) -> Scale | None:
+        """--range, and without it the scale that the model takes; a law has no pixels to be
+        scaled."""
+        scale = self.scale()
+        if scale is not None or model is None or source.startswith("gmm:"):
+            return scale
+        from ..learned.models import trained_scale
+
+        return trained_scale(model)
+
+    def read(
+        self,
+        source: str,
+        scale: Scale | None,
+        progress: Progress | None = None,
+        *,
+        skip_unreadable: bool = False,
+    ) -> Dataset:
+        """The dataset in `source`, its pixels on `scale`."""
+        from ..data import readers  # torch takes seconds to import: --help must not wait for it
+
+        return readers.load(
+            source,
+            labels=self.labels,
+            key=self.key,
+            classes=None if self.classes is None else [x.strip() for x in self.classes.split(",")],
+            per_class=self.per_class,
+            pixel_range=scale,
+            pad=self.pad,
+            skip_unreadable=skip_unreadable,
+            progress=progress,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelDataOptions(DataOptions):
+    """Beside a --model, which knows its scale."""
+
+    pixel_range: Annotated[
+        str | None,
+        typer.Option(
+            "--range",
+            rich_help_panel=DATA,
+            metavar="LO,HI",
+            help="Scale of the pixels.",
+            show_default="that of --model; without: 0,1 for integer pixels, floats as they are",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Computation:
+    """Of the commands that run backwards."""
+
+    seed: Seed = 0
+    device: Device = "cpu"
+    memory_mib: MemoryMib = 1024
+
+    def check(self) -> None:
+        """Raise for what is out of range; the device is not looked for yet."""
+        in_range("--seed", self.seed, 0, 10**18)
+        in_range("--memory-mib", self.memory_mib, 16, 10**7)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreOptions:
+    """The score that is run backwards."""
+
+    score: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel=ACCURACY,
+            help="empirical: the exact score of the training points; population: that of the law "
+            "of a gmm: source.",
+            show_default="population for gmm:, else empirical",
+        ),
+    ] = None
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            rich_help_panel=ACCURACY,
+            help="A saved diffusers pipeline, run in place of the exact score; SOURCE is what it "
+            "was trained on, in the same size and scale (--range=-1,1 as a rule).",
+        ),
+    ] = None
+    label: Label = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgedScoreOptions(ScoreOptions):
+    """And what tells the class of its end points."""
+
+    classifier: Classifier = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingOptions:
+    """The steps of the backward process."""
+
+    sampler: Annotated[
+        str,
+        typer.Option(rich_help_panel=ACCURACY, help="bridge, ddpm or euler-maruyama."),
+    ] = "bridge"
+    grid: Annotated[
+        str,
+        typer.Option(
+            rich_help_panel=ACCURACY,
+            help="Steps of the sampler: a DDPM schedule (linear, cosine, a scheduler_config.json), "
+            "or uniform or log-snr.",
+        ),
+    ] = "linear"
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            rich_help_panel=ACCURACY, metavar="N", help="Number of steps.", show_default="1000"
+        ),
+    ] = None
+    batch: Batch = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackwardOptions:
+    """Everything that says what is run backwards, and how."""
+
+    score: ScoreOptions
+    sampling: SamplingOptions
+    data: ModelDataOptions
+    computation: Computation
+    out: Out = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndPointOptions(BackwardOptions):
+    """Of the commands that ask for the class of end points alone."""
+
+    score: JudgedScoreOptions
 
 
 def numbers(option: str, text: str | None, example: str) -> list[float] | None:
@@ -204,21 +267,10 @@ def numbers(option: str, text: str | None, example: str) -> list[float] | None:
 
 def pair(option: str, text: str, example: str) -> tuple[float, float]:
     """The two numbers in LO,HI."""
-    found = numbers(option, text, example)
-    if found is None or len(found) != 2:
+    ends = numbers(option, text, example)
+    if ends is None or len(ends) != 2:
         raise InputError(f"{option} is {text!r}; expected two numbers such as {example}.")
-    return found[0], found[1]
-
-
-def model_scale(source: str, text: str | None, model: Path | None) -> tuple[float, float] | None:
-    """--range, and without it the scale that a model takes; a law has no pixels to be scaled."""
-    if text is not None:
-        return pair("--range", text, "--range=-1,1")
-    if model is None or source.startswith("gmm:"):
-        return None
-    from ..learned.models import trained_scale
-
-    return trained_scale(model)
+    return ends[0], ends[1]
 
 
 def flowing(text: str) -> str:

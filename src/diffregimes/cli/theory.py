@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import math
-from dataclasses import asdict
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..common.checks import InputError, in_range
-from .options import (
-    Classes,
-    Key,
-    Labels,
-    Out,
-    Pad,
-    PerClass,
-    PixelRange,
-    Seed,
-    Source,
-    flowing,
-    pair,
-    read,
-)
+from .command import command
+from .options import DataOptions, Out, Seed, Source, flowing, pair
 
 if TYPE_CHECKING:
-    from ..theory import PhaseDiagram, TwoGaussians
+    from ..theory import TwoGaussians
 
 
 theory = typer.Typer(no_args_is_help=True, help="Closed forms: no data, no sampling.")
@@ -71,51 +58,20 @@ def phase_diagram(
         in_range("--mark: n", points, 1.01, 1e308)
     import numpy as np
 
-    from ..report.figures.phase import plot_phase_diagram
-    from ..report.figures.style import png_bytes, svg_bytes
-    from ..report.folder import LAST, staged
-    from ..report.tables import columns_csv
+    from ..report.folder import staged
+    from ..report.runs import write_phases
     from ..report.terminal.theory import print_phases
     from ..theory import TwoGaussians
     from ..theory import phase_diagram as compute
 
     law = TwoGaussians(dims[0], mu, sigma, weight)
-    places = tuple((dimension, math.log(points)) for dimension, points in marks)
-    marked = [_mark(law, *place) for place in places]
+    marked = [_mark(law, dimension, math.log(points)) for dimension, points in marks]
     folder = out or Path("runs/phase-diagram")
     with staged(folder) as stage:
         log_n = np.geomspace(math.log(counts[0]), math.log(counts[1]), 61)
-        found = compute(law, np.geomspace(*dims, 61), log_n)
-        figure = plot_phase_diagram(found, places).get_figure(root=True)
-        assert figure is not None
-        (stage / "phase-diagram.png").write_bytes(png_bytes(figure))
-        (stage / "phase-diagram.svg").write_bytes(svg_bytes(figure))
-        (stage / "phase-diagram.csv").write_text(columns_csv(_columns(found)))
-        recorded = {
-            "format": "diffregimes.phase-diagram/1",
-            "law": {k: v for k, v in asdict(law).items() if k != "d"},
-            "d": list(dims),
-            "n": list(counts),
-            "marks": marked,
-        }
-        (stage / LAST).write_text(json.dumps(recorded, indent=1, allow_nan=False) + "\n")
+        diagram = compute(law, np.geomspace(*dims, 61), log_n)
+        write_phases(diagram, law, dims, counts, marked, stage)
     print_phases(law, dims, marked, folder)
-
-
-def _columns(found: PhaseDiagram) -> dict[str, list[float | None]]:
-    """One row for each d and log n; an empty cell where there is no such time."""
-
-    def shown(value: float) -> float | None:
-        return float(value) if math.isfinite(value) else None
-
-    grid = [(i, j) for i in range(len(found.d)) for j in range(len(found.log_n))]
-    return {
-        "d": [shown(found.d[i]) for i, _ in grid],
-        "log_n": [shown(found.log_n[j]) for _, j in grid],
-        "t_s": [shown(found.speciation[i]) for i, _ in grid],
-        "t_c": [shown(found.collapse[i, j]) for i, j in grid],
-        "log_n_at_t_s": [shown(found.boundary[i]) for i, _ in grid],
-    }
 
 
 def _mark(law: TwoGaussians, d: float, log_n: float) -> dict[str, float | None]:
@@ -141,51 +97,38 @@ Examples:
 """
 
 
-def points_needed(
-    source: Source,
-    at: Annotated[float, typer.Option(metavar="T", help="Where the collapse is to lie.")],
-    labels: Labels = None,
-    key: Key = None,
-    classes: Classes = None,
-    per_class: PerClass = None,
-    pixel_range: PixelRange = None,
-    pad: Pad = 0,
-    seed: Seed = 0,
-) -> None:
-    in_range("--at", at, 1e-9, 300, "It is an Ornstein-Uhlenbeck time.")
-    in_range("--seed", seed, 0, 10**18)
-    scale = None if pixel_range is None else pair("--range", pixel_range, "--range=-1,1")
+@dataclass(frozen=True, kw_only=True)
+class PointsNeeded:
+    """The options of `points-needed`."""
+
+    source: Source
+    at: Annotated[float, typer.Option(metavar="T", help="Where the collapse is to lie.")]
+    data: DataOptions
+    seed: Seed = 0
+
+
+def points_needed(options: PointsNeeded) -> None:
+    in_range("--at", options.at, 1e-9, 300, "It is an Ornstein-Uhlenbeck time.")
+    in_range("--seed", options.seed, 0, 10**18)
+    scale = options.data.scale()
     from ..report.terminal.bar import progress_bar
     from ..report.terminal.theory import print_needed
 
     with progress_bar() as progress:
         from ..data.cloud import prepare
         from ..data.spectrum import covariance, spectrum
-        from ..transitions import needed
+        from ..transitions.needed import points_needed as needed
 
-        dataset = read(
-            source,
-            labels=labels,
-            key=key,
-            classes=classes,
-            per_class=per_class,
-            pixel_range=scale,
-            pad=pad,
-            progress=progress,
-        )
-        known = dataset.population
-        if known is not None:
-            eigenvalues = known.eigenvalues()
+        dataset = options.data.read(options.source, scale, progress)
+        law, at, seed = dataset.population, options.at, options.seed
+        if law is not None:
+            estimates = [needed(at, law, seed=seed), needed(at, law.eigenvalues())]
         else:
             cloud = prepare(dataset.points, dataset.labels)
             eigenvalues = spectrum(dataset, covariance(cloud)).eigenvalues
-        found = [
-            needed.points_needed(at, known, seed=seed)
-            if known is not None
-            else needed.points_needed(at, dataset, seed=seed, progress=progress),
-            needed.points_needed(at, eigenvalues),
-        ]
-    print_needed(dataset, found)
+            measured = needed(at, dataset, seed=seed, progress=progress)
+            estimates = [measured, needed(at, eigenvalues)]
+    print_needed(dataset, estimates)
 
 
 def _span(option: str, text: str, least: float, most: float, example: str) -> tuple[float, float]:
@@ -199,5 +142,5 @@ def _span(option: str, text: str, least: float, most: float, example: str) -> tu
 
 def add_to(app: typer.Typer) -> None:
     """Put the command on the app."""
-    app.command("points-needed", help=flowing(NEEDED_HELP))(points_needed)
+    app.command("points-needed", help=flowing(NEEDED_HELP))(command(points_needed))
     app.add_typer(theory, name="theory")

@@ -6,35 +6,29 @@ moment, the same command goes on from the last checkpoint.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .command import command, recorded
 from .options import (
     ACCURACY,
     DATA,
-    Classes,
-    Key,
-    Labels,
+    TRAINING,
+    DataOptions,
     Out,
-    Pad,
-    PerClass,
     Seed,
     Source,
     flowing,
-    pair,
-    read,
     source_name,
 )
 
 if TYPE_CHECKING:
-    pass
-from ..report.figures.training import plot_losses
-from ..report.terminal.training import print_trained
-
-TRAINING = "The training"
+    from ..common.parallel import Progress
+    from ..learned.training import Trained
 
 HELP = """
 Train a diffusion model (a DDPM of diffusers) on images, to compare it with the exact scores.
@@ -57,17 +51,30 @@ Examples:
 """
 
 
-def train(
-    source: Source,
-    preset: Annotated[
-        str, typer.Option(rich_help_panel=TRAINING, help="tiny, small or paper.")
-    ] = "tiny",
+@dataclass(frozen=True, kw_only=True)
+class TrainingDataOptions(DataOptions):
+    """On the scale that diffusers' pipelines give their images."""
+
+    pixel_range: Annotated[
+        str,
+        typer.Option("--range", rich_help_panel=DATA, metavar="LO,HI", help="Scale of the pixels."),
+    ] = "-1,1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """The options of `train`."""
+
+    source: Source
+    preset: Annotated[str, typer.Option(rich_help_panel=TRAINING, help="tiny, small or paper.")] = (
+        "tiny"
+    )
     steps: Annotated[
         int | None,
         typer.Option(
             rich_help_panel=TRAINING, metavar="N", help="Steps.", show_default="of the preset"
         ),
-    ] = None,
+    ] = None
     batch: Annotated[
         int | None,
         typer.Option(
@@ -76,7 +83,7 @@ def train(
             help="Images in a step, of all processes together.",
             show_default="of the preset",
         ),
-    ] = None,
+    ] = None
     every: Annotated[
         int | None,
         typer.Option(
@@ -85,13 +92,13 @@ def train(
             help="Steps between rows of loss.csv, and checkpoints.",
             show_default="of the preset",
         ),
-    ] = None,
+    ] = None
     held_out: Annotated[
         float,
         typer.Option(
             rich_help_panel=TRAINING, metavar="SHARE", help="Share of each class not trained on."
         ),
-    ] = 0.1,
+    ] = 0.1
     memorised: Annotated[
         int,
         typer.Option(
@@ -99,17 +106,9 @@ def train(
             metavar="N",
             help="Generate N samples for each row of loss.csv: the share of copies. 0 for none.",
         ),
-    ] = 64,
-    labels: Labels = None,
-    key: Key = None,
-    classes: Classes = None,
-    per_class: PerClass = None,
-    pixel_range: Annotated[
-        str,
-        typer.Option("--range", rich_help_panel=DATA, metavar="LO,HI", help="Scale of the pixels."),
-    ] = "-1,1",
-    pad: Pad = 0,
-    seed: Seed = 0,
+    ] = 64
+    data: TrainingDataOptions
+    seed: Seed = 0
     device: Annotated[
         str | None,
         typer.Option(
@@ -117,65 +116,61 @@ def train(
             help="Where it is computed: cpu, cuda, mps.",
             show_default="a GPU if there is one",
         ),
-    ] = None,
-    out: Out = None,
-) -> None:
-    options = dict(locals())
-    scale = pair("--range", pixel_range, "--range=-1,1")
+    ] = None
+    out: Out = None
+
+
+def train(options: Train) -> None:
+    """Read, train, write, print; where there are several processes the main one alone does."""
+    options.data.scale()  # a bad --range is told before torch is imported
     from ..report.terminal.bar import progress_bar
 
     with progress_bar() as progress:
-        from ..common.recipe import versions
-        from ..learned.networks import versions as package_versions
-        from ..learned.training import train as run
         from ..report.folder import check_target, staged
 
-        folder = out or Path("runs") / f"{source_name(source)}-train"
+        folder = options.out or Path("runs") / f"{source_name(options.source)}-train"
         check_target(folder)
-        dataset = read(
-            source,
-            labels=labels,
-            key=key,
-            classes=classes,
-            per_class=per_class,
-            # a law has no pixels: what is wrong with it is that it gives vectors
-            pixel_range=None if source.startswith("gmm:") else scale,
-            pad=pad,
-            progress=progress,
-        )
-        left_out = "out", "device"
-        recipe = {
-            "command": "train",
-            "options": {k: v for k, v in options.items() if k not in left_out},
-            "versions": {**versions(), **package_versions()},
-        }
-        trained = run(
-            dataset,
-            folder,
-            preset=preset,
-            steps=steps,
-            batch=batch,
-            every=every,
-            held_out=held_out,
-            memorised=memorised,
-            seed=seed,
-            device=device,
-            recipe=recipe,
-            progress=progress,
-        )
+        trained = _trained(options, folder, progress)
         if trained.main:
-            from ..report.figures.style import png_bytes
+            from ..report.runs import write_trained
 
             with staged(folder) as stage:
-                trained.pipeline.save_pretrained(stage)
-                figure: Any = plot_losses(trained.rows).get_figure(root=True)
-                (stage / "loss.png").write_bytes(png_bytes(figure))
+                write_trained(trained, stage)
     if trained.main:
-        same = {k: options[k] for k in ("labels", "key", "classes", "per_class", "pad")}
-        chosen = [f"--{k.replace('_', '-')} {quote(str(v))}" for k, v in same.items() if v]
-        print_trained(trained, folder, " ".join([quote(source), *chosen]))
+        from ..report.terminal.training import print_trained
+
+        given = recorded(options.data, "pixel_range")
+        chosen = [f"--{k.replace('_', '-')} {quote(str(v))}" for k, v in given.items() if v]
+        print_trained(trained, folder, " ".join([quote(options.source), *chosen]))
+
+
+def _trained(options: Train, folder: Path, progress: Progress) -> Trained:
+    from ..common.recipe import versions
+    from ..learned.networks import versions as package_versions
+    from ..learned.training import train as run
+
+    # a law has no pixels: what is wrong with it is that it gives vectors
+    scale = None if options.source.startswith("gmm:") else options.data.scale()
+    return run(
+        options.data.read(options.source, scale, progress),
+        folder,
+        preset=options.preset,
+        steps=options.steps,
+        batch=options.batch,
+        every=options.every,
+        held_out=options.held_out,
+        memorised=options.memorised,
+        seed=options.seed,
+        device=options.device,
+        recipe={
+            "command": "train",
+            "options": recorded(options, "out", "device"),
+            "versions": {**versions(), **package_versions()},
+        },
+        progress=progress,
+    )
 
 
 def add_to(app: typer.Typer) -> None:
     """Put the command on the app."""
-    app.command(help=flowing(HELP))(train)
+    app.command(help=flowing(HELP))(command(train))

@@ -36,7 +36,9 @@ converter.register_structure_hook(np.ndarray, array)
 def layout(cls: type, *, optional: tuple[str, ...] = (), untouched: tuple[str, ...] = ()) -> None:
     """Leave `optional` fields out of a file where they are None; take `untouched` as they come."""
     writing: dict[str, Any] = {name: override(omit_if_default=True) for name in optional}
-    reading: dict[str, Any] = {name: override(struct_hook=lambda value, _: value) for name in untouched}
+    reading: dict[str, Any] = {
+        name: override(struct_hook=lambda value, _: value) for name in untouched
+    }
     converter.register_unstructure_hook(cls, make_dict_unstructure_fn(cls, converter, **writing))
     converter.register_structure_hook(cls, make_dict_structure_fn(cls, converter, **reading))
 
