@@ -1,0 +1,250 @@
+"""What is decided by a number: just below it and just above."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from functools import cache
+
+import numpy as np
+import pytest
+
+from clouds import SCHEDULE, prepared
+from diffregimes.auditing.findings import Copies, Entropy, ModelTime
+from diffregimes.auditing.judgement import judged
+from diffregimes.auditing.losses import Losses
+from diffregimes.backward.tracking import Tracked
+from diffregimes.common.checks import InputError
+from diffregimes.data.cloud import prepare
+from diffregimes.data.datasets import from_arrays
+from diffregimes.data.neighbours import duplicates, nearest_neighbours
+from diffregimes.populations.mixture import two_gaussians
+from diffregimes.posterior.grid import adapt_times
+from diffregimes.posterior.reliability import reliability
+from diffregimes.posterior.sweep import Sample, sweep
+from diffregimes.process import time_from_snr
+from diffregimes.results import Share, Spectrum
+from diffregimes.transitions.collapse import entropy_line
+from diffregimes.transitions.comparison import compare
+from diffregimes.transitions.crossing import Resampled, curve_time
+from diffregimes.transitions.needed import points_needed
+
+# --- data -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("gap", "near"), [(0.095, True), (0.105, False)])
+def test_a_tenth_of_the_usual_distance_is_a_near_duplicate(gap, near):
+    """Points one apart on a line, and one beside the last."""
+    line = np.append(np.arange(40.0), 39 + gap)[:, None].astype(np.float32)
+    dataset, cloud, matrix, _ = prepared(line, np.arange(41) % 2)
+    found = duplicates(dataset, cloud, *nearest_neighbours(cloud, matrix))
+    assert [(x.index, x.other, x.kind) for x in found] == ([(39, 40, "near")] if near else [])
+
+
+@pytest.mark.parametrize("far", [1.0, 300.0])
+def test_the_usual_distance_is_a_median(far):
+    """A few points far from all others do not make near ones of the rest."""
+    line = np.append(np.arange(40.0), 1e3 + far * np.arange(1, 5)).astype(np.float32)[:, None]
+    dataset, cloud, matrix, _ = prepared(line, np.arange(44) % 2)
+    assert duplicates(dataset, cloud, *nearest_neighbours(cloud, matrix)) == ()
+
+
+# --- curves ---------------------------------------------------------------------------------------
+
+
+def crossed(step, lost=0, resamples=400):
+    """The time by a curve with steps of `step` in log gamma, level 0.5 between two of them."""
+    grid = step * (np.arange(6) - 2.6)
+    mean = 1 / (1 + np.exp(-grid))
+    rows = np.tile(mean, (resamples, 1))
+    rows[:lost] = 0.4  # these do not cross
+    curves = Resampled(grid, {"curve": mean}, {"curve": rows})
+    return curve_time(curves, SCHEDULE, "speciation", "clone", "curve", 0.5)
+
+
+@pytest.mark.parametrize(("step", "coarse"), [(1.49, False), (1.51, True)])
+def test_a_coarse_grid_is_told(step, coarse):
+    time = crossed(step)
+    assert time.t == pytest.approx(float(time_from_snr(1.0)), rel=0.05)
+    assert any("interpolated between the times" in x for x in time.warnings) == coarse
+    if coarse:
+        ends = time_from_snr(np.exp(step * np.array([0.4, -0.6])))
+        assert f"between the times {ends[0]:.3g} and {ends[1]:.3g}" in time.warnings[0]
+
+
+@pytest.mark.parametrize(("lost", "told"), [(0, False), (4, False), (5, True)])
+def test_one_resample_in_a_hundred_may_be_missing(lost, told):
+    text = " ".join(crossed(0.5, lost).warnings)
+    assert ("of the resamples do not cross" in text) == told
+
+
+@pytest.mark.parametrize(
+    ("phi", "used"),
+    [(0.0029, (3, 4, 5)), (0.0031, (2, 3, 4, 5)), (0.0299, (2, 3, 4, 5)), (0.0301, (3, 4, 5))],
+)
+def test_the_entropy_line_rests_on_times_a_little_above_the_collapse(phi, used):
+    """0.003 <= phi_C - 1/n <= 0.03; the curve is bent so that each choice has a line of its own."""
+    n, log_n = 1000, math.log(1000)
+    grid = np.linspace(-3, 2, 8)  # increasing gamma: phi_C increases
+    same = np.array([1e-4, 2e-4, phi, 0.005, 0.01, 0.02, 0.5, 0.9]) + 1 / n
+    if phi > 0.01:
+        same = np.array([1e-4, 2e-4, 0.005, 0.01, 0.02, phi, 0.5, 0.9]) + 1 / n
+        used = (2, 3, 4, 5) if len(used) == 4 else (2, 3, 4)
+    bound = 0.5 * np.log1p(np.exp(grid)) / log_n
+    value = 1 - bound + 0.3 * bound**2
+    curves = {"same_point_probability": same, "excess_entropy_over_alpha": value}
+    rows = {k: np.tile(v, (2, 1)) for k, v in curves.items()}
+    line = entropy_line(Resampled(grid, curves, rows), Spectrum(1.0, None, 1.0, np.array([1.0])), n)
+    slope, intercept = np.polyfit(bound[list(used)], value[list(used)], 1)
+    assert line.slope[0] == pytest.approx(slope, rel=1e-9)
+    assert line.intercept[0] == pytest.approx(intercept, rel=1e-9)
+
+
+def test_the_grid_leaves_out_what_is_resolved():
+    """It begins one time below the last with phi_C above 0.999."""
+    times = np.asarray(time_from_snr(np.geomspace(1e3, 1e-2, 20)))
+    same = np.concatenate([np.full(5, 0.9995), [0.9991, 0.9989], np.linspace(0.9, 0.01, 13)])
+    names = (
+        "excess_entropy_over_alpha", "same_point_probability", "same_class_probability",
+        "same_class_probability_loo", "loo_free_energy_over_log_n",
+    )  # fmt: skip
+    sample = Sample(times, np.array([0, 1]), {k: np.tile(same, (2, 1)) for k in names})
+    assert adapt_times(sample)[0] == pytest.approx(times[4], rel=1e-9)
+
+
+def test_flags_are_raised_where_chance_hardly_reaches():
+    """Units that alternate about a bias of so many standard errors."""
+    units, n = 10_000, 100
+    times = np.array([0.5, 1.0])
+    alternating = np.tile([1.0, -1.0], units // 2)[:, None] * np.ones(2)
+    # the error allowed for: standard error, one unit like the largest, and a floor
+    for z, ok in ((4.3, True), (4.7, False)):
+        bias = z * (1 / math.sqrt(units) + 1 / units + 1e-4)
+        zero = np.zeros((units, 2))
+        values = {
+            "own_point_probability": zero + alternating + bias, "same_point_probability": zero,
+            "excess_entropy_over_alpha": zero, "mmse": zero,
+            "excess_entropy_over_alpha_logsum": zero,
+        }  # fmt: skip
+        flags = {x.name: x for x in reliability(Sample(times, np.arange(units), values), n)}
+        assert flags["nishimori"].value == pytest.approx(z, rel=0.01)
+        assert flags["nishimori"].ok == ok
+        assert flags["two-entropies"].ok
+
+
+@pytest.mark.parametrize(("n", "enough"), [(511, False), (512, True)])
+def test_so_many_points_carry_a_fit(n, enough):
+    points, labels = two_gaussians(2).sample(n, seed=0)
+    data = from_arrays(points.float().numpy(), labels.numpy())
+    if enough:
+        assert "subsets of 32 to 512 points" in points_needed(0.3, data).method
+        return
+    with pytest.raises(InputError, match="511 points came; expected 512"):
+        points_needed(0.3, data)
+
+
+# --- theory beside the analysis -------------------------------------------------------------------
+
+
+@cache
+def analysed():
+    """A law and curves of 2000 of its points where the classes are nearly decided."""
+    law = two_gaussians(64)
+    points, labels = law.sample(2000, 5, stratified=True)
+    cloud = prepare(points.float().numpy(), labels.numpy())
+    curves = sweep(cloud, np.array([2.3, 2.5, 2.7]), draws=2048).curves()
+    return law, curves, 1 - law.population_curves(curves.t)["same_class_probability"]
+
+
+@pytest.mark.parametrize(("undecided", "is_judged"), [(19.5, False), (20.5, True)])
+def test_phi_is_judged_by_twenty_undecided_draws(undecided, is_judged):
+    law, curves, open_share = analysed()
+    for at in range(3):
+        few = dataclasses.replace(curves, draws=round(undecided / open_share[at]))
+        theory = compare(law, few, (), 2000, 0.775)
+        for name in ("same_class_probability_loo", "class_entropy"):
+            assert np.isfinite(theory.z[name][at]) == is_judged, name
+        assert np.isfinite(theory.z["information"][2])  # it has no such limit
+
+
+# --- audits ---------------------------------------------------------------------------------------
+
+
+def losses(gap, exact_gap=9.0):
+    """Losses whose gaps are so many standard errors, of 1 each."""
+    gaps = np.broadcast_to(np.asarray(gap, dtype=float), (3,))
+    one, root = np.ones(3), math.sqrt(2)
+    held_out, exact_held_out = 5 + root * gaps, 5 + root * exact_gap * one
+    return Losses(np.array([0.1, 0.2, 0.3]), 5 * one, one, held_out, one, 5 * one, one,
+                  exact_held_out, one)  # fmt: skip
+
+
+@pytest.mark.parametrize(("gap", "apart"), [(2.99, False), (3.01, True)])
+def test_losses_are_apart_by_three_standard_errors(gap, apart):
+    assert losses(gap).separation() == (0.3 if apart else None)
+    assert losses(0, gap).separation(exact=True) == (0.3 if apart else None)
+    assert np.isfinite(losses(1, gap).copied()[0]).all() == apart
+    assert (losses(1, gap).copied_near(0.2) is not None) == apart
+    assert losses([9, gap, 1]).separation() == (0.2 if apart else 0.1)
+
+
+def test_the_error_of_the_copied_share():
+    """(h - l)/(H - L) with four independent errors of 1, to first order."""
+    found = losses(2.0, 8.0)
+    share, error = found.copied()
+    np.testing.assert_allclose(share, 0.25)
+    wide = 8 * math.sqrt(2)
+    np.testing.assert_allclose(error, math.sqrt(2 + 2 * 0.25**2) / wide)
+
+
+@pytest.mark.parametrize(("ratio", "copies"), [(0.3332, 1), (0.3334, 0)])
+def test_a_copy_is_three_times_nearer(ratio, copies):
+    one = np.ones(1)
+    tracked = Tracked(one, ratio * one, one, one, one, one, one, 0.0)
+    assert tracked.memorised().count == copies
+
+
+def verdict_of(count, of, chance=0, of_chance=100_000):
+    none, nothing = np.zeros(0), np.zeros(1)
+    copies = Copies(
+        none, none, none, none, none, Share.counted(count, of), Share.counted(chance, of_chance),
+        "held-out points", none,
+    )  # fmt: skip
+    times = tuple(
+        ModelTime(x, None, None, None, None, None, None, x)
+        for x in ("clone", "entropy", "loss-gap")
+    )
+    return judged(copies, losses(0), Entropy(*[nothing] * 7), times, 100)
+
+
+@pytest.mark.parametrize(
+    ("count", "kind"),
+    [(9_800, "does not copy"), (10_200, "copies some"), (499_000, "copies some"),
+     (501_000, "memorises")],
+)  # fmt: skip
+def test_the_verdict_parts_at_one_percent_and_at_half(count, kind):
+    found = verdict_of(count, 1_000_000)
+    assert found.kind == kind
+    # 1 % has a standard error of 0.01 %, half of 0.05 %: two of them
+    assert found.confidence == pytest.approx(0.9772, abs=0.01)
+
+
+def test_what_chance_brings_is_taken_off():
+    """Shares of 12 % and 3 %, each beside 2.5 % among points that cannot be copies."""
+    assert verdict_of(12_000, 100_000, 2_500).kind == "copies some"
+    assert verdict_of(3_000, 100_000, 2_500).kind == "does not copy"
+    assert verdict_of(52_000, 100_000, 2_500).kind == "copies some"
+    assert verdict_of(53_000, 100_000, 2_500).kind == "memorises"
+
+
+def test_a_confidence_below_nine_tenths_is_open():
+    seen = set()
+    for count in range(100, 121):
+        found = verdict_of(count, 200)
+        open_ = found.confidence < 0.9
+        seen.add((found.headline.startswith("Open"), "More samples would decide" in
+                  " ".join(found.sentences), open_))  # fmt: skip
+    assert seen == {(True, True, True), (False, False, False)}
+    # the posterior Beta(k + 1/2, 200 - k + 1/2) by its normal limit: z = 1.28 at k = 109
+    assert verdict_of(108, 200).headline.startswith("Open")
+    assert not verdict_of(111, 200).headline.startswith("Open")

@@ -1,0 +1,229 @@
+"""Standard errors and intervals from both sides: neither too small nor too large.
+
+Over N independent repetitions N mean(z^2) has the law chi^2_N; each band below holds 99.9 % of it.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import brentq
+from scipy.special import expit
+from scipy.stats import chi2
+
+import diffregimes as dr
+import mixture_reference as mixture
+from clouds import SCHEDULE, blobs, prepared
+from diffregimes.common.rng import torch_generator
+from diffregimes.data.neighbours import nearest_neighbours
+from diffregimes.populations.mixture import GaussianMixture
+from diffregimes.posterior.sweep import sweep
+from diffregimes.process import signal, snr, time_from_snr, variance
+from diffregimes.transitions import crossing, influence, points, speciation
+
+Z95 = 1.96
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+def honest(z) -> None:
+    """Mean z^2 is 1: the errors are those of repetitions, from both sides."""
+    z = np.asarray(z, dtype=float)
+    low, high = chi2.ppf([5e-4, 1 - 5e-4], len(z)) / len(z)
+    assert low < np.mean(z**2) < high, (low, np.mean(z**2), high)
+
+
+# --- clone-loo: the interval of the population ----------------------------------------------------
+
+D, N = 16, 300
+EXACT = mixture.speciation_time(D, 1.0, 1.0)
+
+
+def cloud_of(seed):
+    points, labels = mixture.sample(N, D, 1.0, 1.0, rng(seed))
+    return points.astype(np.float32), labels
+
+
+def influence_variances(t):
+    """(whole, as the true point): variances over points of the influence, by quadrature."""
+    nodes, share = np.polynomial.hermite_e.hermegauss(80)
+    share = share / share.sum()
+    u, gamma = mixture.channel(t, D, 1.0, 1.0)
+    x = signal(t) * (math.sqrt(D) + nodes)[:, None] + math.sqrt(variance(t)) * nodes
+    p = expit(2 * u * x / gamma)
+    same = p**2 + (1 - p) ** 2
+    rows = (2 * p - same) @ share, same @ share
+    return [share @ row**2 - (share @ row) ** 2 for row in rows]
+
+
+def test_the_headline_interval_is_that_of_the_population():
+    """analyze: the half-width is the error of n points drawn from the law, and of the draws."""
+    whole, own = influence_variances(EXACT)
+    slope = (mixture.phi(EXACT + 1e-3, D, 1, 1) - mixture.phi(EXACT - 1e-3, D, 1, 1)) / 2e-3
+    ratios = []
+    for seed in range(4):
+        result = dr.analyze(
+            *cloud_of(seed), times=EXACT + np.linspace(-0.3, 0.3, 5), draws=2048, seed=seed
+        )
+        time, curves = result.time("speciation", "clone-loo"), result.curves
+        # of the draws' own error, what the choice of the points is behind counts once
+        of_draws = np.interp(EXACT, curves.t, curves.se["same_class_probability_loo"]) ** 2
+        expected = math.sqrt(whole / N + of_draws - own / N) / abs(slope)
+        ratios.append((time.high - time.low) / (2 * Z95) / expected)
+        # the training set's own is another, and narrower
+        clone = result.time("speciation", "clone")
+        assert clone.high - clone.low < 0.7 * (time.high - time.low)
+    # percentiles of 400 resamples: 6 % each, and 4 % from the influence of few points
+    assert np.mean(ratios) == pytest.approx(1, abs=0.16), ratios
+
+
+def test_the_clone_loo_interval_covers_and_no_more():
+    z = []
+    for seed in range(32):
+        _, cloud, _, _ = prepared(*cloud_of(100 + seed))
+        sample = sweep(cloud, EXACT + np.linspace(-0.2, 0.2, 3), draws=1024, seed=seed)
+        curves = crossing.resample(sample, rng(seed))
+        moved = influence.loo_influence(cloud, EXACT, seed=seed)
+        curves = influence.of_population(curves, moved, N, seed)
+        time = speciation.clone_times(curves, SCHEDULE, (N // 2, N // 2))[1]
+        z.append((time.t - EXACT) / ((time.high - time.low) / (2 * Z95)))
+    honest(z)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 2.0])
+def test_what_the_true_points_brought_is_counted_once(share):
+    """`share` of the resamples' variance is the choice of the true points: it makes way for the
+    whole choice."""
+    name, spread, whole, n = "same_class_probability_loo", 0.02, 0.05, 400
+    grid = np.log(snr(np.linspace(2.0, 1.0, 5)))
+    mean = np.linspace(0.6, 0.9, 5)
+    noise = spread * rng(1).standard_normal((40_000, 1))
+    resamples = mean + noise
+    curves = crossing.Resampled(grid, {name: mean}, {name: resamples})
+    at = influence.Influence(1.5, whole, share * spread**2 * n)
+    moved = influence.of_population(curves, at, n, seed=3)
+    np.testing.assert_array_equal(moved.mean[name], mean)
+    expected = whole / n + max(0.0, noise.var() - share * spread**2)
+    # the variance of 40 000 numbers is known to 0.7 %
+    np.testing.assert_allclose(moved.resamples[name].var(axis=0), expected, rtol=0.03)
+    np.testing.assert_allclose(moved.resamples[name].mean(axis=0), mean, atol=5e-4)
+
+
+def test_the_spread_of_the_curve_is_taken_where_the_influence_was():
+    """The resamples spread tenfold away from the time of the influence."""
+    name, n = "same_class_probability_loo", 400
+    grid = np.log(snr(np.linspace(2.0, 1.0, 5)))
+    spread = 0.02 * np.array([10, 10, 10, 1, 10])
+    resamples = 0.7 + spread * rng(1).standard_normal((40_000, 1))
+    curves = crossing.Resampled(grid, {name: np.full(5, 0.7)}, {name: resamples})
+    at = influence.Influence(1.25, 0.0, 0.5 * 0.02**2 * n)
+    moved = influence.of_population(curves, at, n)
+    np.testing.assert_allclose(moved.resamples[name].var(axis=0), spread**2 / 2, rtol=0.03)
+
+
+# --- a point's own time ---------------------------------------------------------------------------
+
+
+def own_time(places, mu, noise):
+    """The t at which the mean weight of point mu over pairs z, -z is one half; in float64."""
+    square = ((places - places[mu]) ** 2).sum(axis=1)
+    along = noise @ (places - places[mu]).T
+
+    def excess(log_gamma):
+        gamma = math.exp(log_gamma)
+        logits = [-0.5 * gamma * square + s * math.sqrt(gamma) * along for s in (1, -1)]
+        return float(np.mean([1 / np.exp(x).sum(axis=1) for x in logits])) - 0.5
+
+    return float(time_from_snr(math.exp(brentq(excess, -5, 5, xtol=1e-12))))
+
+
+def test_the_error_of_a_points_own_time_is_that_of_repetitions():
+    _, cloud, matrix, _ = prepared(*blobs(12, 6))
+    near = nearest_neighbours(cloud, matrix)
+    sample = sweep(cloud, np.asarray(time_from_snr(np.geomspace(1e2, 1e-2, 60))), draws=256)
+    places = cloud.coordinates.double().numpy() * cloud.scale
+    exact = {
+        int(index): own_time(places, row, rng(row).standard_normal((3000, 6)))
+        for row, index in enumerate(cloud.order)
+    }
+    z = []
+    for seed in range(24):
+        for point in points.most_exposed(cloud, sample, *near, seed=seed):
+            # 16 pairs know their own error to 18 %: t with 15 degrees of freedom, mean square 15/13
+            z.append((point.t - exact[point.index]) / point.se * math.sqrt(13 / 15))
+    assert len(z) == 24 * 12
+    honest(z)
+
+
+def test_the_jackknife_by_definition():
+    """sqrt((m - 1)/m sum (t_k - mean)^2) over the times t_k without pair k."""
+    _, cloud, matrix, _ = prepared(*blobs(30, 3))
+    sample = sweep(cloud, np.asarray(time_from_snr(np.geomspace(1e2, 1e-2, 400))), draws=256)
+    found = points.most_exposed(cloud, sample, *nearest_neighbours(cloud, matrix), seed=5, count=6)
+    places = cloud.coordinates.double().numpy() * cloud.scale
+    assert len(found) == 6
+    for point in found:
+        noise = torch.randn((16, 3), generator=torch_generator(5, "exposure", point.index))
+        noise, mu = noise.double().numpy(), cloud.row_of[point.index]
+        assert point.t == pytest.approx(own_time(places, mu, noise), abs=1e-4)
+        left_out = [own_time(places, mu, np.delete(noise, k, axis=0)) for k in range(16)]
+        expected = math.sqrt(15 / 16 * ((left_out - np.mean(left_out)) ** 2).sum())
+        assert point.se == pytest.approx(expected, rel=5e-3)
+
+
+# --- the spectral time ----------------------------------------------------------------------------
+
+
+def spectral(places, labels, seed):
+    _, cloud, matrix, found = prepared(places, labels)
+    return speciation.spectral_times(found, matrix, cloud, SCHEDULE, rng(seed)), found
+
+
+def test_the_error_of_the_spectral_time_is_that_of_repetitions():
+    scale = np.sqrt([9.0, 1, 1, 0.5])
+    z = {"spectral": [], "spectral-exact": []}
+    exact = {"spectral": 0.5 * math.log(9), "spectral-exact": 0.5 * math.log(10)}
+    for seed in range(60):
+        places = (scale * rng(seed).standard_normal((800, 4))).astype(np.float32)
+        for time in spectral(places, np.arange(800) % 2, seed)[0]:
+            error = (time.high - time.low) / (2 * Z95)
+            z[time.method].append((time.t - exact[time.method]) / error)
+    for values in z.values():
+        honest(values)
+
+
+def test_few_points_in_many_dimensions_do_not_move_the_spectral_interval():
+    """Resampling repeats points, which inflates Lambda where n << d: the interval stays about t."""
+    for seed in range(3):
+        places = rng(seed).standard_normal((40, 800)).astype(np.float32)
+        labels = np.arange(40) % 2
+        places[:, 0] += 6 * labels
+        times, found = spectral(places, labels, seed)
+        assert found.largest > 20
+        for time in times:
+            assert time.low < time.t < time.high
+            # by the mean of the resamples, which is near the middle
+            assert abs((time.low + time.high) / 2 - time.t) < 0.25 * (time.high - time.low)
+
+
+# --- draws of a law -------------------------------------------------------------------------------
+
+
+def test_errors_of_sampled_population_curves_are_those_of_repetitions():
+    law = GaussianMixture(np.array([[2.0, 0], [-1, 1], [0, -2]]), [0.5, 1.0, 0.2], [0.5, 0.3, 0.2])
+    times = [0.6, 0.7]
+    exact = law.population_curves(times, draws=60_000, seed=1000)
+    names = tuple(exact.values)
+    z = {name: [] for name in names}
+    for seed in range(60):
+        one = law.population_curves(times, draws=400, seed=seed)
+        for name in names:
+            error = math.hypot(float(one.se[name][0]), float(exact.se[name][0]))
+            z[name].append(float(one[name][0] - exact[name][0]) / error)
+    for name in names:
+        honest(z[name])
