@@ -25,6 +25,7 @@ from diffregimes.results import (
     TransitionTime,
     Verdict,
 )
+from diffregimes.transitions.regimes import GENERALIZING, MEMORIZING, WANDERING
 
 
 @cache
@@ -109,14 +110,18 @@ def make_analysis(
     regimes: tuple[tuple[str, float | None, float], ...]
     opens = t_s is not None and (t_c is None or t_s > t_c)
     if opens:
-        regimes = (("I noise", None, s), ("II generalising", s, c), ("III memorising", c, 0.0))
+        regimes = (
+            (WANDERING.name, None, s),
+            (GENERALIZING.name, s, c),
+            (MEMORIZING.name, c, 0.0),
+        )
         headline = f"A generalizing regime exists, from t = {s:.2f} down to t = {c:.2f}."
         sentences = (
             "Samples take their class at t_S and stay new until t_C.",
             "Stopping before t_C gives samples that are decided and not copies.",
         )
     else:
-        regimes = (("I noise", None, c), ("III memorising", c, 0.0))
+        regimes = ((WANDERING.name, None, c), (MEMORIZING.name, c, 0.0))
         headline = "No generalizing regime: these points are copied before the class is decided."
         sentences = ("Collapse comes before speciation at this number of points.",)
     speciation = ("spectral", "spectral-exact", "landau", "clone", "clone-loo")

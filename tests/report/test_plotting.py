@@ -16,7 +16,7 @@ from diffregimes.report.figures import analysis as plotting
 from diffregimes.report.figures import style, timeaxis
 from diffregimes.report.page import pictures
 from diffregimes.transitions.criteria import blind_level, clone_level
-from diffregimes.transitions.regimes import regime_kind
+from diffregimes.transitions.regimes import REGIMES, regime
 from sample_analysis import digits, make_analysis, plain_points, with_theory
 
 ON_TIME = sorted(set(plotting.FIGURES) - {"regimes", "spectrum"})
@@ -96,17 +96,20 @@ def test_the_free_energy_is_cut_at_minus_one():
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
-        ("I noise", "noise"),
-        ("II generalizing", "generalizing"),
-        ("III memorization", "memorizing"),
-        ("noise", "noise"),
-        ("generalisation", "generalizing"),
-        ("memorisation", "memorizing"),
-        ("collapse", "memorizing"),
+        ("I: wandering", "noise"),
+        ("II: generalizing", "generalizing"),
+        ("III: memorizing", "memorizing"),
     ],
 )
-def test_regimes_are_told_by_their_names(name, kind):
-    assert regime_kind(name) == kind
+def test_regimes_are_known_by_their_names(name, kind):
+    """The names stand in every results.json of this format: they stay."""
+    assert regime(name).kind == kind
+    assert len(REGIMES) == 3
+
+
+def test_a_regime_of_another_name_is_an_error():
+    with pytest.raises(ValueError, match="no regime is called 'IV: sleeping'; there are: 'I: wand"):
+        regime("IV: sleeping")
 
 
 @pytest.mark.parametrize("t_s, t_c", [(0.96, 0.35), (0.4, 0.38), (0.9, 1.3), (2.4, 0.01)])  # noqa: PT006

@@ -9,18 +9,62 @@ class. The number of points that would put t_C at a given t is exp I(a; x_t).
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 from ..common.readable import power_of_ten
 from ..results import PointsNeeded, TransitionTime, Verdict
 
-WANDERING = "I: wandering"
-GENERALIZING = "II: generalizing"
-MEMORIZING = "III: memorizing"
+
+@dataclass(frozen=True)
+class Regime:
+    """A stretch of the generation: `kind` for colours and pages, `name` in a `Verdict`, `title` and
+    `words` for a reader, `labels` for a figure, the longest first."""
+
+    kind: str
+    name: str
+    title: str
+    words: str
+    labels: tuple[str, ...]
 
 
-def _headline(name: str, when: TransitionTime) -> str:
-    step = "" if when.ddpm_step is None else f" (DDPM step {when.ddpm_step})"
-    return f"{name} at t = {when.t:.2f}{step}"
+WANDERING = Regime(
+    "noise",
+    "I: wandering",
+    "I · noise",
+    "Nothing about the sample is decided yet.",
+    ("I  noise", "I noise", "I"),
+)
+GENERALIZING = Regime(
+    "generalizing",
+    "II: generalizing",
+    "II · class decided",
+    "The sample has its class and is still free to be a new one.",
+    ("II  class decided, sample still new", "II generalizing", "II"),
+)
+MEMORIZING = Regime(
+    "memorizing",
+    "III: memorizing",
+    "III · copying",
+    "The sample is pulled to one training point.",
+    ("III  copying a training point", "III copying", "III"),
+)
+REGIMES = WANDERING, GENERALIZING, MEMORIZING
+Spans = tuple[tuple[str, float | None, float], ...]  # those of a `Verdict`
+
+
+def regime(name: str) -> Regime:
+    """The regime of this name in a verdict."""
+    for declared in REGIMES:
+        if declared.name == name:
+            return declared
+    known = ", ".join(repr(x.name) for x in REGIMES)
+    raise ValueError(f"no regime is called {name!r}; there are: {known}.")
+
+
+def _spans(*ends: tuple[Regime, float]) -> Spans:
+    """From noise to data: each regime with the time at which it ends."""
+    starts = None, *(end for _, end in ends)
+    return tuple((x.name, start, end) for start, (x, end) in zip(starts, ends, strict=False))
 
 
 def verdict(
@@ -29,58 +73,88 @@ def verdict(
     """The regimes in words, from the two headline times."""
     t_s, t_c = speciation.t, collapse.t
     if t_c is None:
-        return Verdict(
-            "The collapse lies outside the range studied.",
-            (
-                "No time studied lies on both sides of the collapse.",
-                "Widen the times, or look for duplicates in the data.",
-            ),
-            () if t_s is None else ((WANDERING, None, t_s), (GENERALIZING, t_s, 0.0)),
-            None,
-        )
+        return _without_collapse(t_s)
     if t_s is None:
-        return Verdict(
-            f"No speciation time by {speciation.method}. {_headline('Copying starts', collapse)}.",
-            (
-                *(f"{why[0].upper()}{why[1:]}." for why in speciation.warnings),
-                "Other methods may give one; see the table of all times.",
-            ),
-            ((WANDERING, None, t_c), (MEMORIZING, t_c, 0.0)),
-            None,
-        )
+        return _without_speciation(speciation, collapse, t_c)
+    close = _overlap(speciation, collapse)
     apart = (
         f"t_S = {t_s:.3f} by {speciation.method}, t_C = {t_c:.3f} by {collapse.method}: "
         f"{'before' if t_c > t_s else 'after'} the class is decided, a model that fits its "
         "training set exactly starts to copy."
     )
-    close = _overlap(speciation, collapse)
     if close:
         apart += " The two intervals overlap, so the order of the two is open."
     if t_c < t_s:
-        sentences = [apart]
-        if not close:
-            sentences += [
-                "Generation decides the class at t_S, makes something new of it until t_C, and "
-                "from there on, if the network resolves its training set, falls onto one training "
-                "point.",
-                "More training points move t_C towards the data; a network that cannot tell single "
-                "points apart at t_C goes on generalizing below it.",
-            ]
-        if needed is not None and needed.log_n > math.log(20):
-            sentences.append(
-                f"With fewer than about {power_of_ten(needed.log_n)} points this window would "
-                f"close (you have {n})."
-            )
-        return Verdict(
-            f"The class is decided and copying starts at about the same time, t = {t_s:.2f}."
-            if close
-            else f"The class is decided at t = {t_s:.2f}, copying starts at t = {t_c:.2f}: "
-            "there is a generalizing regime between them.",
-            tuple(sentences),
-            ((WANDERING, None, t_s), (GENERALIZING, t_s, t_c), (MEMORIZING, t_c, 0.0)),
-            None if close else True,
+        sentences, headline = (
+            _class_first(close, needed, n),
+            (
+                f"The class is decided at t = {t_s:.2f}, copying starts at t = {t_c:.2f}: "
+                "there is a generalizing regime between them."
+            ),
         )
-    sentences = [apart]
+        spans = _spans((WANDERING, t_s), (GENERALIZING, t_c), (MEMORIZING, 0.0))
+    else:
+        sentences, headline = (
+            _copying_first(needed, n),
+            (
+                f"There is no generalizing regime for this n = {n}: collapse (t = {t_c:.2f}) comes "
+                f"before speciation (t = {t_s:.2f})."
+            ),
+        )
+        spans = _spans((WANDERING, t_c), (MEMORIZING, 0.0))
+    if close:
+        headline = f"The class is decided and copying starts at about the same time, t = {t_s:.2f}."
+    return Verdict(headline, (apart, *sentences), spans, None if close else t_c < t_s)
+
+
+def _without_collapse(t_s: float | None) -> Verdict:
+    return Verdict(
+        "The collapse lies outside the range studied.",
+        (
+            "No time studied lies on both sides of the collapse.",
+            "Widen the times, or look for duplicates in the data.",
+        ),
+        () if t_s is None else _spans((WANDERING, t_s), (GENERALIZING, 0.0)),
+        None,
+    )
+
+
+def _without_speciation(
+    speciation: TransitionTime, collapse: TransitionTime, t_c: float
+) -> Verdict:
+    return Verdict(
+        f"No speciation time by {speciation.method}. {_headline('Copying starts', collapse)}.",
+        (
+            *(f"{why[0].upper()}{why[1:]}." for why in speciation.warnings),
+            "Other methods may give one; see the table of all times.",
+        ),
+        _spans((WANDERING, t_c), (MEMORIZING, 0.0)),
+        None,
+    )
+
+
+def _class_first(close: bool, needed: PointsNeeded | None, n: int) -> list[str]:
+    """What t_C < t_S means."""
+    sentences = []
+    if not close:
+        sentences += [
+            "Generation decides the class at t_S, makes something new of it until t_C, and "
+            "from there on, if the network resolves its training set, falls onto one training "
+            "point.",
+            "More training points move t_C towards the data; a network that cannot tell single "
+            "points apart at t_C goes on generalizing below it.",
+        ]
+    if needed is not None and needed.log_n > math.log(20):
+        sentences.append(
+            f"With fewer than about {power_of_ten(needed.log_n)} points this window would "
+            f"close (you have {n})."
+        )
+    return sentences
+
+
+def _copying_first(needed: PointsNeeded | None, n: int) -> list[str]:
+    """What t_C >= t_S means."""
+    sentences = []
     if needed is not None:
         sentences.append(
             f"About {power_of_ten(needed.log_n)} training points would open a generalizing regime "
@@ -92,43 +166,15 @@ def verdict(
         "A network of limited capacity may still generalize, because it cannot resolve the "
         "training points at these times; the data alone do not force it to."
     )
-    return Verdict(
-        f"The class is decided and copying starts at about the same time, t = {t_s:.2f}."
-        if close
-        else f"There is no generalizing regime for this n = {n}: collapse (t = {t_c:.2f}) comes "
-        f"before speciation (t = {t_s:.2f}).",
-        tuple(sentences),
-        ((WANDERING, None, t_c), (MEMORIZING, t_c, 0.0)),
-        None if close else False,
-    )
+    return sentences
+
+
+def _headline(name: str, when: TransitionTime) -> str:
+    step = "" if when.ddpm_step is None else f" (DDPM step {when.ddpm_step})"
+    return f"{name} at t = {when.t:.2f}{step}"
 
 
 def _overlap(one: TransitionTime, two: TransitionTime) -> bool:
     if one.low is None or one.high is None or two.low is None or two.high is None:
         return False
     return one.low <= two.high and two.low <= one.high
-
-
-def regime_kind(name: str) -> str:
-    """`noise`, `generalizing` or `memorizing`, from the name of a regime in a verdict."""
-    word = name.lower()
-    if word.startswith("iii") or any(x in word for x in ("memor", "collapse", "copy")):
-        return "memorizing"
-    if word.startswith("ii") or any(x in word for x in ("general", "class", "speci")):
-        return "generalizing"
-    return "noise"
-
-
-REGIMES = {
-    "noise": ("I  noise", "I noise", "I"),
-    "generalizing": ("II  class decided, sample still new", "II generalizing", "II"),
-    "memorizing": ("III  copying a training point", "III copying", "III"),
-}
-REGIME_WORDS = {
-    "noise": ("I · noise", "Nothing about the sample is decided yet."),
-    "generalizing": (
-        "II · class decided",
-        "The sample has its class and is still free to be a new one.",
-    ),
-    "memorizing": ("III · copying", "The sample is pulled to one training point."),
-}

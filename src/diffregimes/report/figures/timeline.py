@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 
 from ... import process
 from ...results import Analysis, TransitionTime
-from ...transitions.regimes import REGIMES, regime_kind
+from ...transitions.regimes import regime
 from ..words import time_text
 from .style import COLOURS, styled
 from .timeaxis import (
@@ -56,13 +56,13 @@ def plot_regimes(analysis: Analysis, ax: Axes) -> None:
         left, right = min(start or high, high), max(end, low)
         if right >= left:
             continue
-        kind = regime_kind(name)
-        ax.fill_between([left, right], bottom, top, color=COLOURS[kind], lw=0)
+        declared = regime(name)
+        ax.fill_between([left, right], bottom, top, color=COLOURS[declared.kind], lw=0)
         # the name stands in the widest piece that no mark cuts through
         cuts = sorted({left, right, *(t for *_, t, _ in marks if right < t < left)}, reverse=True)
         left, right = max(pairwise(cuts), key=lambda x: place(x[1]) - place(x[0]))
         middle = float(time_at((position(left) + position(right)) / 2))
-        text = _fitting(REGIMES[kind], (place(right) - place(left)) * width)
+        text = _fitting(declared.labels, (place(right) - place(left)) * width)
         ax.text(middle, (bottom + top) / 2, text, ha="center", va="center_baseline", color="white")
     for symbol, colour, found, at, level, side in _mark_layout(analysis, ax, place):
         ax.plot([at, at], [bottom - 0.02, level], color=colour, lw=1.6)

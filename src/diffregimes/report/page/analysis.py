@@ -24,7 +24,7 @@ from ...common.readable import number, plus_minus
 from ...data.datasets import Dataset
 from ...results import Analysis, Exposure, TransitionTime
 from ...transitions.criteria import METHODS, blind_level, clone_level
-from ...transitions.regimes import REGIME_WORDS, regime_kind
+from ...transitions.regimes import WANDERING, regime
 from ..figures.analysis import FIGURES
 from ..figures.style import STYLE, png_bytes, svg_bytes
 from ..figures.timeaxis import time_window
@@ -174,11 +174,12 @@ def _theory(analysis: Analysis, dataset: Dataset) -> dict[str, Any] | None:
 
 
 def _regime(name: str, start: float | None, end: float) -> dict[str, str]:
-    kind = regime_kind(name)
-    title, words = REGIME_WORDS[kind]
+    declared = regime(name)
     first = "pure noise" if start is None else f"t\u00a0=\u00a0{start:.3g}"
     last = "the data" if end <= 0 else f"t\u00a0=\u00a0{end:.3g}"
-    return {"kind": kind, "title": title, "words": words, "span": f"from {first} to {last}"}
+    span = f"from {first} to {last}"
+    words = {"title": declared.title, "words": declared.words}
+    return {"kind": declared.kind, **words, "span": span}
 
 
 def _exposed(dataset: Dataset, point: Exposure, paint: Paint) -> dict[str, Any]:
@@ -233,5 +234,5 @@ def _strip_rows(
 def _kind_at(analysis: Analysis, t: float) -> str:
     for name, start, end in analysis.verdict.regimes:
         if end <= t and (start is None or t < start):
-            return regime_kind(name)
-    return "noise"
+            return regime(name).kind
+    return WANDERING.kind
