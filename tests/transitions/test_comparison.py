@@ -11,15 +11,18 @@ import pytest
 import torch
 
 import diffregimes as dr
-from clouds import blobs
+from clouds import SCHEDULE, blobs, prepared
+from diffregimes.common.numerics import Z95
 from diffregimes.data.cloud import prepare
 from diffregimes.data.datasets import Dataset
+from diffregimes.data.spectrum import information_bound
 from diffregimes.populations.covariances import Covariance
 from diffregimes.populations.mixture import GaussianMixture, two_gaussians
 from diffregimes.posterior.sweep import sweep
+from diffregimes.process import snr
 from diffregimes.results import Comparison, Curves
 from diffregimes.theory import TwoGaussians, collapse_time, speciation_times
-from diffregimes.transitions import comparison
+from diffregimes.transitions import collapse, comparison
 from diffregimes.transitions.comparison import EXCESS, FREE, LOO, WITHIN, compare
 from diffregimes.transitions.criteria import clone_level
 
@@ -268,3 +271,31 @@ def test_any_mixture_from_python(monkeypatch):
     assert found.theory.time("speciation", "spectral").t == pytest.approx(
         0.5 * math.log(law.eigenvalues()[0])
     )
+
+
+# --- the Gaussian bound ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("values", [[3.0], [9.0, 1.0, 1e-3], np.geomspace(1e3, 1e-9, 300)])
+@pytest.mark.parametrize("n", [10, 10**6])
+def test_the_bound_of_theory_is_that_of_the_estimator_by_another_route(values, n):
+    values = np.asarray(values, dtype=np.float64)
+    t = comparison._bound_time(values, np.log(n))
+    assert information_bound(values, snr(t))[0] == pytest.approx(np.log(n), abs=1e-10)
+
+
+@pytest.mark.parametrize(("fault", "seen"), [(1.0, False), (1.1, True)])
+def test_a_fault_in_the_bound_of_the_estimator_shows(monkeypatch, fault, seen):
+    """5000 points in 8 dimensions: the sample spectrum is that of the law to a few per cent."""
+    monkeypatch.setattr(
+        collapse, "information_bound", lambda *given: fault * information_bound(*given)
+    )
+    data = dataset(two_gaussians(8), 5000, 0)
+    _, cloud, matrix, eigen = prepared(data.points, data.labels)
+    time = collapse.gaussian_bound_time(eigen, matrix, cloud, SCHEDULE, np.random.default_rng(0))
+    curves = measured(data, [0.5, 1.0, 2.0], 512, 0)
+    level = clone_level(data.class_counts)
+    theory = compare(data.population, curves, (time,), data.n, level)
+    exact = theory.time("collapse", "gaussian-bound").t
+    error = (time.high - time.low) / (2 * Z95)
+    assert (abs(time.t - exact) > 4 * error) == seen

@@ -33,11 +33,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.integrate import quad
 from scipy.optimize import brentq
 
 from ..common.numerics import Z95
 from ..common.rng import numpy_generator, torch_generator
-from ..data.spectrum import information_bound
 from ..populations.mixture import GaussianMixture
 from ..process import signal, snr, time_from_snr, variance
 from ..results import Comparison, Curves, ExactTime, TransitionTime
@@ -61,20 +61,35 @@ def compare(
     """The theory of `law` on the times of `curves`, from a dataset of n of its points.
 
     The classes of the dataset are the components of the law. `level` is phi at speciation
-    (`speciation.clone_level`).
+    (`criteria.clone_level`).
     """
     # other draws than those a dataset of the same seed may consist of
     seed = int(numpy_generator(seed, "comparison").integers(2**62))
-    log_n = math.log(n)
     known = law.population_curves(curves.t, draws=DRAWS, seed=seed)
     finite = _finite_n(law, curves.t, n, seed)
-    phi, entropy = known["same_class_probability"], known["class_entropy"]
+    low, high = _bands(known, finite, n)
+    width = _widths(known, finite, n, law.n_components)
+    own = _own_errors(known, math.log(n))
+    z = _z_scores(curves, known, low, high, width, own, _choice_errors(finite, math.log(n)))
+    shift = np.hypot(width[LOO], own[LOO])
+    exact = (_exact_time(law, known, shift, time, n, level) for time in times)
+    return Comparison(low, high, z, tuple(x for x in exact if x is not None))
+
+
+By = dict[str, np.ndarray]  # (T,) by the name of a curve
+ONE_VALUE = LOO, "class_entropy", "mmse"  # curves that the law gives a value, not a band
+
+
+def _bands(known: Curves, finite: _FiniteN, n: int) -> tuple[By, By]:
+    """Between what the mean of each curve over sets of n points lies."""
+    log_n = math.log(n)
+    entropy = known["class_entropy"]
     excess = log_n - known["information"]
 
     def of_points(nats: np.ndarray) -> np.ndarray:
         return np.asarray(np.clip(nats, 0, log_n))
 
-    same = {LOO: phi, "class_entropy": entropy, "mmse": known["mmse"]}
+    same = {LOO: known["same_class_probability"], "class_entropy": entropy, "mmse": known["mmse"]}
     top = of_points(excess + finite.gap)
     low = {
         **same,
@@ -90,38 +105,54 @@ def compare(
         "information": log_n - of_points(excess),
         FREE: (math.log(n - 1) - known["information"]) / log_n,
     }
+    return low, high
+
+
+def _widths(known: Curves, finite: _FiniteN, n: int, classes: int) -> By:
+    """The width of the band of each curve, or the second order of the choice of the points."""
     # root mean squares of sums of K - 1 squares, whose means the module's docstring gives
-    classes = law.n_components
     second = math.sqrt((classes + 1) / max(classes - 1, 1)) * finite.same_point
-    width = {
-        LOO: (1 - phi) * second,
+    return {
+        LOO: (1 - known["same_class_probability"]) * second,
         "class_entropy": (classes - 1) / 2 * second,
         "mmse": known["mmse"] * finite.same_point,
         "information": finite.gap,
-        EXCESS: finite.gap / log_n,
+        EXCESS: finite.gap / math.log(n),
         WITHIN: finite.gap_within,
     }
-    error = {**finite.choice, EXCESS: finite.choice["information"] / log_n}
-    own = {
+
+
+def _choice_errors(finite: _FiniteN, log_n: float) -> By:
+    """Standard errors from the choice of the points, of every curve that is judged."""
+    return {**finite.choice, EXCESS: finite.choice["information"] / log_n}
+
+
+def _own_errors(known: Curves, log_n: float) -> By:
+    """Standard errors of the theory, from its draws."""
+    return {
+        **known.se,
         LOO: known.se["same_class_probability"],
         EXCESS: known.se["information"] / log_n,
         WITHIN: known.se["information"],  # of -I - H(class | x_t): the class entropies cancel
     }
+
+
+def _z_scores(
+    curves: Curves, known: Curves, low: By, high: By, width: By, own: By, choice: By
+) -> By:
+    """Standard errors outside the band, NaN where its width is not the smaller."""
     z = {}
-    for name, chosen in error.items():
-        total = np.sqrt(
-            curves.se[name] ** 2 + chosen**2 + own.get(name, known.se.get(name, 0.0)) ** 2
-        )
+    open_draws = (1 - known["same_class_probability"]) * curves.draws
+    for name, chosen in choice.items():
+        total = np.sqrt(curves.se[name] ** 2 + chosen**2 + own[name] ** 2)
         clear = width[name] < total
         if name in (LOO, "class_entropy"):
-            clear &= (1 - phi) * curves.draws >= _UNDECIDED
-        if name in same:
+            clear &= open_draws >= _UNDECIDED
+        if name in ONE_VALUE:
             total = np.hypot(total, width[name])
         outside = curves[name] - np.clip(curves[name], low[name], high[name])
         z[name] = np.where(clear, outside / np.maximum(total, 1e-12), np.nan)
-    shift = np.hypot(width[LOO], own[LOO])
-    exact = (_exact_time(law, known, shift, found, n, level) for found in times)
-    return Comparison(low, high, z, tuple(x for x in exact if x is not None))
+    return z
 
 
 @dataclass(frozen=True)
@@ -257,9 +288,26 @@ def _root(t: np.ndarray, values: np.ndarray) -> float | None:
 
 
 def _bound_time(eigenvalues: np.ndarray, log_n: float) -> float:
+    """t at which the Gaussian information of a spectrum is log n."""
+
     def excess(log_gamma: float) -> float:
-        return float(information_bound(eigenvalues, math.exp(log_gamma))[0]) - log_n
+        return _gaussian_information(eigenvalues, log_gamma) - log_n
 
     low = math.log(2 * log_n / float(eigenvalues.sum()))
     high = 2 * log_n - math.log(float(eigenvalues[0])) + 1
     return float(time_from_snr(math.exp(float(brentq(excess, low - 1e-9, high)))))
+
+
+def _gaussian_information(eigenvalues: np.ndarray, log_gamma: float) -> float:
+    """(1/2) integral_0^gamma sum lambda/(1 + s lambda) ds, the mmse of a Gaussian (I-MMSE).
+
+    The log-determinant by another route than `spectrum.information_bound`, which this judges.
+    """
+    start = math.log(1e-8 / float(eigenvalues[0]))  # below it the mmse is the variance
+
+    def integrand(log_s: float) -> float:
+        scaled = math.exp(log_s) * eigenvalues
+        return float((scaled / (1 + scaled)).sum())
+
+    rest = quad(integrand, start, log_gamma, epsabs=1e-12, epsrel=1e-12, limit=200)[0]
+    return 0.5 * (math.exp(start) * float(eigenvalues.sum()) + float(rest))
