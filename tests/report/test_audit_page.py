@@ -35,7 +35,7 @@ from diffregimes.report.figures.style import svg_bytes
 from diffregimes.report.page.audit import confidence, render_audit, write_audit
 from diffregimes.report.terminal.audit import print_audit
 from diffregimes.results import Curves
-from diffregimes.transitions.crossing import crossing
+from diffregimes.transitions.crossing import band_crossing
 from pages import Loads, colour_images, visible
 from sample_analysis import digits, fall, plain_points
 
@@ -44,7 +44,7 @@ POINT = "same_point_probability"
 
 
 def crossed(t: np.ndarray, curve: np.ndarray, level: float) -> float | None:
-    return crossing(t, np.stack([curve] * 3), level)[0]
+    return band_crossing(t, np.stack([curve] * 3), level)[0]
 
 
 def interval(t: float | None) -> tuple[float | None, float | None, float | None]:

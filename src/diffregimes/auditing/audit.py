@@ -36,7 +36,7 @@ from ..learned.adapters import check_fits
 from ..results import Curves, Share
 from ..scores import AbstractScore, EmpiricalScore
 from ..transitions.criteria import clone_level
-from ..transitions.crossing import crossing
+from ..transitions.crossing import band_crossing
 from .entropy import collapse, model_entropy
 from .findings import Audit, Copies, Entropy, ModelTime, Origin
 from .judgement import judged
@@ -260,4 +260,4 @@ def _clone_time(
     t, bounds = ends.crossing(name, level, seed)
     known = np.stack([line[name] + x * line.se[name] for x in (0, -Z95, Z95)])
     low, high = bounds if t is not None else (None, None)
-    return ModelTime("clone", t, low, high, *crossing(line.t, known, level), words)
+    return ModelTime("clone", t, low, high, *band_crossing(line.t, known, level), words)

@@ -27,7 +27,7 @@ from ..common.checks import InputError
 from ..common.numerics import Z95
 from ..process import snr
 from ..results import Curves
-from ..transitions.crossing import crossing
+from ..transitions.crossing import band_crossing
 from .findings import Entropy
 
 # d f where F = 0: the same for Gaussian data of any n and d (see `needed`), near it for others
@@ -75,5 +75,5 @@ def collapse(
     """Where f/log n falls to AT_COLLAPSE nats, with a 95 % interval, which reaches down to 0 where
     it may not; None where it does not."""
     band = np.stack([value, value + Z95 * se, value - Z95 * se])
-    at, low, high = crossing(t, band, AT_COLLAPSE / math.log(n))
+    at, low, high = band_crossing(t, band, AT_COLLAPSE / math.log(n))
     return at, 0.0 if at is not None and low is None else low, high

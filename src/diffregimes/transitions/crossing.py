@@ -119,7 +119,7 @@ def _gap_of(curves: Resampled, log_gamma: float) -> int:
     return min(max(place, 0), len(curves.log_gamma) - 2)
 
 
-def crossing(
+def band_crossing(
     t: np.ndarray, band: np.ndarray, level: float
 ) -> tuple[float | None, float | None, float | None]:
     """The largest t at which a curve, the first row of `band` (3, T), crosses the level, and those

@@ -106,7 +106,7 @@ def scan(
     for chosen in parts:
         if progress:
             progress(done, total, "collapse of subsets")
-        found = _collapse(dataset, chosen, eigenvalues, seed, memory_mib)
+        found = _subset_collapse(dataset, chosen, eigenvalues, seed, memory_mib)
         if found is not None:  # duplicates may leave a subset without one
             seen.append((len(chosen), found))
         done += len(chosen)
@@ -204,7 +204,7 @@ def _subsets(n: int, seed: int) -> list[np.ndarray]:
     return out
 
 
-def _collapse(
+def _subset_collapse(
     dataset: Dataset, chosen: np.ndarray, eigenvalues: np.ndarray, seed: int, memory_mib: int
 ) -> float | None:
     """t where F = 0 for a subset: a wide grid, then a fine one about the crossing."""
@@ -216,14 +216,14 @@ def _collapse(
         seed=seed,
         memory_mib=memory_mib,
     )
-    near = _crossing(wide.times, wide.values[FREE].mean(axis=0))
+    near = _free_energy_zero(wide.times, wide.values[FREE].mean(axis=0))
     if near is None:
         return None
     around = time_from_snr(float(snr(near)) * np.exp(np.linspace(0.4, -0.4, 5)))
     fine = sweep(cloud, around, draws=_DRAWS, seed=seed, memory_mib=memory_mib)
-    return _crossing(fine.times, fine.values[FREE].mean(axis=0)) or near
+    return _free_energy_zero(fine.times, fine.values[FREE].mean(axis=0)) or near
 
 
-def _crossing(times: np.ndarray, free: np.ndarray) -> float | None:
-    found = float(numerics.crossings(-np.log(snr(times)), free[None], 0.0)[0])
-    return float(time_from_snr(math.exp(-found))) if math.isfinite(found) else None
+def _free_energy_zero(times: np.ndarray, free: np.ndarray) -> float | None:
+    place = float(numerics.crossings(-np.log(snr(times)), free[None], 0.0)[0])
+    return float(time_from_snr(math.exp(-place))) if math.isfinite(place) else None
