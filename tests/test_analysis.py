@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 
 import numpy as np
@@ -13,18 +14,7 @@ from clouds import blobs, digits01, near_duplicates, prepared
 from diffregimes import process
 from diffregimes.posterior.observables import CURVES
 from diffregimes.process import snr, time_from_snr
-
-METHODS = {
-    ("speciation", "spectral"),
-    ("speciation", "spectral-exact"),
-    ("speciation", "landau"),
-    ("speciation", "clone"),
-    ("speciation", "clone-loo"),
-    ("collapse", "free-energy"),
-    ("collapse", "entropy"),
-    ("collapse", "clone"),
-    ("collapse", "gaussian-bound"),
-}
+from diffregimes.transitions.criteria import METHODS
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +46,7 @@ def test_the_contract_of_results_json(small):
         assert key in data["dataset"]
     for key in ("largest", "largest_first_channel", "noise_edge", "eigenvalues"):
         assert key in data["spectrum"]
-    assert {(x["transition"], x["method"]) for x in data["times"]} == METHODS
+    assert {(x["transition"], x["method"]) for x in data["times"]} == set(METHODS)
     assert len(data["times"]) == len(METHODS)
     for time in data["times"]:
         assert {"t", "low", "high", "ddpm_step", "sigma", "snr", "warnings"} <= time.keys()
@@ -258,6 +248,31 @@ def test_a_dataset_takes_no_further_preparation():
     dataset = dr.from_arrays(*blobs(30, 4))
     with pytest.raises(dr.InputError, match=r"came with labels, per_class"):
         dr.analyze(dataset, np.zeros(30), per_class=3)
+    with pytest.raises(dr.InputError, match=r"came with classes, pad, white;"):
+        dr.analyze(dataset, classes=np.array([0, 1]), pad=1, white=255)
+
+
+def test_the_preparation_is_that_of_from_arrays():
+    """Every keyword that prepares arrays, with its default, stands in both signatures."""
+    known = inspect.signature(dr.from_arrays).parameters
+    given = inspect.signature(dr.analyze).parameters
+    prepares = [x for x in known if x not in ("points", "labels", "source", "notes")]
+    assert {x: given[x].default for x in prepares} == {x: known[x].default for x in prepares}
+    pixels = np.random.default_rng(0).integers(0, 100, (24, 3, 3)).astype(np.uint8)
+    options = {
+        "class_names": ["ant", "bee", "cat"],
+        "classes": ["cat", "ant"],
+        "per_class": 7,
+        "pixel_range": (-1, 1),
+        "pad": 1,
+        "white": 99,
+    }
+    assert sorted(options) == sorted(prepares)
+    labels = np.arange(24) % 3
+    found = dr.analyze(pixels, labels, times=[0.1, 1.0], draws=256, **options)
+    expected = dr.analyze(dr.from_arrays(pixels, labels, **options), times=[0.1, 1.0], draws=256)
+    assert found.to_json() == expected.to_json()
+    assert found.dataset["classes"] == ["cat", "ant"]
 
 
 # --- odd data -----------------------------------------------------------------------------------

@@ -18,21 +18,20 @@ from .common.checks import InputError, in_range, increasing
 from .common.parallel import Progress
 from .common.recipe import check_device, versions
 from .common.rng import numpy_generator
-from .data.cloud import Cloud, prepare
+from .data.cloud import prepare
 from .data.datasets import Dataset, describe, from_arrays
 from .data.neighbours import duplicates, nearest_neighbours
 from .data.spectrum import covariance, spectrum
 from .posterior.grid import adapt_times, pilot_times
 from .posterior.observables import PRECISION_CURVES
 from .posterior.reliability import reliability
-from .posterior.sweep import sweep
-from .results import Analysis, Curves, Headline, Recipe, TransitionTime
-from .transitions import collapse, influence, speciation
-from .transitions import crossing as transitions
-from .transitions import points as exposure
+from .posterior.sweep import Sample, sweep
+from .results import Analysis, Curves, Duplicate, Exposure, Recipe, TransitionTime
 from .transitions.comparison import compare
-from .transitions.criteria import clone_level
+from .transitions.criteria import Evidence, headline, transition_times
+from .transitions.crossing import resample
 from .transitions.needed import from_curves
+from .transitions.points import most_exposed, point_times
 from .transitions.regimes import verdict
 
 PILOT_DRAWS = 1024
@@ -42,6 +41,12 @@ def analyze(
     points: Any,
     labels: Any = None,
     *,
+    class_names: Sequence[str] | None = None,
+    classes: Sequence[int | str] | str | None = None,
+    per_class: int | None = None,
+    pixel_range: tuple[float, float] | None = None,
+    pad: int = 0,
+    white: int | None = None,
     precision: float = 0.005,
     draws: int | None = None,
     times: Sequence[float] | np.ndarray | None = None,
@@ -50,7 +55,6 @@ def analyze(
     device: str = "cpu",
     memory_mib: int = 1024,
     progress: Progress | None = None,
-    **preparation: Any,
 ) -> Analysis:
     """Find the regimes of a dataset.
 
@@ -58,6 +62,12 @@ def analyze(
     ----------
     points : Dataset, or numpy array or torch tensor (n, d), (n, H, W) or (n, H, W, C)
     labels : (n,) classes; without them the two sides of the first principal component
+    class_names : names of the classes, by integer label
+    classes : keep these classes, labels or names, in this order
+    per_class : keep the first so many points of each class
+    pixel_range : the scale of the pixels; (0, 1) for integers, as they are for floats
+    pad : pixels added to each side of images
+    white : the integer that is white, 255 for uint8
     precision : draws go on until the standard errors of the curves between 0 and 1 reach it
     draws : a fixed number of noised samples instead (rounded up to blocks of 256)
     times : Ornstein-Uhlenbeck times, increasing; an adaptive grid without
@@ -66,107 +76,135 @@ def analyze(
     device : "cpu" or a torch device for the posterior pass
     memory_mib : budget for the buffers of the pass; results do not depend on it
     progress : callback (done, total, text)
-    preparation : further keywords of `datasets.from_arrays` (classes, per_class, pixel_range, pad)
 
-    Returns an `Analysis`; raises `InputError` for what the user can mend.
+    The keywords from `class_names` to `white` prepare arrays as `from_arrays` does, which says more
+    of them; a `Dataset` takes none.
+
+    Returns
+    -------
+    Analysis
+        `verdict` in words; `times`, by `time("speciation")` and `time("collapse")` those of the
+        headline, or by the methods of `transitions.criteria.CRITERIA`: spectral, spectral-exact,
+        landau, clone, clone-loo; free-energy, entropy, clone, gaussian-bound. `curves` over t, by
+        the names of `posterior.observables.OBSERVABLES`, as in `curves["mmse"]`. `points` at risk,
+        `point_times` and `duplicates`; `spectrum`; `points_needed` to put the collapse at the
+        speciation; `reliability`, the self-checks; `theory` where the law is known; `dataset`,
+        `recipe` and `notes`, what was analyzed and how.
+
+    Raises
+    ------
+    InputError
+        for what the user can mend.
     """
-    if isinstance(points, Dataset):
-        if labels is not None or preparation:
-            given = ", ".join([*(["labels"] if labels is not None else []), *preparation])
-            raise InputError(f"a Dataset came with {given}; prepare it with datasets.from_arrays.")
-        dataset = points
-    else:
-        dataset = from_arrays(points, labels, **preparation)
+    preparation = {
+        "class_names": class_names,
+        "classes": classes,
+        "per_class": per_class,
+        "pixel_range": pixel_range,
+        "pad": pad,
+        "white": white,
+    }
+    dataset = _dataset(points, labels, preparation)
     clock = process.schedule(schedule) if isinstance(schedule, str) else schedule
     grid = check_options(precision, draws, times, seed, device, memory_mib)
-
     report = progress or (lambda done, total, text: None)
+
     report(0, 1, "spectrum")
     cloud = prepare(dataset.points, dataset.labels)
     matrix = covariance(cloud)
-    found_spectrum = spectrum(dataset, matrix)
+    eigen = spectrum(dataset, matrix)
     report(1, 1, "spectrum")
+
     cloud = cloud.to(device)
     run = functools.partial(sweep, cloud, seed=seed, memory_mib=memory_mib, progress=progress)
     if grid is None:
-        wide = pilot_times(found_spectrum.eigenvalues, dataset.n)
-        pilot = run(wide, draws=PILOT_DRAWS, text="choosing times")
-        grid = adapt_times(pilot)
+        wide = pilot_times(eigen.eigenvalues, dataset.n)
+        grid = adapt_times(run(wide, draws=PILOT_DRAWS, text="choosing times"))
     sample = run(grid, draws=draws, precision=precision)
 
-    report(0, 4, "transition times")
     rng = numpy_generator(seed, "bootstrap")
-    curves = sample.curves()
-    resampled = transitions.resample(sample, rng)
-    line = collapse.entropy_line(resampled, found_spectrum, dataset.n)
-    dense = matrix.numpy()
-    when = speciation.spectral_times(found_spectrum, dense, cloud, clock, rng)
-    report(1, 4, "transition times")
-    when.append(speciation.landau_time(found_spectrum, cloud, clock, rng))
-    report(2, 4, "transition times")
-    when += _clone_times(resampled, dataset, cloud, clock, seed, memory_mib)
-    when += collapse.collapse_times(resampled, line, found_spectrum, clock, dataset.n)
-    when.append(collapse.gaussian_bound_time(found_spectrum, dense, cloud, clock, rng))
-    report(3, 4, "points at risk")
-    near, distance = nearest_neighbours(cloud, dense)
-    twins = duplicates(dataset, cloud, near, distance)
-    exposed = exposure.most_exposed(cloud, sample, near, distance, seed=seed, memory_mib=memory_mib)
-    report(4, 4, "points at risk")
+    resampled, counts = resample(sample, rng), dataset.class_counts
+    evidence = Evidence(
+        resampled, eigen, matrix.numpy(), cloud, clock, counts, rng, seed, memory_mib
+    )
+    found_times = transition_times(evidence, report)
+    exposed, twins = _points_at_risk(dataset, evidence, sample, report)
+    recipe = Recipe(
+        precision=None if draws else precision,
+        draws=2 * sample.units,
+        times="adaptive" if times is None else "given",
+        seed=seed,
+        schedule=clock.name,
+        device=device,
+        headline=headline(dataset.labelled),
+        versions=versions(),
+    )
+    return _concluded(dataset, evidence, sample, found_times, exposed, twins, recipe)
 
-    headline = Headline("clone-loo" if dataset.labelled else "spectral", "free-energy")
-    first = {(x.transition, x.method): x for x in when}
-    deciding = first["speciation", headline.speciation]
-    copying = first["collapse", headline.collapse]
+
+def _dataset(points: Any, labels: Any, preparation: dict[str, Any]) -> Dataset:
+    """The points as a `Dataset`; one that came as such takes no preparation."""
+    if not isinstance(points, Dataset):
+        return from_arrays(points, labels, **preparation)
+    asked = [name for name, x in preparation.items() if x is not None and (name, x) != ("pad", 0)]
+    if labels is not None or asked:
+        given = ", ".join([*(["labels"] if labels is not None else []), *asked])
+        raise InputError(f"a Dataset came with {given}; prepare it with datasets.from_arrays.")
+    return points
+
+
+def _points_at_risk(
+    dataset: Dataset, evidence: Evidence, sample: Sample, report: Progress
+) -> tuple[tuple[Exposure, ...], tuple[Duplicate, ...]]:
+    """The most exposed points, and the pairs that are the same or nearly so."""
+    report(0, 1, "points at risk")
+    cloud = evidence.cloud
+    near, distance = nearest_neighbours(cloud, evidence.matrix)
+    twins = duplicates(dataset, cloud, near, distance)
+    exposed = most_exposed(
+        cloud, sample, near, distance, seed=evidence.seed, memory_mib=evidence.memory_mib
+    )
+    report(1, 1, "points at risk")
+    return exposed, twins
+
+
+def _concluded(
+    dataset: Dataset,
+    evidence: Evidence,
+    sample: Sample,
+    times: tuple[TransitionTime, ...],
+    exposed: tuple[Exposure, ...],
+    twins: tuple[Duplicate, ...],
+    recipe: Recipe,
+) -> Analysis:
+    """What follows from the times: the verdict, the points needed, the theory beside the curves."""
+    curves = sample.curves()
+    chosen = headline(dataset.labelled)
+    by_method = {(x.transition, x.method): x for x in times}
+    deciding = by_method["speciation", chosen.speciation]
+    copying = by_method["collapse", chosen.collapse]
     needed = None
     if deciding.t is not None:
-        needed = from_curves(deciding.t, line, curves, found_spectrum, dataset.n)
+        needed = from_curves(deciding.t, evidence.line, curves, evidence.spectrum, dataset.n)
     theory = None
     if dataset.population is not None:
-        level = clone_level(dataset.class_counts)
-        theory = compare(dataset.population, curves, tuple(when), dataset.n, level, seed)
+        law = dataset.population
+        theory = compare(law, curves, times, dataset.n, evidence.level, evidence.seed)
     return Analysis(
         dataset=describe(dataset),
-        spectrum=found_spectrum,
-        times=tuple(when),
+        spectrum=evidence.spectrum,
+        times=times,
         curves=curves,
         points=exposed,
-        point_times=exposure.point_times(sample)[1],
+        point_times=point_times(sample)[1],
         duplicates=twins,
         reliability=reliability(sample, dataset.n),
         points_needed=needed,
         verdict=verdict(deciding, copying, needed, dataset.n),
-        recipe=Recipe(
-            precision=None if draws else precision,
-            draws=curves.draws,
-            times="adaptive" if times is None else "given",
-            seed=seed,
-            schedule=clock.name,
-            device=device,
-            headline=headline,
-            versions=versions(),
-        ),
+        recipe=recipe,
         notes=dataset.notes + _notes(curves),
         theory=theory,
     )
-
-
-def _clone_times(
-    curves: transitions.Resampled,
-    dataset: Dataset,
-    cloud: Cloud,
-    clock: process.Schedule,
-    seed: int,
-    memory_mib: int,
-) -> list[TransitionTime]:
-    """Speciation by `clone` and `clone-loo`, the interval of the latter that of the population."""
-    counts = dataset.class_counts
-    found = speciation.clone_times(curves, clock, counts)
-    t = found[1].t
-    if t is None:
-        return found
-    moved = influence.loo_influence(cloud, t, seed=seed, memory_mib=memory_mib)
-    curves = influence.of_population(curves, moved, dataset.n, seed)
-    return speciation.clone_times(curves, clock, counts)
 
 
 def check_options(

@@ -94,8 +94,24 @@ def exact_covariance(n, variances, seed=0):
 def spectral(points, labels=None, seed=0):
     labels = np.arange(len(points)) % 2 if labels is None else labels
     _, cloud, matrix, found = prepared(points, labels)
-    times = speciation.spectral_times(found, matrix, cloud, SCHEDULE, rng(seed))
-    return found, {x.method: x for x in times}
+    largest = speciation.resampled_largest(found, matrix, cloud, rng(seed))
+    ways = speciation.spectral_time, speciation.spectral_exact_time
+    return found, {x.method: x for x in (way(found, largest, SCHEDULE) for way in ways)}
+
+
+def clone_times(resampled, counts):
+    level = clone_level(counts)
+    ways = speciation.clone_time, speciation.clone_loo_time
+    return [way(resampled, SCHEDULE, level) for way in ways]
+
+
+def collapse_times(resampled, line, found, n):
+    times = (
+        collapse.free_energy_time(resampled, SCHEDULE),
+        collapse.entropy_time(resampled, line, found, SCHEDULE, n),
+        collapse.clone_time(resampled, SCHEDULE),
+    )
+    return {x.method: x for x in times}
 
 
 def test_spectral_times_of_a_known_covariance():
@@ -287,7 +303,7 @@ def test_the_clone_level_follows_the_priors(counts):
     # phi climbs from blind to one, and passes the level where the step is 0.55
     phi = blind + (1 - blind) * fall(1.2)
     sample = made_up({"same_class_probability": phi, "same_class_probability_loo": phi})
-    times = speciation.clone_times(transitions.resample(sample, rng()), SCHEDULE, counts)
+    times = clone_times(transitions.resample(sample, rng()), counts)
     exact = float(time_from_snr(np.exp(np.log(snr(1.2)) + np.log(0.55 / 0.45))))
     for time, method in zip(times, ("clone", "clone-loo"), strict=True):
         assert (time.transition, time.method) == ("speciation", method)
@@ -298,7 +314,7 @@ def test_the_clone_level_follows_the_priors(counts):
 def test_a_curve_that_does_not_cross_says_so():
     flat = 0.5 + 0.1 * fall(1.0)
     sample = made_up({"same_class_probability": flat, "same_class_probability_loo": flat})
-    for time in speciation.clone_times(transitions.resample(sample, rng()), SCHEDULE, (9, 9)):
+    for time in clone_times(transitions.resample(sample, rng()), (9, 9)):
         assert (time.t, time.low, time.high, time.ddpm_step) == (None,) * 4
         assert "does not cross 0.775 between t = 0.0005" in time.warnings[0]
         assert "none in the range studied" in str(time)
@@ -308,7 +324,7 @@ def test_resamples_that_do_not_cross_are_counted():
     # tops out at 0.777, with a standard error of 0.0014: some 8 % of the resamples stay below
     touching = 0.5 + 0.277 * fall(1.0, 0.3)
     sample = made_up({"same_class_probability": touching, "same_class_probability_loo": touching})
-    found = speciation.clone_times(transitions.resample(sample, rng()), SCHEDULE, (9, 9))[0]
+    found = clone_times(transitions.resample(sample, rng()), (9, 9))[0]
     assert found.t is not None
     assert found.low < found.high
     assert "of the resamples do not cross" in found.warnings[0]
@@ -339,7 +355,7 @@ def test_collapse_times_of_made_up_curves():
     assert line.intercept[0] == pytest.approx(1, abs=1e-6)
     assert line.slope[0] == pytest.approx(-1, abs=1e-6)
     assert line.information(2.5, np.log(n))[0] == pytest.approx(2.5, abs=1e-5)
-    times = {x.method: x for x in collapse.collapse_times(resampled, line, found, SCHEDULE, n)}
+    times = collapse_times(resampled, line, found, n)
     assert times["clone"].t == pytest.approx(0.3, abs=1e-3)
     exact = oracles.gaussian_bound(variances, np.log(n))
     assert times["entropy"].t == pytest.approx(exact, abs=1e-3)
@@ -356,7 +372,7 @@ def test_a_line_that_never_reaches_zero_says_so():
     resampled = transitions.resample(made_up(curves, noise=1e-4), rng())
     found = spectrum_of(np.ones(3))
     line = collapse.entropy_line(resampled, found, 100)
-    for time in collapse.collapse_times(resampled, line, found, SCHEDULE, 100):
+    for time in collapse_times(resampled, line, found, 100).values():
         assert time.t is None
         assert time.warnings
 
@@ -369,8 +385,8 @@ def test_all_times_below_the_collapse_leave_nothing_to_extrapolate():
     }
     resampled = transitions.resample(made_up(curves), rng())
     assert collapse.entropy_line(resampled, spectrum_of(np.ones(3)), 100) is None
-    times = collapse.collapse_times(resampled, None, spectrum_of(np.ones(3)), SCHEDULE, 100)
-    assert "nothing to extrapolate" in next(x for x in times if x.method == "entropy").warnings[0]
+    times = collapse_times(resampled, None, spectrum_of(np.ones(3)), 100)
+    assert "nothing to extrapolate" in times["entropy"].warnings[0]
 
 
 @pytest.fixture(scope="module", params=[16, 64])
@@ -406,7 +422,7 @@ def test_collapse_of_gaussian_data(gaussian):
     exact = 0.5 * np.log(1 + 1 / (n ** (2 / d) - 1))
     resampled = transitions.resample(sample, rng())
     line = collapse.entropy_line(resampled, found, n)
-    times = {x.method: x for x in collapse.collapse_times(resampled, line, found, SCHEDULE, n)}
+    times = collapse_times(resampled, line, found, n)
     assert times["entropy"].t == pytest.approx(exact, rel=0.03 if d == 16 else 0.015)
     points = cloud.coordinates.double().numpy() * cloud.scale
     for method, name, level in (
@@ -435,7 +451,7 @@ def test_the_clone_loo_time_of_a_mixture():
         _, cloud, _, _ = prepared(points, labels)
         sample = sweep(cloud, exact + np.linspace(-0.4, 0.4, 9), draws=2048, seed=seed)
         resampled = transitions.resample(sample, rng(seed))
-        times.append(speciation.clone_times(resampled, SCHEDULE, (n // 2, n // 2))[1].t)
+        times.append(clone_times(resampled, (n // 2, n // 2))[1].t)
     error = np.std(times, ddof=1) / np.sqrt(5)
     assert abs(np.mean(times) - exact) < 6.6 * error  # t distribution, 4 degrees of freedom
     assert np.std(times) < 0.02
@@ -457,7 +473,7 @@ def test_intervals_of_the_clone_loo_time_cover_the_population():
         resampled = transitions.resample(sample, rng(seed))
         moved = influence.loo_influence(cloud, exact, seed=seed)
         resampled = influence.of_population(resampled, moved, n, seed)
-        time = speciation.clone_times(resampled, SCHEDULE, (n // 2, n // 2))[1]
+        time = clone_times(resampled, (n // 2, n // 2))[1]
         held.append(time.low <= exact <= time.high)
     assert sum(held) >= 34  # 85 %, as for the other intervals
 
@@ -507,6 +523,6 @@ def test_where_real_images_choose_their_class(real):
     cloud = prepare(dataset.points, dataset.labels)
     sample = sweep(cloud, expected + np.linspace(-0.4, 0.4, 9), draws=24_576)
     resampled = transitions.resample(sample, rng())
-    found = speciation.clone_times(resampled, SCHEDULE, dataset.class_counts)[1]
+    found = clone_times(resampled, dataset.class_counts)[1]
     assert found.t == pytest.approx(expected, abs=0.02)
     assert found.high - found.low < 0.03

@@ -92,22 +92,28 @@ def entropy_line(curves: Resampled, spectrum: Spectrum, n: int) -> EntropyLine |
     return EntropyLine(intercept, slope)
 
 
-def collapse_times(
+def free_energy_time(curves: Resampled, schedule: Schedule) -> TransitionTime:
+    """Collapse by `free-energy`."""
+    name = "loo_free_energy_over_log_n"
+    return curve_time(curves, schedule, "collapse", "free-energy", name, 0.0)
+
+
+def clone_time(curves: Resampled, schedule: Schedule) -> TransitionTime:
+    """Collapse by `clone`."""
+    return curve_time(curves, schedule, "collapse", "clone", "same_point_probability", 0.5)
+
+
+def entropy_time(
     curves: Resampled, line: EntropyLine | None, spectrum: Spectrum, schedule: Schedule, n: int
-) -> list[TransitionTime]:
-    """Collapse by `free-energy`, `entropy` and `clone`."""
-    free = curve_time(
-        curves, schedule, "collapse", "free-energy", "loo_free_energy_over_log_n", 0.0
-    )
-    clone = curve_time(curves, schedule, "collapse", "clone", "same_point_probability", 0.5)
+) -> TransitionTime:
+    """Collapse by `entropy`: f^e = 0 where the Gaussian information is -intercept/slope."""
     if line is None:
         why = "every time studied is below the collapse: nothing to extrapolate from"
-        return [free, clocked(schedule, "collapse", "entropy", None, warnings=(why,)), clone]
-    # f^e = 0 where the Gaussian information is -intercept/slope
+        return clocked(schedule, "collapse", "entropy", None, warnings=(why,))
     wanted = -line.intercept / line.slope
     axis = np.linspace(curves.log_gamma[0] - 2, curves.log_gamma[-1] + 5, 401)
     bound = information_bound(spectrum.eigenvalues, np.exp(axis)) / math.log(n)
-    found = np.interp(wanted, bound, axis, left=np.nan, right=np.nan)
-    t, bounds = from_log_gamma(found)
+    places = np.interp(wanted, bound, axis, left=np.nan, right=np.nan)
+    t, bounds = from_log_gamma(places)
     notes = () if t is not None else ("the line through f^e does not reach zero",)
-    return [free, clocked(schedule, "collapse", "entropy", t, bounds, notes), clone]
+    return clocked(schedule, "collapse", "entropy", t, bounds, notes)

@@ -18,33 +18,26 @@ from ..common import numerics
 from ..data.cloud import Cloud
 from ..process import Schedule
 from ..results import Spectrum, TransitionTime
-from .criteria import clone_level
 from .crossing import Resampled, clocked, curve_time, from_log_gamma
 
 _SUBSPACE = 16  # leading eigenvectors in which Lambda is resampled
 
 
-def clone_times(
-    curves: Resampled, schedule: Schedule, class_counts: tuple[int, ...]
-) -> list[TransitionTime]:
-    """Speciation by `clone` and `clone-loo`."""
-    level = clone_level(class_counts)
-    return [
-        curve_time(curves, schedule, "speciation", "clone", "same_class_probability", level),
-        curve_time(
-            curves, schedule, "speciation", "clone-loo", "same_class_probability_loo", level
-        ),
-    ]
+def clone_time(curves: Resampled, schedule: Schedule, level: float) -> TransitionTime:
+    """Speciation by `clone`; `level` is `criteria.clone_level` of the classes."""
+    return curve_time(curves, schedule, "speciation", "clone", "same_class_probability", level)
 
 
-def spectral_times(
-    spectrum: Spectrum,
-    matrix: np.ndarray,
-    cloud: Cloud,
-    schedule: Schedule,
-    rng: np.random.Generator,
-) -> list[TransitionTime]:
-    """Speciation by `spectral` and `spectral-exact`, Lambda resampled in the leading subspace.
+def clone_loo_time(curves: Resampled, schedule: Schedule, level: float) -> TransitionTime:
+    """Speciation by `clone-loo`, with the interval that the resamples at hand give."""
+    name = "same_class_probability_loo"
+    return curve_time(curves, schedule, "speciation", "clone-loo", name, level)
+
+
+def resampled_largest(
+    spectrum: Spectrum, matrix: np.ndarray, cloud: Cloud, rng: np.random.Generator
+) -> np.ndarray:
+    """Lambda of bootstrap resamples (B,), in the leading subspace.
 
     `matrix` (r, r) is the `spectrum.covariance` of the cloud.
     """
@@ -58,31 +51,41 @@ def spectral_times(
         drawn.append(np.linalg.eigvalsh(second.astype(np.float64))[-1])
     resampled = np.array(drawn) * cloud.n / (cloud.n - 1)
     # repeated points inflate Lambda where n << d: take that bias off
-    resampled = np.maximum(resampled * spectrum.largest / resampled.mean(), 1e-300)
-    warnings: tuple[str, ...] = ()
-    if spectrum.largest <= spectrum.noise_edge:
-        warnings = (
-            f"the largest eigenvalue, {spectrum.largest:.4g}, does not stand out from the "
-            f"{spectrum.noise_edge:.4g} that structureless data of this size would show",
-        )
-    exact = clocked(
-        schedule,
-        "speciation",
-        "spectral-exact",
-        0.5 * math.log1p(spectrum.largest),
-        numerics.interval(0.5 * np.log1p(resampled)),
-        warnings,
-    )
+    return np.asarray(np.maximum(resampled * spectrum.largest / resampled.mean(), 1e-300))
+
+
+def spectral_time(spectrum: Spectrum, resampled: np.ndarray, schedule: Schedule) -> TransitionTime:
+    """Speciation by `spectral`; `resampled` (B,) from `resampled_largest`."""
+    warnings = _blind(spectrum)
     if spectrum.largest <= 1:
         why = (
             f"the largest eigenvalue is {spectrum.largest:.3g}, not above 1, "
             "so that (1/2) log Lambda is not positive"
         )
-        return [clocked(schedule, "speciation", "spectral", None, warnings=(*warnings, why)), exact]
+        return clocked(schedule, "speciation", "spectral", None, warnings=(*warnings, why))
     with np.errstate(divide="ignore"):
         bounds = numerics.interval(np.maximum(0.5 * np.log(resampled), 0))
     t = 0.5 * math.log(spectrum.largest)
-    return [clocked(schedule, "speciation", "spectral", t, bounds, warnings), exact]
+    return clocked(schedule, "speciation", "spectral", t, bounds, warnings)
+
+
+def spectral_exact_time(
+    spectrum: Spectrum, resampled: np.ndarray, schedule: Schedule
+) -> TransitionTime:
+    """Speciation by `spectral-exact`; `resampled` (B,) from `resampled_largest`."""
+    t = 0.5 * math.log1p(spectrum.largest)
+    bounds = numerics.interval(0.5 * np.log1p(resampled))
+    return clocked(schedule, "speciation", "spectral-exact", t, bounds, _blind(spectrum))
+
+
+def _blind(spectrum: Spectrum) -> tuple[str, ...]:
+    """The warning that Lambda is no larger than noise would show."""
+    if spectrum.largest > spectrum.noise_edge:
+        return ()
+    return (
+        f"the largest eigenvalue, {spectrum.largest:.4g}, does not stand out from the "
+        f"{spectrum.noise_edge:.4g} that structureless data of this size would show",
+    )
 
 
 def landau_time(
