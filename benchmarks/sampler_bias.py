@@ -24,7 +24,7 @@ from scipy.sparse import csr_array
 import diffregimes as dr
 from diffregimes.backward.clones import nearest_classes, run_clones
 from diffregimes.backward.descent import Run
-from diffregimes.backward.samplers import NOISY, STEPS, ddpm_times, uniform_times
+from diffregimes.backward.samplers import SAMPLERS, ddpm_times, noisy, uniform_times
 from diffregimes.data.cloud import prepare
 from diffregimes.populations.mixture import GaussianMixture, two_gaussians
 from diffregimes.posterior.sweep import sweep
@@ -47,7 +47,7 @@ def affine(name: str, score: AbstractScore, t: float, s: float) -> tuple[float, 
     """x -> shift + slope x + spread z, read off three points."""
     x = torch.tensor([[0.0], [1.0], [0.0]], dtype=torch.float64)
     z = torch.tensor([[0.0], [0.0], [1.0]], dtype=torch.float64)
-    shift, one, noise = STEPS[name](score, x, t, s, z)[:, 0].tolist()
+    shift, one, noise = SAMPLERS[name].step(score, x, t, s, z)[:, 0].tolist()
     return shift, one - shift, noise - shift
 
 
@@ -69,7 +69,7 @@ def transition(name: str, score: AbstractScore, x: np.ndarray, t: float, s: floa
     weights = weights / weights.sum()
     z = torch.from_numpy(np.tile(nodes, len(x)))[:, None]
     at = torch.from_numpy(np.repeat(x, len(nodes)))[:, None]
-    place = (STEPS[name](score, at, t, s, z)[:, 0].numpy() - x[0]) / (x[1] - x[0])
+    place = (SAMPLERS[name].step(score, at, t, s, z)[:, 0].numpy() - x[0]) / (x[1] - x[0])
     first = np.clip(np.floor(place).astype(int) - 1, 0, len(x) - 4)
     u = np.clip(place - first, 0, 3)
     lagrange = (
@@ -110,7 +110,7 @@ def two_classes(
 def gaussian_table() -> None:
     print("one Gaussian of variance v: relative error of the variance of the samples, in percent")
     print(f"{'sampler':16}{'steps':>6}" + "".join(f"{f'v = {v:g}':>10}" for v in (1 / 16, 1, 4)))
-    for name in STEPS:
+    for name in SAMPLERS:
         for steps in (1000, 250):
             row = [gaussian(name, grid(name, steps), v) for v in (1 / 16, 1, 4)]
             print(f"{name:16}{steps:6}" + "".join(f"{100 * e:10.2f}" for e in row))
@@ -120,7 +120,7 @@ def mixture_table(points: int) -> None:
     law = TwoGaussians(64, 0.5, 1.0)
     print("\ntwo Gaussians, |m| = 4, variance 1: bias of phi")
     for steps in (1000, 250):
-        for name in sorted(NOISY):
+        for name in sorted(noisy()):
             times = grid(name, steps)
             at = sorted({int(np.abs(times - t).argmin()) for t in (0.3, 0.8, 1.2, 1.6, 2.0, 2.5)})
             exact = phi(law, times[at])

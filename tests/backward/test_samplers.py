@@ -16,11 +16,11 @@ from torch import Tensor
 
 from clouds import SCHEDULE, digits01, z_score
 from diffregimes.backward.samplers import (
-    NOISY,
-    STEPS,
+    SAMPLERS,
     ddpm_times,
     decreasing,
     log_snr_times,
+    noisy,
     sampler,
     scheduler_times,
     uniform_times,
@@ -33,7 +33,7 @@ from diffregimes.process import cosine_schedule, linear_schedule, signal, snr, v
 from diffregimes.scores import AbstractScore, EmpiricalScore, MixtureScore
 
 GRIDS = {"uniform": uniform_times, "log-snr": log_snr_times}
-ORDER = {name: 2 if name == "flow-heun" else 1 for name in STEPS}
+ORDER = {name: x.order for name, x in SAMPLERS.items()}
 
 
 class Fixed(AbstractScore):
@@ -64,7 +64,7 @@ def slope(steps, errors) -> tuple[float, float]:
 
 def affine(name, score, t, s) -> tuple[float, float, float]:
     """x -> shift + slope x + spread z, read off three points."""
-    end = STEPS[name](score, column([0, 1, 0]), t, s, column([0, 0, 1]))
+    end = SAMPLERS[name].step(score, column([0, 1, 0]), t, s, column([0, 0, 1]))
     shift, one, noise = end[:, 0].tolist()
     return shift, one - shift, noise - shift
 
@@ -84,7 +84,7 @@ def error_of_moments(name, times, mean, spread) -> tuple[float, float]:
     return first - wanted[0], second - wanted[1]
 
 
-@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize("name", SAMPLERS)
 @pytest.mark.parametrize("grid", GRIDS)
 @pytest.mark.parametrize("spread", [0.25, 4.0])
 def test_order_on_one_gaussian(name, grid, spread):
@@ -133,17 +133,17 @@ def expectations(name, times) -> np.ndarray:
     def wanted(y: Tensor) -> np.ndarray:
         return np.stack([TWO.class_posterior(y, end)[:, 0].numpy(), y[:, 0].square().numpy()], 1)
 
-    if name in NOISY:
+    if SAMPLERS[name].noisy:
         values = wanted(x)
         at, z = x.repeat_interleave(len(nodes), 0), column(np.tile(nodes, len(x)))
         for t, s in reversed(list(pairwise(times.tolist()))):
-            ends = STEPS[name](score, at, t, s, z)[:, 0].numpy()
+            ends = SAMPLERS[name].step(score, at, t, s, z)[:, 0].numpy()
             values = CubicSpline(REACH, values)(ends).reshape(len(x), len(nodes), -1)
             values = np.einsum("xzf,z->xf", values, weights)
     else:
         y = x
         for t, s in pairwise(times.tolist()):
-            y = STEPS[name](score, y, t, s, None)
+            y = SAMPLERS[name].step(score, y, t, s, None)
         values = wanted(y)
     density = TWO.log_prob(x, float(times[0])).exp().numpy()
     return density @ values / density.sum()
@@ -154,7 +154,7 @@ def exact_expectations(end) -> np.ndarray:
     return np.array([0.3, float(second) * float(signal(2 * end)) + float(variance(end))])
 
 
-@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize("name", SAMPLERS)
 @pytest.mark.parametrize("grid", ["log-snr", pytest.param("uniform", marks=pytest.mark.slow)])
 def test_order_on_two_classes(name, grid):
     steps = [40, 57, 80, 113, 160, 226]
@@ -197,7 +197,7 @@ def test_ddpm_and_bridge_share_the_mean():
     score, x = MixtureScore(TWO), column(REACH)
     zero = torch.zeros_like(x)
     for t, s in [(3.0, 2.5), (0.5, 0.4), (0.1, 0.0)]:
-        means = [STEPS[name](score, x, t, s, zero) for name in ("ddpm", "bridge")]
+        means = [SAMPLERS[name].step(score, x, t, s, zero) for name in ("ddpm", "bridge")]
         torch.testing.assert_close(*means, rtol=1e-11, atol=1e-11)
 
 
@@ -205,29 +205,31 @@ def test_ends_without_noise():
     score, x, z = MixtureScore(TWO), column(REACH), column(np.ones_like(REACH))
     a = score.denoise(x, 0.01)
     for name in ("bridge", "ddpm", "ddim"):
-        torch.testing.assert_close(STEPS[name](score, x, 0.01, 0.0, z), a, rtol=1e-11, atol=1e-11)
-    guess = STEPS["flow-euler"](score, x, 0.01, 0.0, None)
-    assert torch.equal(STEPS["flow-heun"](score, x, 0.01, 0.0, None), guess)
+        torch.testing.assert_close(
+            SAMPLERS[name].step(score, x, 0.01, 0.0, z), a, rtol=1e-11, atol=1e-11
+        )
+    guess = SAMPLERS["flow-euler"].step(score, x, 0.01, 0.0, None)
+    assert torch.equal(SAMPLERS["flow-heun"].step(score, x, 0.01, 0.0, None), guess)
 
 
-@pytest.mark.parametrize("name", sorted(set(STEPS) - NOISY))
+@pytest.mark.parametrize("name", sorted(set(SAMPLERS) - set(noisy())))
 def test_flows_take_no_noise(name):
     score, x = MixtureScore(TWO), column(REACH)
-    one = sampler(name)(score, x, 1.0, 0.9, torch.full_like(x, math.nan))
-    assert torch.equal(one, sampler(name)(score, x, 1.0, 0.9, None))
+    one = sampler(name).step(score, x, 1.0, 0.9, torch.full_like(x, math.nan))
+    assert torch.equal(one, sampler(name).step(score, x, 1.0, 0.9, None))
 
 
-@pytest.mark.parametrize("name", sorted(NOISY))
+@pytest.mark.parametrize("name", noisy())
 def test_noisy_steps_ask_for_noise(name):
     with pytest.raises(InputError, match="needs noise: pass z"):
-        sampler(name)(MixtureScore(TWO), column([0.0]), 1.0, 0.9, None)
+        sampler(name).step(MixtureScore(TWO), column([0.0]), 1.0, 0.9, None)
 
 
-@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize("name", SAMPLERS)
 def test_precision_of_the_state_is_kept(name):
     score, x = MixtureScore(TWO), column(REACH)
-    exact = STEPS[name](score, x, 1.0, 0.9, torch.ones_like(x))
-    found = STEPS[name](score, x.float(), 1.0, 0.9, torch.ones_like(x).float())
+    exact = SAMPLERS[name].step(score, x, 1.0, 0.9, torch.ones_like(x))
+    found = SAMPLERS[name].step(score, x.float(), 1.0, 0.9, torch.ones_like(x).float())
     assert found.dtype == torch.float32
     torch.testing.assert_close(found.double(), exact, rtol=1e-5, atol=1e-5)
 
@@ -367,7 +369,7 @@ def walked(theirs, name, dtype, ours_from_theirs=False) -> tuple[Tensor, Tensor]
     found: tuple[list, list] = ([], [])
     for (t, s), number in zip(pairwise(times.tolist()), theirs.timesteps.tolist(), strict=True):
         z = torch.randn(y.shape, generator=two, dtype=dtype)
-        y = sampler(name)(score, x if ours_from_theirs else y, t, s, z)
+        y = sampler(name).step(score, x if ours_from_theirs else y, t, s, z)
         extra = {"eta": 0.0} if name == "ddim" else {"generator": one}
         x = theirs.step(score.noise(x, t), number, x, **extra).prev_sample
         assert x.dtype == y.dtype == dtype
@@ -408,7 +410,7 @@ def drawn(score, name, times, m, seed=0) -> Tensor:
     generator = torch_generator(seed, "samples")
     x = torch.randn(m, score.dimension, generator=generator, dtype=torch.float64)
     for t, s in pairwise(times.tolist()):
-        x = sampler(name)(score, x, t, s, torch.randn(x.shape, generator=generator).double())
+        x = sampler(name).step(score, x, t, s, torch.randn(x.shape, generator=generator).double())
     return x
 
 

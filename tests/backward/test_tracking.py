@@ -215,6 +215,13 @@ def test_norms_are_those_of_stored_trajectories():
     assert np.array_equal(found.states, on_digits(40, seed=2).states)
 
 
+def test_norms_are_of_scores_asked_once_a_step():
+    score = EmpiricalScore(digits01()[0])
+    run = Run(GRID, sampler="flow-heun")
+    with pytest.raises(InputError, match="asks the score 2 times a step"):
+        track(score, score, 4, run=run, classify=lambda x, t: x[:, 0] > 0, norms=True)
+
+
 def test_entropy_needs_norms():
     with pytest.raises(InputError, match="norms=True"):
         model_entropy(tracked(), GRID, None, 360)

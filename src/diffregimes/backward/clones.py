@@ -33,7 +33,7 @@ from ..results import Curves
 from ..scores import AbstractScore, EmpiricalScore
 from ..transitions.crossing import Interval, from_log_gamma
 from .descent import Arrays, Birth, Block, Run, run_blocks
-from .samplers import NOISY
+from .samplers import noisy, sampler
 
 # Class of the end points: states (m, d) at time t >= 0 -> class numbers (m,)
 Classify = Callable[[Tensor, float], Tensor]
@@ -232,10 +232,10 @@ def run_uturns(
 
 def _placed(run: Run, times: Any) -> list[int]:
     """The places of the times in the grid, from noise to data, each once."""
-    if run.sampler not in NOISY:
+    if not sampler(run.sampler).noisy:
         raise InputError(
             f"sampler is {run.sampler!r}, without noise: two clones would be one. Expected one of "
-            f"{', '.join(sorted(NOISY))}."
+            f"{', '.join(noisy())}."
         )
     grid = run.grid
     asked = np.atleast_1d(np.asarray(times, dtype=np.float64))

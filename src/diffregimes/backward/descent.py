@@ -44,7 +44,7 @@ class Run:
     """How to run backwards: what clones, U-turns and tracking have in common.
 
     grid : times of the sampler, decreasing, from noise to the data
-    sampler : one of `samplers.STEPS`
+    sampler : one of `samplers.SAMPLERS`
     batch : states that the score is given at a time; about a million numbers without
     dtype, device : of the states
     memory_mib : decides how many blocks run at a time
@@ -125,7 +125,7 @@ class Block:
         `births[k]` makes the groups that start at grid[k]; `observe` sees all states after each
         step. Raises `InputError` if states become infinite or NaN.
         """
-        step = sampler(self.run.sampler)
+        step = sampler(self.run.sampler).step
         x: Tensor | None = None
         trunk = 0
         groups = np.cumsum([len(births.get(k, ())) for k in range(len(self.run.grid) - 1)])

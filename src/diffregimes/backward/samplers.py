@@ -1,44 +1,60 @@
 """Steps of the backward process, from x_t to x_s with s < t, and grids of times to take them on.
 
 Generation is dx = [x + 2 score] dtau + sqrt(2) dW, tau = -t, or without noise the probability flow
-dx = [x + score] dtau, whose marginals are the same. With h = t - s, a the denoised mean E[a|x_t]
-and e the predicted noise:
-
-euler-maruyama  x + h (x + 2 score) + sqrt(2h) z, the paper's
-ddpm            e^h (x - (Delta_h/sqrt(Delta_t)) e) + sqrt(Delta_h) z: ancestral with the step's
-                beta = Delta_h = 1 - e^{-2h} as variance (Ho et al. 2020, "fixed_large")
-bridge          draws from q(x_s | x_t, a), exact given a (ancestral with "fixed_small"):
-                mean [e^{-h} Delta_s x + e^{-s} Delta_h a]/Delta_t, variance Delta_h Delta_s/Delta_t
-ddim            e^{-s} a + sqrt(Delta_s) e: the flow, exact given a and e (Song et al. 2021)
-flow-euler      x + h (x + score)
-flow-heun       the mean of the slopes at both ends (not at s = 0)
+dx = [x + score] dtau, whose marginals are the same. Each step says its formula below, with
+h = t - s, a the denoised mean E[a|x_t] and e the predicted noise; `SAMPLERS` declares them.
 
 Weak errors are of first order in the step but for heun's, of second; how large they are for data is
-measured in docs/samplers.md. At s = 0 bridge gives a, and ddpm takes no noise.
+measured in docs/samplers.md.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from ..common.checks import InputError, in_range
 from ..process import Schedule, signal, snr, time_from_snr, variance
-from ..scores import AbstractScore
 
-Step = Callable[[AbstractScore, Tensor, float, float, Tensor | None], Tensor]
+if TYPE_CHECKING:  # --help lists the samplers and must not wait for torch
+    from torch import Tensor
+
+    from ..scores import AbstractScore
+
+Step: TypeAlias = "Callable[[AbstractScore, Tensor, float, float, Tensor | None], Tensor]"
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """A way from x_t to x_s.
+
+    step : (score, x, t, s, z) -> x_s, z standard normal of the shape of x, None where not `noisy`
+    order : of the weak error in the step
+    noisy : takes noise on the way; two branches of the others are one
+    scores : evaluations of the score a step, the last one to s = 0 apart
+    words : for --help
+    """
+
+    step: Step
+    order: int
+    noisy: bool
+    scores: int
+    words: str
 
 
 def euler_maruyama(score: AbstractScore, x: Tensor, t: float, s: float, z: Tensor | None) -> Tensor:
+    """x + h (x + 2 score) + sqrt(2h) z."""
     h = t - s
     return x + h * (x + 2 * score.score(x, t)) + math.sqrt(2 * h) * _given(z)
 
 
 def ddpm(score: AbstractScore, x: Tensor, t: float, s: float, z: Tensor | None) -> Tensor:
+    """e^h (x - (Delta_h/sqrt(Delta_t)) e) + sqrt(Delta_h) z: ancestral with the step's
+    beta = Delta_h = 1 - e^{-2h} as variance (Ho et al. 2020, "fixed_large"); no noise at s = 0."""
     beta = float(variance(t - s))
     mean = x - beta / math.sqrt(float(variance(t))) * score.noise(x, t)
     mean = math.exp(t - s) * mean
@@ -46,6 +62,8 @@ def ddpm(score: AbstractScore, x: Tensor, t: float, s: float, z: Tensor | None) 
 
 
 def bridge(score: AbstractScore, x: Tensor, t: float, s: float, z: Tensor | None) -> Tensor:
+    """A draw from q(x_s | x_t, a), exact given a (ancestral with "fixed_small"): mean
+    [e^{-h} Delta_s x + e^{-s} Delta_h a]/Delta_t, variance Delta_h Delta_s/Delta_t; a at s = 0."""
     a = score.denoise(x, t)
     if s == 0:
         return a
@@ -55,16 +73,19 @@ def bridge(score: AbstractScore, x: Tensor, t: float, s: float, z: Tensor | None
 
 
 def ddim(score: AbstractScore, x: Tensor, t: float, s: float, z: Tensor | None) -> Tensor:
+    """e^{-s} a + sqrt(Delta_s) e: the flow, exact given a and e (Song et al. 2021)."""
     a = score.denoise(x, t)
     noise = x - float(signal(t)) * a
     return float(signal(s)) * a + math.sqrt(float(variance(s)) / float(variance(t))) * noise
 
 
 def flow_euler(score: AbstractScore, x: Tensor, t: float, s: float, z: Tensor | None) -> Tensor:
+    """x + h (x + score)."""
     return x + (t - s) * (x + score.score(x, t))
 
 
 def flow_heun(score: AbstractScore, x: Tensor, t: float, s: float, z: Tensor | None) -> Tensor:
+    """x + h times the mean of the slopes x + score at both ends; `flow_euler` at s = 0."""
     slope = x + score.score(x, t)
     guess = x + (t - s) * slope
     if s == 0:
@@ -72,22 +93,31 @@ def flow_heun(score: AbstractScore, x: Tensor, t: float, s: float, z: Tensor | N
     return x + 0.5 * (t - s) * (slope + guess + score.score(guess, s))
 
 
-STEPS: dict[str, Step] = {
-    "euler-maruyama": euler_maruyama,
-    "ddpm": ddpm,
-    "bridge": bridge,
-    "ddim": ddim,
-    "flow-euler": flow_euler,
-    "flow-heun": flow_heun,
+SAMPLERS = {
+    "euler-maruyama": Sampler(euler_maruyama, 1, True, 1, "the paper's"),
+    "ddpm": Sampler(ddpm, 1, True, 1, "ancestral, with the step's beta as variance"),
+    "bridge": Sampler(bridge, 1, True, 1, "ancestral, exact given the denoised mean"),
+    "ddim": Sampler(ddim, 1, False, 1, "the flow, exact given the denoised mean"),
+    "flow-euler": Sampler(flow_euler, 1, False, 1, "the flow by Euler"),
+    "flow-heun": Sampler(flow_heun, 2, False, 2, "the flow by Heun"),
 }
-NOISY = {"euler-maruyama", "ddpm", "bridge"}  # two branches of the others would be the same
 
 
-def sampler(name: str) -> Step:
-    """The step of that name; `InputError` for another."""
-    if name not in STEPS:
-        raise InputError(f"sampler is {name!r}; expected one of {', '.join(STEPS)}.")
-    return STEPS[name]
+def sampler(name: str) -> Sampler:
+    """The sampler of that name; `InputError` for another."""
+    if name not in SAMPLERS:
+        raise InputError(f"sampler is {name!r}; expected one of {', '.join(SAMPLERS)}.")
+    return SAMPLERS[name]
+
+
+def noisy() -> list[str]:
+    """The samplers by which two clones part."""
+    return [name for name, x in SAMPLERS.items() if x.noisy]
+
+
+def described(names: list[str]) -> str:
+    """The samplers with what they are, for --help."""
+    return "; ".join(f"{name}: {SAMPLERS[name].words}" for name in names)
 
 
 def uniform_times(start: float, end: float, steps: int) -> np.ndarray:
@@ -119,19 +149,21 @@ def ddpm_times(schedule: Schedule, steps: int | None = None) -> np.ndarray:
 
 def scheduler_times(scheduler: object) -> np.ndarray:
     """The times of a diffusers scheduler after `set_timesteps`, and 0."""
+    import torch
+
     try:
         kept = scheduler.alphas_cumprod  # type: ignore[attr-defined]
         chosen = scheduler.timesteps  # type: ignore[attr-defined]
         steps = torch.as_tensor(chosen)
         if steps.is_floating_point():  # between the steps: another clock
             raise TypeError
-        product = torch.as_tensor(kept).double()[steps.long()]
+        kept_signal = torch.as_tensor(kept).double()[steps.long()].numpy()
     except (AttributeError, IndexError, TypeError) as error:
         raise InputError(
             f"{type(scheduler).__name__} has no alphas_cumprod and integer timesteps; expected a "
             "diffusers scheduler of the DDPM family after set_timesteps(...)."
         ) from error
-    return np.append((-0.5 * torch.log(product)).numpy(), 0.0)
+    return np.append(Schedule(type(scheduler).__name__, kept_signal).times, 0.0)
 
 
 def decreasing(times: np.ndarray) -> np.ndarray:

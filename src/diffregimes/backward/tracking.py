@@ -22,6 +22,7 @@ from ..results import Share
 from ..scores import AbstractScore, EmpiricalScore
 from .clones import EARLIEST, Classify
 from .descent import Arrays, Block, Run, run_blocks
+from .samplers import sampler
 
 COPY = 1 / 3  # nearest over second nearest distance
 
@@ -76,10 +77,16 @@ def track(
 ) -> Tracked:
     """`draws` trajectories from noise at the first time of the grid, followed step by step.
 
-    norms : keep `noise_norm` and `noise_state` of the score, which a step must ask once (bridge,
-        ddpm, euler-maruyama, ddim, flow-euler)
+    norms : keep `noise_norm` and `noise_state` of the score, which a step must ask once (`scores`
+        of its sampler)
     """
     in_range("draws", draws, 2, 10**9)
+    asks = sampler(run.sampler).scores
+    if norms and asks != 1:
+        raise InputError(
+            f"sampler is {run.sampler!r}, which asks the score {asks} times a step; expected one "
+            "that asks once, to keep the norms of its answers."
+        )
     if training.n < 2:
         raise InputError("one training point came; expected two or more to be nearest.")
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..backward.samplers import SAMPLERS, described, noisy
 from ..common.checks import InputError, in_range
 from ..data.readers import ACCEPTED
 
@@ -215,8 +216,7 @@ class SamplingOptions:
     """The steps of the backward process."""
 
     sampler: Annotated[
-        str,
-        typer.Option(rich_help_panel=ACCURACY, help="bridge, ddpm or euler-maruyama."),
+        str, typer.Option(rich_help_panel=ACCURACY, help=f"{described(list(SAMPLERS))}.")
     ] = "bridge"
     grid: Annotated[
         str,
@@ -236,6 +236,16 @@ class SamplingOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NoisySamplingOptions(SamplingOptions):
+    """The same for clones and U-turns: without noise two of them would be one."""
+
+    sampler: Annotated[
+        str,
+        typer.Option(rich_help_panel=ACCURACY, help=f"One with noise. {described(noisy())}."),
+    ] = "bridge"
+
+
+@dataclass(frozen=True, kw_only=True)
 class BackwardOptions:
     """Everything that says what is run backwards, and how."""
 
@@ -251,6 +261,7 @@ class EndPointOptions(BackwardOptions):
     """Of the commands that ask for the class of end points alone."""
 
     score: JudgedScoreOptions
+    sampling: NoisySamplingOptions
 
 
 def numbers(option: str, text: str | None, example: str) -> list[float] | None:
