@@ -13,12 +13,12 @@ from scipy.special import softmax
 from diffregimes import process
 from diffregimes.common import readable
 from diffregimes.common.checks import InputError
+from diffregimes.common.files import write_atomically
 from diffregimes.data.datasets import Dataset
 from diffregimes.populations.mixture import GaussianMixture, two_gaussians
 from diffregimes.report import words as wording
 from diffregimes.report.figures.analysis import FIGURES
 from diffregimes.report.figures.style import svg_bytes
-from diffregimes.report.folder import write_atomically
 from diffregimes.report.page.analysis import draw_figures, render_html, strip_times, write_report
 from diffregimes.report.page.strip import centre, noised_strip
 from diffregimes.results import Analysis

@@ -9,7 +9,6 @@ again, goes on where it stood, and one with more draws takes up the whole blocks
 from __future__ import annotations
 
 import json
-import os
 import threading
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +24,7 @@ import torch
 from torch import Tensor
 
 from ..common.checks import InputError, in_range
+from ..common.files import replacing, write_atomically
 from ..common.parallel import Progress, workers
 from ..common.rng import torch_generator
 from ..scores import AbstractScore
@@ -198,7 +198,8 @@ def run_blocks(
                 tell = partial(shares.__setitem__, index)
                 found = task(run.block(stream, index, sizes[index], stop, tell))
             if path is not None:
-                _keep(path, found)
+                with replacing(path) as file:
+                    np.savez(file, **found)  # type: ignore[arg-type]
         shares[index] = 1.0
         return found
 
@@ -238,7 +239,7 @@ def _opened(run: Run, options: Mapping[str, Any]) -> Path:
     try:
         store.mkdir(parents=True, exist_ok=True)
         if not named.exists():
-            _write(named, lambda file: file.write(text.encode()))
+            write_atomically(named, text)
     except OSError as error:
         raise InputError(f"{store} cannot be written ({error}); choose another folder.") from error
     if named.read_text(encoding="utf-8") != text:
@@ -257,15 +258,3 @@ def _kept(path: Path, size: int) -> Arrays | None:
     except (OSError, ValueError, EOFError, zipfile.BadZipFile):
         return None
     return found if found and all(len(v) == size for v in found.values()) else None
-
-
-def _keep(path: Path, found: Arrays) -> None:
-    _write(path, lambda file: np.savez(file, **found))  # type: ignore[arg-type]
-
-
-def _write(path: Path, write: Callable[[Any], Any]) -> None:
-    """All of a file or nothing."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("wb") as file:
-        write(file)
-    os.replace(temporary, path)

@@ -21,6 +21,7 @@ from typing import Any
 import torch
 
 from ..common.checks import InputError
+from ..common.files import write_atomically
 from .adapters import WEIGHTS
 
 FOLDER, KEPT = "checkpoints", 2
@@ -121,19 +122,12 @@ def write_rows(folder: Path, rows: Sequence[Row]) -> None:
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    replace_text(folder / "loss.csv", text.getvalue())
+    write_atomically(folder / "loss.csv", text.getvalue())
 
 
 def write_recipe(folder: Path, recipe: Mapping[str, Any]) -> None:
     """recipe.json, whole."""
-    replace_text(folder / "recipe.json", json.dumps(recipe, indent=1) + "\n")
-
-
-def replace_text(path: Path, text: str) -> None:
-    """The text under a hidden name, then renamed."""
-    stage = path.parent / f".{path.name}.partial"
-    stage.write_text(text, encoding="utf-8")
-    os.replace(stage, path)
+    write_atomically(folder / "recipe.json", json.dumps(recipe, indent=1) + "\n")
 
 
 def weights_digest(module: torch.nn.Module) -> str:

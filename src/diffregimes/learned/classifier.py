@@ -28,12 +28,13 @@ import torch
 from torch import Tensor, nn
 
 from ..common.checks import InputError, in_range
+from ..common.files import write_atomically
 from ..common.parallel import Progress
 from ..data.classes import listed
 from ..data.datasets import Dataset
 from ..results import Share
 from .adapters import PICKLES
-from .checkpoints import replace_text, weights_digest
+from .checkpoints import weights_digest
 from .fitting import fit
 from .resnet import Network
 from .training import split
@@ -171,11 +172,8 @@ def save_classifier(classifier: Classifier, folder: str | Path) -> None:
     }
     state = {k: v.cpu().contiguous() for k, v in classifier.module.state_dict().items()}
     text = json.dumps(known, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
-    place.mkdir(parents=True, exist_ok=True)
-    stage = place / f".{WEIGHTS}.partial"
-    stage.write_bytes(save(state))
-    stage.replace(place / WEIGHTS)
-    replace_text(place / FILE, text)
+    write_atomically(place / WEIGHTS, save(state))
+    write_atomically(place / FILE, text)
 
 
 def load_classifier(

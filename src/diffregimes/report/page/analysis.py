@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from ... import process
 from ...common import serial
 from ...common.checks import InputError
+from ...common.files import write_atomically
 from ...common.readable import number, plus_minus
 from ...data.datasets import Dataset
 from ...results import Analysis, Exposure, TransitionTime
@@ -29,7 +30,6 @@ from ..figures.analysis import FIGURES
 from ..figures.style import STYLE, png_bytes, svg_bytes
 from ..figures.timeaxis import time_window
 from ..figures.timeline import plot_regimes
-from ..folder import write_atomically
 from ..words import (
     clocks,
     judged,

@@ -18,12 +18,13 @@ from ...auditing.findings import Audit, ModelTime, Origin
 from ...auditing.judgement import UNSURE, decided
 from ...common import serial
 from ...common.checks import InputError
+from ...common.files import write_atomically
 from ...common.numerics import Z95
 from ...common.readable import interval_text, number
 from ...data.datasets import Dataset
 from ..figures.audit import FIGURES
 from ..figures.style import png_bytes, svg_bytes
-from ..folder import LAST, write_atomically
+from ..folder import LAST
 from ..tables import columns_csv
 from ..words import scale_in_words, shape_in_words
 from . import pictures
