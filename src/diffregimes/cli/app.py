@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from ..common.checks import InputError
+from ..common.checks import InputError, out_of_memory
 from . import analyze, audit, backward, classifier, reproduce, theory, train
 
 app = typer.Typer(
@@ -53,7 +53,7 @@ def main() -> None:
     except InputError as error:
         typer.echo(f"diffregimes: {error}", err=True)
     except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "allocate" not in str(error):
+        if not out_of_memory(error):
             raise
         typer.echo(
             "diffregimes: out of memory; try fewer points (--per-class) or --memory-mib 256.",

@@ -16,6 +16,21 @@ class InputError(ValueError):
     """Something about the input can be mended by the user; the message says how."""
 
 
+class MissingFile(InputError):
+    """A file that an option names is not there."""
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether memory could not be had: Python's and a GPU's own error, or that of torch's allocator
+    on a CPU, a plain RuntimeError that nothing but its text tells from others."""
+    if isinstance(error, MemoryError):
+        return True
+    from torch import OutOfMemoryError  # late: --help must not wait for it
+
+    plain = isinstance(error, RuntimeError) and "allocate" in str(error)
+    return plain or isinstance(error, OutOfMemoryError)
+
+
 def finite_points(points: np.ndarray, what: str = "points") -> None:
     """Raise unless every value is finite; name the first sample that is not."""
     bad = ~np.isfinite(points).reshape(len(points), -1).all(axis=1)

@@ -14,16 +14,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
-from ..common.checks import InputError
+from ..common.checks import InputError, MissingFile
 from .classes import listed
 
 IDX_NAME = re.compile(r"idx\d-ubyte(\.gz)?$")
 _IDX_TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 _HEADERS = (np.lib.format.read_array_header_1_0, np.lib.format.read_array_header_2_0)
+Headers = dict[str, tuple[tuple[int, ...], np.dtype]]  # shape and dtype, by key
 _LABEL_FILES = "a .csv, .txt, .npy or IDX file"
 
 
@@ -33,12 +34,6 @@ def readable(path: Path, kind: str) -> Iterator[None]:
     try:
         yield
     except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        if "pickle" in str(error).lower():
-            raise InputError(
-                f"{path} needs pickle, which can run code and is never loaded; expected arrays of "
-                "a plain dtype. Save it again as one, for example "
-                "np.savez(path, images=np.stack(images).astype(np.uint8), labels=labels)."
-            ) from None
         raise InputError(
             f"{path} cannot be read as {kind} ({error or type(error).__name__}); the file may be "
             "damaged, cut short or of another kind. Copy, download or save it again."
@@ -47,38 +42,55 @@ def readable(path: Path, kind: str) -> Iterator[None]:
 
 def read_npy(path: Path) -> np.ndarray:
     """The array in an .npy file. Raises `InputError`."""
-    with readable(path, "an .npy file"):
-        array = np.load(path, allow_pickle=False)
-    if not isinstance(array, np.ndarray):
-        array.close()
+    with readable(path, "an .npy file"), path.open("rb") as file:
+        zipped = file.read(4) == b"PK\3\4"
+        file.seek(0)
+        dtype = None if zipped else _header(file)[1]
+    if dtype is None:
         raise InputError(f"{path} is an .npz archive under the name .npy. Rename it to .npz.")
-    return array
+    _check_plain(path, dtype)
+    with readable(path, "an .npy file"):
+        return np.asarray(np.load(path, allow_pickle=False))
 
 
-def npz_headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+def npz_headers(path: Path) -> Headers:
     """Shape and dtype of every array in an .npz, by key, without reading them."""
     if not zipfile.is_zipfile(path):
         raise InputError(
             f"{path} is not an .npz archive (a zip file of arrays), or was cut short; expected "
             "what np.savez writes. Save, copy or download it again."
         )
-    found = {}
+    headers = {}
     with readable(path, "an .npz file"), zipfile.ZipFile(path) as archive:
         for name in archive.namelist():
             if name.endswith(".npy"):
                 with archive.open(name) as member:
-                    version = np.lib.format.read_magic(member)
-                    # Later versions are for huge or structured headers and read alike.
-                    read = _HEADERS[0 if version == (1, 0) else 1]
-                    shape, _, dtype = read(member)
-                found[name.removesuffix(".npy")] = (shape, dtype)
-    return found
+                    headers[name.removesuffix(".npy")] = _header(member)
+    return headers
 
 
 def read_npz(path: Path, key: str) -> np.ndarray:
     """One array of an .npz. Raises `InputError`."""
+    _check_plain(path, npz_headers(path)[key][1])
     with readable(path, "an .npz file"), np.load(path, allow_pickle=False) as archive:
         return np.asarray(archive[key])
+
+
+def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
+    """Shape and dtype of the array in an .npy file; nothing of it is read but its header."""
+    version = np.lib.format.read_magic(file)
+    # Later versions are for huge or structured headers and read alike.
+    shape, _, dtype = _HEADERS[0 if version == (1, 0) else 1](file)
+    return shape, dtype
+
+
+def _check_plain(path: Path, dtype: np.dtype) -> None:
+    if dtype.hasobject:
+        raise InputError(
+            f"{path} needs pickle, which can run code and is never loaded; expected arrays of "
+            "a plain dtype. Save it again as one, for example "
+            "np.savez(path, images=np.stack(images).astype(np.uint8), labels=labels)."
+        )
 
 
 def read_idx(path: Path) -> np.ndarray:
@@ -128,7 +140,7 @@ def labels_in_order(spec: str, n: int) -> np.ndarray:
     path, column = split_column(spec)
     suffix = path.suffix.lower()
     if not path.is_file():
-        raise InputError(
+        raise MissingFile(
             f"labels (--labels) is {spec!r}, but there is no such file; expected {_LABEL_FILES} "
             "with one label for each point. Correct the path."
         )
@@ -164,7 +176,7 @@ def labels_by_name(spec: str, names: Sequence[str]) -> tuple[np.ndarray, list[st
     """
     path, column = split_column(spec)
     if not path.is_file():
-        raise InputError(
+        raise MissingFile(
             f"labels (--labels) is {spec!r}, but there is no such file; expected a .csv with the "
             "columns file name and label. Correct the path."
         )

@@ -14,9 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..common.checks import InputError
+from ..common.checks import InputError, MissingFile
 from ..populations.specs import FULL_EXAMPLE, parse_gmm
-from .arrayfiles import IDX_NAME, labels_in_order, npz_headers, read_idx, read_npy, read_npz
+from .arrayfiles import (
+    IDX_NAME,
+    Headers,
+    labels_in_order,
+    npz_headers,
+    read_idx,
+    read_npy,
+    read_npz,
+)
 from .classes import listed
 from .imagefolder import read_folder
 
@@ -185,9 +193,7 @@ def any_options(request: Request) -> None:
     """All options make sense."""
 
 
-def _data_key(
-    request: Request, headers: dict[str, tuple[tuple[int, ...], np.dtype]], shown: str
-) -> str:
+def _data_key(request: Request, headers: Headers, shown: str) -> str:
     """The array of an .npz that is the data."""
     path, key, wanted = request.path, request.key, request.labels
     if key is not None:
@@ -225,8 +231,8 @@ def _with_labels(raw: Raw, wanted: str | None, keys: str = "") -> Raw:
         return _split_column(raw, int(column[1]))
     try:
         return replace(raw, labels=labels_in_order(wanted, len(raw.points)))
-    except InputError as error:
-        if keys and "no such file" in str(error):
+    except MissingFile:
+        if keys:
             raise InputError(
                 f"labels (--labels) is {wanted!r}, neither a key of the archive nor a file; the "
                 f"archive holds {keys}. Name one of these, a column or a file of labels."
