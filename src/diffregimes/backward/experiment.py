@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -21,8 +22,9 @@ from ..common.parallel import Progress
 from ..data.cloud import Cloud, prepare, square_distances
 from ..data.datasets import Dataset
 from ..data.spectrum import covariance, spectrum
+from ..populations.mixture import GaussianMixture
 from ..posterior.grid import adapt_times, pilot_times
-from ..posterior.sweep import sweep
+from ..posterior.sweep import Sample, sweep
 from ..process import schedule, signal
 from ..results import Curves
 from ..scores import AbstractScore, EmpiricalScore, MixtureScore
@@ -80,10 +82,79 @@ def experiment(
         of the mixture, or of the nearest training point
     """
     law = dataset.population
+    name = _score_name(score, network, law)
     followed = whole  # to single points; the forward curves of a law do not know of them
-    whole = whole or classify is not None
+    whole = whole or classify is not None or network is not None
+    if progress:
+        progress(0, 1, "spectrum")
+    cloud = prepare(dataset.points, dataset.labels)
+    spectral = spectrum(dataset, covariance(cloud))
+    if progress:
+        progress(1, 1, "spectrum")
+    down = _grid(grid, steps, spectral.largest, _resolved(cloud), latest)
+    notes = _about_start(float(down[0]), spectral.largest)
+    empirical = partial(EmpiricalScore, memory_mib=memory_mib, device=device)
+    if name == "population":
+        assert law is not None
+        return _known(dataset, law, classify, down, count, notes, seed, whole,
+            empirical if followed else None,
+        )  # fmt: skip
+    points = dataset.points
+    if not whole:
+        points = (cloud.coordinates * cloud.scale).numpy()[cloud.row_of]
+    training = empirical(points)
+    moved = cloud.to(device)
+
+    def passed(times: np.ndarray, draws: int, text: str) -> Sample:
+        return sweep(
+            moved, times, draws=draws, seed=seed, memory_mib=memory_mib, progress=progress,
+            text=text,
+        )  # fmt: skip
+
+    pilot = passed(pilot_times(spectral.eigenvalues, dataset.n), 1024, "choosing times")
+    times = np.minimum(adapt_times(pilot, count), 0.95 * down[0])
+    return Experiment(
+        network or training, classify or nearest_classes(training, dataset.labels), training,
+        points, dataset.labels, down, times,
+        lambda times: passed(times, FORWARD_DRAWS, "forward pass").curves(), torch.float32, notes,
+    )  # fmt: skip
+
+
+def _known(
+    dataset: Dataset,
+    law: GaussianMixture,
+    classify: Classify | None,
+    down: np.ndarray,
+    count: int,
+    notes: tuple[str, ...],
+    seed: int,
+    whole: bool,
+    empirical: Callable[[np.ndarray], EmpiricalScore] | None,
+) -> Experiment:
+    """The experiment under the score of the law itself; with `empirical` followed to its points."""
+    reduced = law.isotropic and not whole
+    near = law.in_span() if reduced else law
+    points = dataset.points @ law.basis.numpy() if reduced else dataset.points
+
+    def forward(times: np.ndarray) -> Curves:
+        return near.population_curves(times, seed=seed)
+
+    wide = pilot_times(law.eigenvalues(), dataset.n)
+    phi = forward(wide)["same_class_probability"]
+    times = np.minimum(_spread(wide, phi, count), 0.95 * down[0])
+    training = None if empirical is None else empirical(points)
+    return Experiment(
+        MixtureScore(near), classify or mixture_classes(near), training,
+        points, dataset.labels, down, times, forward, torch.float64, notes,
+    )  # fmt: skip
+
+
+def _score_name(
+    score: str | None, network: AbstractScore | None, law: GaussianMixture | None
+) -> str:
+    """Which exact score is run, or stands beside the network."""
     if network is not None:
-        score, whole = "empirical", True
+        return "empirical"
     name = score or ("empirical" if law is None else "population")
     if name not in SCORES:
         raise InputError(f"score is {score!r}; expected one of {', '.join(SCORES)}.")
@@ -92,60 +163,18 @@ def experiment(
             "score is 'population', but the law of these data is not known; only mixtures "
             "(gmm:d=...,n=...) have one. Use score empirical."
         )
-    if progress:
-        progress(0, 1, "spectrum")
-    cloud = prepare(dataset.points, dataset.labels)
-    found = spectrum(dataset, covariance(cloud))
-    if progress:
-        progress(1, 1, "spectrum")
-    top = found.largest
-    notes = []
-    times_down = _grid(grid, steps, top, _resolved(cloud), latest)
-    left = top * float(signal(times_down[0])) ** 2
-    if left > _LAST:
-        notes.append(
-            f"the process starts at t = {times_down[0]:.2f}, where the data still have a variance "
-            f"of {left:.2g} beside the noise; take the grid log-snr or uniform"
-        )
-    if name == "population":
-        assert law is not None
-        reduced = law.isotropic and not whole
-        near = law.in_span() if reduced else law
-        points = dataset.points @ law.basis.numpy() if reduced else dataset.points
+    return name
 
-        def known(times: np.ndarray) -> Curves:
-            return near.population_curves(times, seed=seed)
 
-        wide = pilot_times(law.eigenvalues(), dataset.n)
-        phi = known(wide)["same_class_probability"]
-        times = np.minimum(_spread(wide, phi, count), 0.95 * times_down[0])
-        return Experiment(
-            MixtureScore(near), classify or mixture_classes(near),
-            EmpiricalScore(points, memory_mib=memory_mib, device=device) if followed else None,
-            points, dataset.labels, times_down, times, known, torch.float64, tuple(notes),
-        )  # fmt: skip
-    points = dataset.points
-    if not whole:
-        points = (cloud.coordinates * cloud.scale).numpy()[cloud.row_of]
-    training = EmpiricalScore(points, memory_mib=memory_mib, device=device)
-    moved = cloud.to(device)
-
-    def forward(times: np.ndarray) -> Curves:
-        sample = sweep(
-            moved, times, draws=FORWARD_DRAWS, seed=seed, memory_mib=memory_mib, progress=progress,
-            text="forward pass",
-        )  # fmt: skip
-        return sample.curves()
-
-    pilot = sweep(
-        moved, pilot_times(found.eigenvalues, dataset.n), draws=1024, seed=seed,
-        memory_mib=memory_mib, progress=progress, text="choosing times",
-    )  # fmt: skip
-    times = np.minimum(adapt_times(pilot, count), 0.95 * times_down[0])
-    return Experiment(
-        network or training, classify or nearest_classes(training, dataset.labels), training,
-        points, dataset.labels, times_down, times, forward, torch.float32, tuple(notes),
-    )  # fmt: skip
+def _about_start(start: float, top: float) -> tuple[str, ...]:
+    """A note where the first time of the grid is not pure noise beside the largest variance."""
+    left = top * float(signal(start)) ** 2
+    if left <= _LAST:
+        return ()
+    return (
+        f"the process starts at t = {start:.2f}, where the data still have a variance "
+        f"of {left:.2g} beside the noise; take the grid log-snr or uniform",
+    )
 
 
 def _grid(name: str, steps: int | None, top: float, end: float, latest: float) -> np.ndarray:
