@@ -3,8 +3,8 @@
 Ornstein-Uhlenbeck: dx = -x dt + sqrt(2) dW, so x_t = e^{-t} a + sqrt(Delta_t) z with
 Delta_t = 1 - e^{-2t} and z ~ N(0, I). t = 0 is data, t -> infinity is noise; generation runs t
 downwards. Every other clock is reached through the signal-to-noise ratio
-gamma(t) = e^{-2t} / Delta_t, which alone decides what can be told from x_t; no other module
-converts times.
+gamma(t) = e^{-2t} / Delta_t, which alone decides what can be told from x_t. No other module turns
+one clock into another but the time axis of figures, which cuts -log gamma off at both ends.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ from diffregimes.learned.classifier import (
     train_classifier,
 )
 from diffregimes.learned.fitting import fit, varied
-from diffregimes.learned.resnet import Network
+from diffregimes.learned.resnet import ClassNetwork
 from diffregimes.process import linear_schedule, variance
 from diffregimes.scores import EmpiricalScore
 
@@ -77,7 +77,7 @@ def saved(judge, tmp_path):
 )
 def test_resnet_18_has_its_number_of_parameters(shape, classes, parameters):
     with torch.device("meta"):
-        network = Network(shape, classes)
+        network = ClassNetwork(shape, classes)
     assert sum(x.numel() for x in network.parameters()) == parameters
 
 
@@ -86,13 +86,13 @@ def test_resnet_18_has_its_number_of_parameters(shape, classes, parameters):
     [(1, 1, 1), (3, 2, 1), (8, 8, 1), (15, 20, 3), (16, 16, 3), (33, 32, 1), (64, 70, 3), (1,)],
 )
 def test_every_shape_has_a_network(shape):
-    network = Network(shape, 5).eval()
+    network = ClassNetwork(shape, 5).eval()
     assert network(torch.zeros(2, *shape)).shape == (2, 5)
 
 
 def test_images_come_to_the_network_channels_first():
     image = torch.randn((2, 9, 11, 3), generator=torch_generator(0, "image"))
-    network, seen = Network((9, 11, 3), 2).eval(), []
+    network, seen = ClassNetwork((9, 11, 3), 2).eval(), []
     network.mean.copy_(torch.tensor([1.0, 2.0, 3.0]))
     network.spread.fill_(2.0)
     network.body.register_forward_pre_hook(lambda _, given: seen.append(given[0]))

@@ -62,6 +62,10 @@ class Dataset:
         counts = np.bincount(self.labels, minlength=len(self.class_names))
         return tuple(int(x) for x in counts)
 
+    def class_of(self, index: int) -> str:
+        """The name of the class of a point."""
+        return self.class_names[int(self.labels[index])]
+
     def take(self, indices: np.ndarray) -> Dataset:
         """These points only; classes, scale and source stay."""
         return replace(self, points=self.points[indices], labels=self.labels[indices])

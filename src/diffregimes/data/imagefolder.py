@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,13 +16,14 @@ from ..common.checks import InputError
 from .arrayfiles import labels_by_name, labels_in_order, split_column
 from .classes import check_no_choice, checked_labels, listed, select
 
+if TYPE_CHECKING:  # torch is not needed to list the readers
+    from ..common.parallel import Progress
+
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 # Only these decoders are tried, whatever a file is called: others start outside programs.
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 _GREY = {"1", "L", "LA", "La"}
 _ALPHA = {"LA", "La", "PA", "RGBA", "RGBa"}
-
-Progress = Callable[[int, int, str], None]
 
 
 def holds_images(folder: Path) -> bool:

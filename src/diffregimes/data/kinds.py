@@ -7,7 +7,7 @@ Nothing here needs torch but the law of a mixture, which loads it when it is dra
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,7 @@ from .classes import listed
 from .imagefolder import read_folder
 
 if TYPE_CHECKING:
+    from ..common.parallel import Progress
     from ..populations.mixture import GaussianMixture
 
 _COLUMN = re.compile(r"(?:column:)?(-?\d+)$")
@@ -47,7 +48,7 @@ class Request:
     pixel_range: tuple[float, float] | None = None
     pad: int = 0
     skip_unreadable: bool = False
-    progress: Callable[[int, int, str], None] | None = None
+    progress: Progress | None = None
 
 
 @dataclass(frozen=True)

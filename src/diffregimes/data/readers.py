@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..common.checks import InputError
 from ..populations.specs import EXAMPLE
@@ -20,6 +21,9 @@ from .classes import listed
 from .datasets import Dataset, from_arrays
 from .imagefolder import SUFFIXES, holds_images
 from .kinds import Raw, Request
+
+if TYPE_CHECKING:
+    from ..common.parallel import Progress
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,7 @@ def load(
     pixel_range: tuple[float, float] | None = None,
     pad: int = 0,
     skip_unreadable: bool = False,
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: Progress | None = None,
 ) -> Dataset:
     """The dataset in `source`, read by the first of `READERS` that knows its kind; each says in its
     docstring what it takes.

@@ -36,7 +36,7 @@ from ..results import Share
 from .adapters import PICKLES
 from .checkpoints import weights_digest
 from .fitting import fit
-from .resnet import Network
+from .resnet import ClassNetwork
 from .training import split
 
 FORMAT = "diffregimes.classifier/1"
@@ -49,7 +49,7 @@ ASKED = 512  # states asked about at a time
 class Classifier:
     """States (m, d) in the scale of the data -> class numbers (m,), places in `class_names`.
 
-    module        a `resnet.Network`, in eval mode
+    module        a `resnet.ClassNetwork`, in eval mode
     sample_shape  (H, W, C) or (d,): states are flattened in this order
     scale         of the data: (low, high), or None for values as they came
     accuracy      on held-out points, with a 95 % interval
@@ -285,12 +285,12 @@ def _known(place: Path) -> dict[str, Any]:
         raise InputError(f"{path} lacks or garbles {error}; {way}.") from error
 
 
-def _filled(path: Path, classifier: Classifier) -> Network:
+def _filled(path: Path, classifier: Classifier) -> ClassNetwork:
     """The network with its weights from a safetensors file."""
     from safetensors.torch import load_file
 
     with torch.device("meta"):  # no memory, no random numbers: the file brings all there is
-        module = Network(classifier.sample_shape, len(classifier.class_names))
+        module = ClassNetwork(classifier.sample_shape, len(classifier.class_names))
     try:
         state = load_file(path)
         module.load_state_dict(state, assign=True)

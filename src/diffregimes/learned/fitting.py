@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..common.parallel import Progress
 from ..common.rng import point_of_pair, torch_generator
-from .resnet import MEDIUM, Network
+from .resnet import MEDIUM, ClassNetwork
 
 BATCH = 64
 STEPS = 600  # at least, however few the points
@@ -32,7 +32,7 @@ def fit(
     seed: int = 0,
     device: str = "cpu",
     progress: Progress | None = None,
-) -> Network:
+) -> ClassNetwork:
     """A network for points (n, d) with labels (n,) from 0 to below `classes`, all of them there.
 
     Classes weigh alike in the loss. Images are shifted by up to a sixteenth of their side, edges
@@ -74,13 +74,13 @@ def _rate(done: float) -> float:
     return RATE * min(done / WARM, 0.5 * (1 + math.cos(math.pi * max(done - WARM, 0) / (1 - WARM))))
 
 
-def _fresh(points: np.ndarray, shape: tuple[int, ...], count: int, seed: int) -> Network:
+def _fresh(points: np.ndarray, shape: tuple[int, ...], count: int, seed: int) -> ClassNetwork:
     """A network with the mean and spread of the points, before training."""
     with torch.random.fork_rng(devices=[]):  # initial weights come from the global generator alone
         torch.default_generator.manual_seed(
             torch_generator(seed, "classifier weights").initial_seed()
         )
-        module = Network(shape, count)
+        module = ClassNetwork(shape, count)
     rows = points.reshape(-1, shape[-1])
     module.mean.copy_(torch.from_numpy(rows.mean(axis=0, dtype=np.float64)))
     square = rows.var(axis=0, dtype=np.float64).mean()

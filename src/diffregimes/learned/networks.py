@@ -16,7 +16,7 @@ from ..common.rng import torch_generator
 
 
 @dataclass(frozen=True)
-class Preset:
+class TrainingPreset:
     """A U-Net and how it is trained (Adam, linear beta).
 
     predicts : "noise" z, or "velocity" v = e^{-t} z - sqrt(Delta) a; see `training`
@@ -41,18 +41,18 @@ class Preset:
 
 
 PRESETS = {
-    "tiny": Preset("velocity", (32, 64), (False, True), 1, 8, 1e-3, 64, 2000, 0.998, 100),
-    "small": Preset(
+    "tiny": TrainingPreset("velocity", (32, 64), (False, True), 1, 8, 1e-3, 64, 2000, 0.998, 100),
+    "small": TrainingPreset(
         "velocity", (64, 128, 128), (False, True, True), 2, 32, 2e-4, 128, 20_000, 0.999, 500
     ),
     # Biroli, Bonnaire, de Bortoli and Mezard 2024; 25.64 million parameters on colour images
-    "paper": Preset(
+    "paper": TrainingPreset(
         "noise", (64, 128, 256, 256), (False, True, True, False), 2, 32, 1e-4, 128, 350_000, 0, 1000
     ),
 }
 
 
-def planned(name: str, steps: int | None, batch: int | None, every: int | None) -> Preset:
+def planned(name: str, steps: int | None, batch: int | None, every: int | None) -> TrainingPreset:
     """The preset of this name with what was given in its place."""
     if name not in PRESETS:
         raise InputError(f"preset (--preset) is {name!r}; expected one of {', '.join(PRESETS)}.")
@@ -60,10 +60,10 @@ def planned(name: str, steps: int | None, batch: int | None, every: int | None) 
     for option, value in wanted.items():
         if value is not None:
             in_range(f"{option} (--{option})", value, 1, 10**9)
-    return Preset(**{**asdict(PRESETS[name]), **{k: v for k, v in wanted.items() if v}})
+    return TrainingPreset(**{**asdict(PRESETS[name]), **{k: v for k, v in wanted.items() if v}})
 
 
-def network(preset: Preset, sample_shape: tuple[int, ...], seed: int = 0) -> Any:
+def network(preset: TrainingPreset, sample_shape: tuple[int, ...], seed: int = 0) -> Any:
     """An untrained `UNet2DModel` for images (H, W, C); `InputError` where halving does not work."""
     height, width, channels = _checked_shape(preset, sample_shape)
     _check_installed()
@@ -93,7 +93,7 @@ def versions() -> dict[str, str]:
     return {"diffusers": diffusers.__version__, "accelerate": accelerate.__version__}
 
 
-def _checked_shape(preset: Preset, shape: tuple[int, ...]) -> tuple[int, ...]:
+def _checked_shape(preset: TrainingPreset, shape: tuple[int, ...]) -> tuple[int, ...]:
     if len(shape) != 3:
         raise InputError(
             f"the data are vectors of {shape[0]} numbers; expected images (H, W) or (H, W, C): the "

@@ -17,7 +17,7 @@ from torch.nn import functional
 LARGE, MEDIUM, SMALL = 64, 32, 16  # sides of images from which on a network is the next larger
 
 
-class Network(nn.Module):
+class ClassNetwork(nn.Module):
     """Samples (m, H, W, C) or (m, d) -> logits (m, classes), whatever the scale of the data.
 
     `mean` (C,) or (d,) and `spread` () are taken off first: one spread for all numbers, as in the

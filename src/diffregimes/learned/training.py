@@ -43,7 +43,7 @@ from ..common.rng import numpy_generator, point_of_pair, torch_generator
 from ..data.datasets import Dataset
 from . import checkpoints
 from .checkpoints import Row
-from .networks import Preset, network, planned
+from .networks import TrainingPreset, network, planned
 
 LEVELS = 1000  # steps of the linear schedule
 PREDICTION_TYPES = {"noise": "epsilon", "velocity": "v_prediction"}  # as diffusers calls them
@@ -202,7 +202,7 @@ class _Work:
         kept: np.ndarray,
         out: np.ndarray,
         unet: Any,
-        plan: Preset,
+        plan: TrainingPreset,
         memorised: int,
         seed: int,
         accelerator: Any,

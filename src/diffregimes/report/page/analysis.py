@@ -41,7 +41,7 @@ from ..words import (
     time_text,
 )
 from . import pictures
-from .base import caption, class_of, environment, figure_of, flat
+from .base import caption, environment, figure_of, flat
 from .strip import Strip, noised_strip
 
 Paint = Callable[[int], str | None]
@@ -186,8 +186,8 @@ def _exposed(dataset: Dataset, point: Exposure, paint: Paint) -> dict[str, Any]:
     return {
         "point": point,
         "time": plus_minus(point.t, point.se),
-        "own_class": class_of(dataset, point.index),
-        "near_class": class_of(dataset, point.nearest_index),
+        "own_class": dataset.class_of(point.index),
+        "near_class": dataset.class_of(point.nearest_index),
         "picture": paint(point.index),
         "near_picture": paint(point.nearest_index),
     }
@@ -207,7 +207,7 @@ def _strip_rows(
                     "index": int(i),
                     "percent": f"{100 * w:.0f}" if w >= 0.005 else "<1",
                     "width": f"{100 * w:.1f}",
-                    "class": class_of(dataset, int(i)),
+                    "class": dataset.class_of(int(i)),
                     "same": int(i) == int(index),
                     "picture": painter and painter.point(int(i)),
                 }
@@ -218,7 +218,7 @@ def _strip_rows(
         rows.append(
             {
                 "index": int(index),
-                "class": class_of(dataset, int(index)),
+                "class": dataset.class_of(int(index)),
                 "picture": painter and painter.point(int(index)),
                 "cells": cells,
             }

@@ -143,17 +143,13 @@ def _decided(found: Audit) -> dict[str, str] | None:
     }
 
 
-def _class_of(dataset: Dataset, index: int) -> str:
-    return dataset.class_names[int(dataset.labels[index])]
-
-
 def _origin(
     found: Audit, dataset: Dataset, origin: Origin, painter: pictures.Painter | None
 ) -> dict[str, Any]:
     """A training point and the samples that are copies of it, nearest first."""
     return {
         "index": origin.index,
-        "class": _class_of(dataset, origin.index),
+        "class": dataset.class_of(origin.index),
         "copies": origin.copies,
         "picture": painter and painter.point(origin.index),
         "samples": _samples(found, dataset, origin.samples[:MOST_COPIES], painter),
@@ -176,11 +172,11 @@ def _samples(
                 "ratio": f"{copies.ratio[k]:.2f}",
                 "copied": bool(copies.copied[k]),
                 "near": near,
-                "near_class": _class_of(dataset, near),
+                "near_class": dataset.class_of(near),
                 "near_picture": paint and paint(near),
                 "distance": number(float(copies.distance[k])),
                 "second": second,
-                "second_class": _class_of(dataset, second),
+                "second_class": dataset.class_of(second),
                 "second_picture": paint and paint(second),
                 "second_distance": number(float(copies.second_distance[k])),
             }

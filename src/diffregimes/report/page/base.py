@@ -9,7 +9,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
 from ...common.readable import count, number
-from ...data.datasets import Dataset
 from ..figures.analysis import FIGURES
 from ..words import (
     symbols,
@@ -39,10 +38,6 @@ def figure_of(ax: Any) -> Figure:
     """The figure that axes lie in."""
     figure: Figure = ax.get_figure(root=True)
     return figure
-
-
-def class_of(dataset: Dataset, index: int) -> str:
-    return dataset.class_names[int(dataset.labels[index])]
 
 
 def flat(recipe: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
