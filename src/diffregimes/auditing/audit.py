@@ -25,15 +25,15 @@ import torch
 
 from ..backward.clones import EARLIEST, Classify, Ends, nearest_classes, run_clones
 from ..backward.descent import Run
-from ..backward.experiment import experiment
+from ..backward.experiment import Experiment, experiment
 from ..backward.outcome import outcome
-from ..backward.tracking import COPY, Tracked, track
+from ..backward.tracking import Tracked, copy_ratio, copy_share, track
 from ..common.checks import InputError, in_range
 from ..common.numerics import Z95
 from ..common.parallel import Progress
 from ..data.datasets import Dataset, describe
 from ..learned.adapters import check_fits
-from ..results import Curves, Share
+from ..results import Curves
 from ..scores import AbstractScore, EmpiricalScore
 from ..transitions.criteria import clone_level
 from ..transitions.crossing import band_crossing
@@ -79,35 +79,46 @@ def audit(
     batch, device, memory_mib, store, recipe, progress : as in `backward.descent.Run`
     model, notes : what is to stand of the model in the result
 
+    The fields of the answer are those of `Audit`.
     Raises `InputError` where the score, the data and the held-out points do not go together.
     """
-    in_range("samples", samples, 16, 10**8, "Fewer tell nothing of a share.")
-    in_range("pairs", pairs, 16, 10**8, "Fewer tell nothing of a share.")
-    _check_held_out(score, dataset, held_out)
+    _check(score, dataset, held_out, samples, pairs)
     setup = experiment(
-        dataset,
-        network=score,
-        latest=float(getattr(score, "latest", math.inf)),
-        grid="log-snr",
-        steps=steps,
-        count=count,
-        classify=classify,
-        seed=seed,
-        memory_mib=memory_mib,
-        device=device,
-        progress=progress,
-    )
-    assert setup.training is not None
+        dataset, network=score, latest=float(getattr(score, "latest", math.inf)), grid="log-snr",
+        steps=steps, count=count, classify=classify, seed=seed, memory_mib=memory_mib,
+        device=device, progress=progress,
+    )  # fmt: skip
     run = Run(
-        setup.grid,
-        seed=seed,
-        batch=batch,
-        dtype=setup.dtype,
-        device=device,
-        memory_mib=memory_mib,
-        recipe=recipe,
-        progress=progress,
-    )
+        setup.grid, seed=seed, batch=batch, dtype=setup.dtype, device=device,
+        memory_mib=memory_mib, recipe=recipe, progress=progress,
+    )  # fmt: skip
+    tracked, ends = _trajectories(score, dataset.labels, setup, samples, pairs, run, store)
+    clones = outcome(ends, setup)
+    losses = _losses(score, dataset, held_out, clones.line, draws, run)
+    entropy = _entropy(tracked, setup, clones.line, dataset.n)
+    copies = _copies(tracked, setup, dataset, held_out)
+    times = _collapse_times(losses, entropy, ends, clones.line, tracked, dataset.n, seed)
+    return Audit(
+        model=dict(model or {}), dataset=describe(dataset),
+        held_out=None if held_out is None else describe(held_out),
+        copies=copies, losses=losses, entropy=entropy, clones=clones,
+        speciation=_speciation(ends, clones.line, dataset, seed), collapse=times,
+        origins=_origins(copies), verdict=judged(copies, losses, entropy, times, dataset.n),
+        recipe=dict(recipe or {}), notes=tuple(dict.fromkeys((*notes, *setup.notes))),
+    )  # fmt: skip
+
+
+def _trajectories(
+    score: AbstractScore,
+    labels: np.ndarray,
+    setup: Experiment,
+    samples: int,
+    pairs: int,
+    run: Run,
+    store: Path | None,
+) -> tuple[Tracked, Ends]:
+    """Samples, followed on their way, and clones; each keeps its finished blocks in `store`."""
+    assert setup.training is not None
 
     def stored(name: str) -> Run:
         return run if store is None else replace(run, store=store / name)
@@ -115,56 +126,52 @@ def audit(
     # on the way states are noise: there the nearest training point tells the class
     tracked = track(
         score, setup.training, samples, run=stored("samples"), norms=True,
-        classify=nearest_classes(setup.training, dataset.labels),
+        classify=nearest_classes(setup.training, labels),
     )  # fmt: skip
     ends = run_clones(
         score, setup.times, pairs, run=stored("clones"), classify=setup.classify,
         training=setup.training,
     )  # fmt: skip
-    clones = outcome(ends, setup)
-    low, high = clones.line.t[[0, -1]]
-    losses = denoising_losses(
+    return tracked, ends
+
+
+def _losses(
+    score: AbstractScore,
+    dataset: Dataset,
+    held_out: Dataset | None,
+    line: Curves,
+    draws: int,
+    run: Run,
+) -> Losses:
+    """On both sets, at times around those of the forward curves."""
+    low, high = line.t[[0, -1]]
+    return denoising_losses(
         score,
         dataset.points,
         None if held_out is None else held_out.points,
-        np.geomspace(max(0.25 * low, setup.grid[-2]), min(1.5 * high, setup.grid[0]), LOSS_TIMES),
+        np.geomspace(max(0.25 * low, run.grid[-2]), min(1.5 * high, run.grid[0]), LOSS_TIMES),
         draws=draws,
-        seed=seed,
-        memory_mib=memory_mib,
-        device=device,
-        progress=progress,
+        seed=run.seed,
+        memory_mib=run.memory_mib,
+        device=run.device,
+        progress=run.progress,
     )
+
+
+def _entropy(tracked: Tracked, setup: Experiment, line: Curves, n: int) -> Entropy:
+    """Of the model and of the exact score, at times of the grid around the forward curves'."""
+    low, high = line.t[[0, -1]]
     shown = np.flatnonzero((setup.grid > 0.25 * low) & (setup.grid < 2 * high))
     every = max(1, len(shown) // ENTROPY_TIMES)
     exact = setup.forward(setup.grid[shown[::every]][::-1])
-    entropy = model_entropy(tracked, setup.grid, exact, dataset.n)
-    copies = _copies(tracked, setup.training, dataset, held_out)
-    times = _collapse_times(losses, entropy, ends, clones.line, tracked, dataset.n, seed)
-    return Audit(
-        model=dict(model or {}),
-        dataset=describe(dataset),
-        held_out=None if held_out is None else describe(held_out),
-        copies=copies,
-        losses=losses,
-        entropy=entropy,
-        clones=clones,
-        speciation=_clone_time(
-            ends,
-            clones.line,
-            "same_class_probability",
-            clone_level(dataset.class_counts),
-            seed,
-            "two clones that part here agree on the class: 55 % of the way from chance",
-        ),
-        collapse=times,
-        origins=_origins(copies),
-        verdict=judged(copies, losses, entropy, times, dataset.n),
-        recipe=dict(recipe or {}),
-        notes=tuple(dict.fromkeys((*notes, *setup.notes))),
-    )
+    return model_entropy(tracked, setup.grid, exact, n)
 
 
-def _check_held_out(score: AbstractScore, dataset: Dataset, held_out: Dataset | None) -> None:
+def _check(
+    score: AbstractScore, dataset: Dataset, held_out: Dataset | None, samples: int, pairs: int
+) -> None:
+    in_range("samples", samples, 16, 10**8, "Fewer tell nothing of a share.")
+    in_range("pairs", pairs, 16, 10**8, "Fewer tell nothing of a share.")
     check_fits(score, dataset)
     if dataset.n < 3:
         raise InputError(f"the data are {dataset.n} points; expected three or more.")
@@ -180,25 +187,25 @@ def _check_held_out(score: AbstractScore, dataset: Dataset, held_out: Dataset | 
 
 
 def _copies(
-    tracked: Tracked, training: EmpiricalScore, dataset: Dataset, held_out: Dataset | None
+    tracked: Tracked, setup: Experiment, dataset: Dataset, held_out: Dataset | None
 ) -> Copies:
     """The end points and the baseline beside the training points."""
+    training = setup.training
+    assert training is not None
     index, distance = _near(training, tracked.states, 2)
     if held_out is not None:
         _, others = _near(training, held_out.points[:MOST], 2)
     else:
         # each training point among the others: itself, at distance 0, is taken out
         mine = np.arange(training.n)[:MOST]
-        found, gaps = _near(training, dataset.points[mine], 3)
-        itself = found == mine[:, None]
+        near, gaps = _near(training, dataset.points[mine], 3)
+        itself = near == mine[:, None]
         itself[~itself.any(axis=1), 0] = True  # one of several duplicates
         others = gaps[~itself].reshape(-1, 2)
-    ratio = distance[:, 0] / np.maximum(distance[:, 1], 1e-300)
-    chance = others[:, 0] / np.maximum(others[:, 1], 1e-300)
+    chance = copy_ratio(others[:, 0], others[:, 1])
     return Copies(
         tracked.states, index[:, 0], index[:, 1], distance[:, 0], distance[:, 1],
-        Share.counted(int((ratio < COPY).sum()), len(ratio)),
-        Share.counted(int((chance < COPY).sum()), len(chance)),
+        copy_share(copy_ratio(distance[:, 0], distance[:, 1])), copy_share(chance),
         LEFT_OUT if held_out is None else HELD_OUT, chance,
     )  # fmt: skip
 
@@ -210,12 +217,19 @@ def _near(training: EmpiricalScore, x: np.ndarray, count: int) -> tuple[np.ndarr
 
 def _origins(copies: Copies) -> tuple[Origin, ...]:
     """Training points that came out, those that came most often first."""
-    found: dict[int, list[int]] = {}
+    came_out: dict[int, list[int]] = {}
     for k in np.argsort(copies.ratio, kind="stable"):
         if copies.copied[k]:
-            found.setdefault(int(copies.point[k]), []).append(int(k))
-    order = sorted(found.items(), key=lambda x: (-len(x[1]), copies.ratio[x[1][0]]))
+            came_out.setdefault(int(copies.point[k]), []).append(int(k))
+    order = sorted(came_out.items(), key=lambda x: (-len(x[1]), copies.ratio[x[1][0]]))
     return tuple(Origin(index, len(places), tuple(places)) for index, places in order)
+
+
+def _speciation(ends: Ends, line: Curves, dataset: Dataset, seed: int) -> ModelTime:
+    return _clone_time(
+        ends, line, "same_class_probability", clone_level(dataset.class_counts), seed,
+        "two clones that part here agree on the class: 55 % of the way from chance",
+    )  # fmt: skip
 
 
 def _collapse_times(

@@ -30,24 +30,26 @@ from ..results import Curves
 from ..transitions.crossing import band_crossing
 from .findings import Entropy
 
-# d f where F = 0: the same for Gaussian data of any n and d (see `needed`), near it for others
+# Nats. d f where F = 0, the same for Gaussian data of any n and d (see `transitions.needed`), near
+# it for others. That the level of speciation, a share of the way from chance, is 0.55 too
+# (`transitions.criteria`) is an accident: neither follows from the other.
 AT_COLLAPSE = 0.55
 
 
-def model_entropy(found: Tracked, grid: np.ndarray, exact: Curves, n: int) -> Entropy:
+def model_entropy(tracked: Tracked, grid: np.ndarray, exact: Curves, n: int) -> Entropy:
     """Excess entropy of the model, over log n, at the times of `exact`, which lie on the grid.
 
-    found : `track(..., norms=True)` on the `grid`, decreasing
+    tracked : `track(..., norms=True)` on the `grid`, decreasing
     exact : curves of the forward pass, with "excess_entropy_over_alpha"
     """
-    if found.noise_norm is None or found.noise_state is None:
+    if tracked.noise_norm is None or tracked.noise_state is None:
         raise InputError(
             "the trajectories keep no norms; expected those of track(..., norms=True)."
         )
     t = grid[:-1]
-    d = found.states.shape[1]
-    lack = d - found.noise_norm  # of mean gamma mmse
-    stein = found.noise_state - d  # of mean zero, were the score that of the law
+    d = tracked.states.shape[1]
+    lack = d - tracked.noise_norm  # of mean gamma mmse
+    stein = tracked.noise_state - d  # of mean zero, were the score that of the law
     fit = stein - stein.mean(axis=0)
     slope = (fit * lack).sum(axis=0) / np.maximum((fit**2).sum(axis=0), 1e-300)
     steadied = lack - slope * stein

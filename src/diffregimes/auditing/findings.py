@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..backward.outcome import Outcome
-from ..backward.tracking import COPY
+from ..backward.tracking import copy_ratio, is_copy
 from ..common import serial
 from ..results import DatasetFacts, Share
 from .losses import Losses
@@ -48,12 +48,12 @@ class Copies:
 
     @property
     def ratio(self) -> np.ndarray:
-        return np.asarray(self.distance / np.maximum(self.second_distance, 1e-300))
+        return copy_ratio(self.distance, self.second_distance)
 
     @property
     def copied(self) -> np.ndarray:
         """Which samples (m,) are copies."""
-        return np.asarray(self.ratio < COPY)
+        return is_copy(self.ratio)
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,13 @@ class Entropy:
 @dataclass(frozen=True)
 class ModelTime:
     """A transition time of the model by `method` beside that of the exact score, each with a 95 %
-    interval; None where there is none."""
+    interval; None where there is none. `words` say what happens at it.
+
+    loss-gap      training points are denoised better than held-out ones from here down
+    entropy       the excess entropy of what is generated falls to that of the collapse
+    clone         two clones that part here agree half of the way (t_S: 55 % of it from chance)
+    last-change   mean last change of the nearest training point; not asked of the exact score
+    """
 
     method: str
     t: float | None
@@ -110,10 +116,21 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Audit:
-    """Everything `audit` found out about a model.
+    """Everything `audit` finds out about a model.
 
-    model, dataset, held_out : what they are, as in results.json; held_out None without such points,
-        and then the held-out columns of `losses` are NaN
+    model, dataset, held_out
+                what they are, as in results.json; held_out None without such points, and then the
+                held-out columns of `losses` are NaN
+    copies      the samples beside the training points, and points that cannot be copies
+    losses      `train`, `held_out`, `exact`, `exact_held_out`, each with `_se`, at every t
+    entropy     `value` of the model, `exact` of the training points, `stein`, each with `_se`
+    clones      "same_class_probability" (phi) and "same_point_probability" (phi_C), simulated with
+                the model beside the forward pass
+    speciation  t_S by the method "clone"
+    collapse    t_C by the methods "loss-gap", "entropy", "clone" and "last-change", in this order
+    origins     the training points that came out, those that came most often first
+    verdict     `kind` of VERDICTS with its confidence, and the reasons in words
+    recipe      what it takes to repeat the audit; `notes` say what a reader must know
     """
 
     model: dict[str, Any]

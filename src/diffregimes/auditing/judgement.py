@@ -49,14 +49,14 @@ def judged(
     best = int(np.argmax(probabilities))
     kind, confidence = VERDICTS[best], float(min(max(probabilities[best], 0.0), 1.0))
     share = copies.share
-    found = f"{share.count} of {share.of} samples are copies ({share.in_percent()})"
+    counted = f"{share.count} of {share.of} samples are copies ({share.in_percent()})"
     headline = {
-        "memorises": f"This model copies its training data: {found}.",
-        "copies some": f"This model copies some of its training data: {found}.",
-        "does not copy": f"This model does not copy: {found}.",
+        "memorises": f"This model copies its training data: {counted}.",
+        "copies some": f"This model copies some of its training data: {counted}.",
+        "does not copy": f"This model does not copy: {counted}.",
     }[kind]
     if confidence < UNSURE:
-        headline = f"Open: {found}."
+        headline = f"Open: {counted}."
     sentences = (
         _sureness(kind, confidence),
         _chance(copies),
@@ -98,10 +98,10 @@ def _fit(losses: Losses, times: tuple[ModelTime, ...]) -> str:
         )
     else:
         text = f"From t = {at:.2g} down it denoises training points better than held-out ones."
-    found = decided(losses, times)
-    if found is None:
+    near = decided(losses, times)
+    if near is None:
         return text
-    t, share, half = found[0], 100 * found[1], 100 * Z95 * found[2]
+    t, share, half = near[0], 100 * near[1], 100 * Z95 * near[2]
     digits = 0 if half > 1 else 1
     return (
         f"{text} At t = {t:.2g}, where copies would be decided, it shows {share:.{digits}f} ± "
@@ -118,15 +118,15 @@ def decided(losses: Losses, times: tuple[ModelTime, ...]) -> tuple[float, float,
 
 
 def _law(entropy: Entropy, times: tuple[ModelTime, ...], n: int) -> str:
-    found = next(x for x in times if x.method == "entropy")
-    if found.t is None:
+    time = next(x for x in times if x.method == "entropy")
+    if time.t is None:
         return ""
-    exact = "" if found.exact is None else f" (the exact score's: {found.exact:.2g})"
+    exact = "" if time.exact is None else f" (the exact score's: {time.exact:.2g})"
     last, error = (float(x[0]) * math.log(n) for x in (entropy.value, entropy.se))
     more = last < -_CLEAR * error - AT_COLLAPSE
     return (
         f"The entropy of what it generates comes down to that of {n} single points at t = "
-        f"{found.t:.2g}{exact} and ends {last:.1f} ± {Z95 * error:.1f} nats (95 %) from it: "
+        f"{time.t:.2g}{exact} and ends {last:.1f} ± {Z95 * error:.1f} nats (95 %) from it: "
         f"{'its law is broader than these' if more else 'its law is not clearly broader'}."
     )
 

@@ -24,7 +24,22 @@ from .clones import EARLIEST, Classify
 from .descent import Arrays, Block, Run, run_blocks
 from .samplers import sampler
 
-COPY = 1 / 3  # nearest over second nearest distance
+COPY = 1 / 3  # nearest over second nearest distance, below which a sample is a copy
+
+
+def copy_ratio(distance: np.ndarray, second_distance: np.ndarray) -> np.ndarray:
+    """Distance to the nearest over that to the second nearest training point; 0 on a point."""
+    return np.asarray(distance / np.maximum(second_distance, 1e-300))
+
+
+def is_copy(ratio: np.ndarray) -> np.ndarray:
+    """Which samples are copies, by their `copy_ratio`."""
+    return np.asarray(ratio < COPY)
+
+
+def copy_share(ratio: np.ndarray) -> Share:
+    """Copies among samples."""
+    return Share.counted(int(is_copy(ratio).sum()), len(ratio))
 
 
 @dataclass(frozen=True)
@@ -63,7 +78,7 @@ class Tracked:
 
     def memorised(self) -> Share:
         """Copies (ratio below 1/3) among the samples."""
-        return Share.counted(int((self.ratio < COPY).sum()), len(self.ratio))
+        return copy_share(self.ratio)
 
 
 def track(
@@ -103,7 +118,7 @@ def track(
         distance = seen.square.sqrt().cpu().numpy()
         return {
             "point": seen.point.numpy(),
-            "ratio": distance[:, 0] / np.maximum(distance[:, 1], 1e-300),
+            "ratio": copy_ratio(distance[:, 0], distance[:, 1]),
             "distance": distance[:, 0],
             "point_time": seen.point_time.numpy(),
             "class_time": seen.class_time.numpy(),

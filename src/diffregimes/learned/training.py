@@ -36,7 +36,7 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
-from ..backward.tracking import COPY
+from ..backward.tracking import copy_ratio, is_copy
 from ..common.checks import InputError, in_range
 from ..common.parallel import Progress
 from ..common.rng import numpy_generator, point_of_pair, torch_generator
@@ -296,7 +296,7 @@ class _Work:
                 found = self.average.module(x, level.to(x.device)).sample
                 x = sampler.step(found, level, x).prev_sample
             near = torch.cdist(x.cpu().flatten(1), training).topk(2, largest=False).values
-            copies += int((near[:, 0] < COPY * near[:, 1]).sum())
+            copies += int(is_copy(copy_ratio(*near.double().numpy().T)).sum())
         return copies / self.memorised
 
 
