@@ -16,7 +16,7 @@ from diffregimes.auditing.entropy import model_entropy
 from diffregimes.backward.clones import mixture_classes, nearest_classes
 from diffregimes.backward.descent import Run
 from diffregimes.backward.samplers import bridge, log_snr_times
-from diffregimes.backward.tracking import track
+from diffregimes.backward.tracking import COPY, copy_ratio, copy_share, is_copy, track
 from diffregimes.common.checks import InputError
 from diffregimes.common.rng import torch_generator
 from diffregimes.populations.mixture import GaussianMixture
@@ -225,3 +225,12 @@ def test_norms_are_of_scores_asked_once_a_step():
 def test_entropy_needs_norms():
     with pytest.raises(InputError, match="norms=True"):
         model_entropy(tracked(), GRID, None, 360)
+
+
+def test_one_definition_of_a_copy():
+    ratio = copy_ratio(np.array([1.0, 1.0, 0.0, 0.0]), np.array([2.9, 3.1, 1.0, 0.0]))
+    np.testing.assert_allclose(ratio, [1 / 2.9, 1 / 3.1, 0, 0])
+    assert is_copy(ratio).tolist() == [False, True, True, True], "a point twice is a copy too"
+    assert not is_copy(np.array([COPY])).any()
+    share = copy_share(ratio)
+    assert (share.count, share.of) == (3, 4)

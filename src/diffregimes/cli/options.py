@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from ..data.datasets import Dataset
 
 
-DATA, ACCURACY, TRAINING, OUTPUT = "The data", "The computation", "The training", "The output"
+DATA, ACCURACY, OUTPUT = "The data", "The computation", "The output"
+TRAINING, NETWORKS = "The training", "The networks"
 
 Source = Annotated[
     str,
     typer.Argument(metavar="SOURCE", help=f"{ACCEPTED[0].upper()}{ACCEPTED[1:]}."),
 ]
+FigureSeed = Annotated[int, typer.Option(help="Same seed, same numbers.")]  # beside few others
 Seed = Annotated[int, typer.Option(rich_help_panel=ACCURACY, help="Same seed, same numbers.")]
 Device = Annotated[
     str, typer.Option(rich_help_panel=ACCURACY, help="Where it is computed: cpu, cuda, mps.")
@@ -262,6 +264,35 @@ class EndPointOptions(BackwardOptions):
 
     score: JudgedScoreOptions
     sampling: NoisySamplingOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedOptions:
+    """Of the figures that train networks, or take them up."""
+
+    preset: Annotated[
+        str, typer.Option(rich_help_panel=NETWORKS, help="tiny: for two cores; paper: for a GPU.")
+    ] = "tiny"
+    work: Annotated[
+        Path,
+        typer.Option(rich_help_panel=NETWORKS, help="Keeps networks and clones, to go on with."),
+    ] = Path("runs/trained")
+    seed: FigureSeed = 0
+    device: Device = "cpu"
+
+    def check(self) -> None:
+        """Raise for options out of range; warn of a recipe that will not end."""
+        in_range("--seed", self.seed, 0, 10**6)
+        from ..common.recipe import check_device
+        from ..reproduce import sources
+
+        sources.preset(self.preset)
+        check_device(self.device)
+        if self.preset == "paper" and self.device == "cpu":
+            typer.echo(
+                "warning: --preset paper trains for months on a CPU; expected --device cuda",
+                err=True,
+            )
 
 
 def numbers(option: str, text: str | None, example: str) -> list[float] | None:

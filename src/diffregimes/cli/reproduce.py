@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..common.checks import InputError, in_range
-from .options import Device, Out, flowing
+from .command import command
+from .options import FigureSeed, Out, TrainedOptions, flowing
 
 if TYPE_CHECKING:
     from ..common.parallel import Progress
@@ -23,16 +25,44 @@ figures = typer.Typer(
     no_args_is_help=True,
     help="The figures and the table of the paper (arXiv 2402.18491), each from one command.",
 )
-Seed = Annotated[int, typer.Option(help="Same seed, same numbers.")]
-TRAINED = "The networks"
-Preset = Annotated[
-    str, typer.Option(rich_help_panel=TRAINED, help="tiny: for two cores; paper: for a GPU.")
-]
-Work = Annotated[
-    Path,
-    typer.Option(rich_help_panel=TRAINED, help="Keeps networks and clones, to go on with."),
-]
-KEPT = Path("runs/trained")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkFigure:
+    """The options of `figure-4` and `table-1`."""
+
+    trained: TrainedOptions
+    out: Out = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure5:
+    """The options of `figure-5`."""
+
+    source: Annotated[
+        str | None, typer.Argument(metavar="[SOURCE]", help="Images, as for analyze.")
+    ] = None
+    halved: Annotated[
+        bool, typer.Option("--halved", help="Also at half the size, by means over 2x2 pixels.")
+    ] = False
+    score: Annotated[
+        str, typer.Option(help="exact: that of the training points; trained: of networks.")
+    ] = "exact"
+    pairs: Annotated[int, typer.Option(help="Trajectories and pairs of clones.")] = 256
+    steps: Annotated[int, typer.Option(help="Steps of the sampler, even in log-SNR.")] = 500
+    trained: TrainedOptions
+    out: Out = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Everything:
+    """The options of `all`."""
+
+    trained: TrainedOptions
+    out: Annotated[Path, typer.Option(help="Holds a folder for each figure and for the table.")] = (
+        Path("runs")
+    )
+
 
 FIGURE_1_HELP = """
 Figure 1: the three regimes, from a real run.
@@ -126,7 +156,7 @@ Examples:
 @figures.command("figure-1", help=flowing(FIGURE_1_HELP))
 def figure_1(
     trajectories: Annotated[int, typer.Option(help="Trajectories drawn.")] = 60,
-    seed: Seed = 0,
+    seed: FigureSeed = 0,
     out: Out = None,
 ) -> None:
     in_range("--trajectories", trajectories, 2, 10_000)
@@ -143,7 +173,7 @@ def figure_1(
 @figures.command("figure-2", help=flowing(FIGURE_2_HELP))
 def figure_2(
     pairs: Annotated[int, typer.Option(help="Pairs of clones at each time.")] = 10_000,
-    seed: Seed = 0,
+    seed: FigureSeed = 0,
     out: Out = None,
 ) -> None:
     in_range("--pairs", pairs, 100, 10**8)
@@ -162,7 +192,7 @@ def figure_3(
     draws_share: Annotated[
         float, typer.Option(help="Number of draws in units of the full figure.")
     ] = 1.0,
-    seed: Seed = 0,
+    seed: FigureSeed = 0,
     out: Out = None,
 ) -> None:
     in_range("--draws-share", draws_share, 1e-3, 100)
@@ -177,87 +207,59 @@ def figure_3(
 
 
 @figures.command("figure-4", help=flowing(FIGURE_4_HELP))
-def figure_4(
-    preset: Preset = "tiny",
-    work: Work = KEPT,
-    seed: Seed = 0,
-    device: Device = "cpu",
-    out: Out = None,
-) -> None:
-    _check(preset, seed, device)
-    _reproduce("figure-4", _trained("figure-4", preset, work, seed, device), out)
+@command
+def figure_4(options: NetworkFigure) -> None:
+    options.trained.check()
+    _reproduce("figure-4", _trained("figure-4", options.trained), options.out)
 
 
 @figures.command("figure-5", help=flowing(FIGURE_5_HELP))
-def figure_5(
-    source: Annotated[
-        str | None, typer.Argument(metavar="[SOURCE]", help="Images, as for analyze.")
-    ] = None,
-    halved: Annotated[
-        bool, typer.Option("--halved", help="Also at half the size, by means over 2x2 pixels.")
-    ] = False,
-    score: Annotated[
-        str, typer.Option(help="exact: that of the training points; trained: of networks.")
-    ] = "exact",
-    pairs: Annotated[int, typer.Option(help="Trajectories and pairs of clones.")] = 256,
-    steps: Annotated[int, typer.Option(help="Steps of the sampler, even in log-SNR.")] = 500,
-    preset: Preset = "tiny",
-    work: Work = KEPT,
-    seed: Seed = 0,
-    device: Device = "cpu",
-    out: Out = None,
-) -> None:
-    if score not in ("exact", "trained"):
-        raise InputError(f"--score is {score!r}; expected exact or trained.")
-    if score == "trained":
-        if source is not None or halved:
+@command
+def figure_5(options: Figure5) -> None:
+    if options.score not in ("exact", "trained"):
+        raise InputError(f"--score is {options.score!r}; expected exact or trained.")
+    if options.score == "trained":
+        if options.source is not None or options.halved:
             raise InputError(
                 "--score trained came with a SOURCE or --halved; expected neither: its datasets "
                 "are those of --preset."
             )
-        _check(preset, seed, device)
+        options.trained.check()
         name = "figure-5-trained"
-        return _reproduce(name, _trained(name, preset, work, seed, device), out)
-    in_range("--pairs", pairs, 2, 10**6)
-    in_range("--steps", steps, 10, 10**6)
+        return _reproduce(name, _trained(name, options.trained), options.out)
+    in_range("--pairs", options.pairs, 2, 10**6)
+    in_range("--steps", options.steps, 10, 10**6)
+    seed = options.trained.seed
     in_range("--seed", seed, 0, 10**6)
-    _reproduce("figure-5", _exact(source, halved, pairs, steps, seed), out)
+    task = _exact(options.source, options.halved, options.pairs, options.steps, seed)
+    _reproduce("figure-5", task, options.out)
 
 
 @figures.command("table-1", help=flowing(TABLE_1_HELP))
-def table_1(
-    preset: Preset = "tiny",
-    work: Work = KEPT,
-    seed: Seed = 0,
-    device: Device = "cpu",
-    out: Out = None,
-) -> None:
-    _check(preset, seed, device)
-    _reproduce("table-1", _trained("table-1", preset, work, seed, device), out)
+@command
+def table_1(options: NetworkFigure) -> None:
+    options.trained.check()
+    _reproduce("table-1", _trained("table-1", options.trained), options.out)
 
 
 @figures.command("all", help=flowing(ALL_HELP))
-def everything(
-    preset: Preset = "tiny",
-    work: Work = KEPT,
-    seed: Seed = 0,
-    device: Device = "cpu",
-    out: Annotated[
-        Path, typer.Option(help="Holds a folder for each figure and for the table.")
-    ] = Path("runs"),
-) -> None:
-    _check(preset, seed, device)
+@command
+def everything(options: Everything) -> None:
+    trained, out = options.trained, options.out
+    trained.check()
+    seed = trained.seed
     from ..reproduce import figure_1, figure_2, figure_3
     from ..reproduce.sources import MissingData
+    from ..reproduce.terminal import print_ends
 
     tasks: dict[str, Task] = {
         "figure-1": lambda progress: figure_1.reproduce(seed=seed, progress=progress),
         "figure-2": lambda progress: figure_2.reproduce(seed=seed, progress=progress),
         "figure-3": lambda progress: figure_3.reproduce(seed=seed, progress=progress),
-        "figure-4": _trained("figure-4", preset, work, seed, device),
+        "figure-4": _trained("figure-4", trained),
         "figure-5": _exact(None, False, 256, 250, seed),
-        "figure-5-trained": _trained("figure-5-trained", preset, work, seed, device),
-        "table-1": _trained("table-1", preset, work, seed, device),
+        "figure-5-trained": _trained("figure-5-trained", trained),
+        "table-1": _trained("table-1", trained),
     }
     ends: list[tuple[str, str, float, str]] = []
     for name, task in tasks.items():
@@ -272,27 +274,13 @@ def everything(
                 raise
             end, said = "failed", str(error)
         ends.append((name, end, (time.monotonic() - start) / 60, said))
-    summary(ends)
+    print_ends(ends)
     failed = [name for name, end, *_ in ends if end == "failed"]
     if failed:
         raise InputError(f"{', '.join(failed)} failed; the reasons are above.")
 
 
-def _check(preset: str, seed: int, device: str) -> None:
-    """Raise for options out of range; warn of a recipe that will not end."""
-    in_range("--seed", seed, 0, 10**6)
-    from ..common.recipe import check_device
-    from ..reproduce import sources
-
-    sources.preset(preset)
-    check_device(device)
-    if preset == "paper" and device == "cpu":
-        typer.echo(
-            "warning: --preset paper trains for months on a CPU; expected --device cuda", err=True
-        )
-
-
-def _trained(name: str, preset: str, work: Path, seed: int, device: str) -> Task:
+def _trained(name: str, options: TrainedOptions) -> Task:
     """The task of a figure that trains networks."""
 
     def run(progress: Progress) -> Reproduction:
@@ -303,7 +291,7 @@ def _trained(name: str, preset: str, work: Path, seed: int, device: str) -> Task
             "figure-5-trained": figure_5.reproduce_trained,
             "table-1": table_1.reproduce,
         }[name]
-        return reproduce(preset, work, seed, device, progress)
+        return reproduce(options.preset, options.work, options.seed, options.device, progress)
 
     return run
 
@@ -331,21 +319,11 @@ def _reproduce(name: str, run: Task, out: Path | None) -> None:
         from ..reproduce.tables import write
 
         with staged(folder) as stage:
-            found = run(progress)
-            write(found, stage)
+            reproduction = run(progress)
+            write(reproduction, stage)
     from ..reproduce.terminal import print_reproduction
 
-    print_reproduction(found, folder)
-
-
-def summary(ends: list[tuple[str, str, float, str]]) -> None:
-    """What became of each part."""
-    from rich.console import Console
-
-    console = Console(highlight=False, markup=False, soft_wrap=True)
-    console.print()
-    for name, end, minutes, said in ends:
-        console.print(f"{name:<17} {end:<8} {minutes:5.1f} min  {said}")
+    print_reproduction(reproduction, folder)
 
 
 def add_to(app: typer.Typer) -> None:

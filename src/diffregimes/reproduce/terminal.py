@@ -12,13 +12,13 @@ if TYPE_CHECKING:  # torch takes seconds to import: Ctrl-C must have its message
 from ..report.terminal.table import aligned, wide
 
 
-def print_reproduction(found: Reproduction, folder: Path) -> None:
+def print_reproduction(reproduction: Reproduction, folder: Path) -> None:
     """The table ours / paper / theory / z, and what was found in words."""
     console = Console(highlight=False, markup=False)
     table = aligned("", "ours", "± se", "paper", "theory", "z")
     table.columns[0].justify, table.columns[0].no_wrap = "left", False
     group = ""
-    for row in found.rows:
+    for row in reproduction.rows:
         title = "all d" if row.d is None else f"d = {row.d}"
         if title != group:
             table.add_row(title, style="bold")
@@ -32,7 +32,15 @@ def print_reproduction(found: Reproduction, folder: Path) -> None:
         )
     wide(console).print(table)
     console.print("se: standard error; z: distance from theory in standard errors")
-    for sentence in found.sentences:
+    for sentence in reproduction.sentences:
         # commands that get data are there to be copied: the terminal breaks them, not we
         console.print(sentence, soft_wrap="://" in sentence)
-    console.print(f"figure: {folder / (found.name + '.png')}", soft_wrap=True)
+    console.print(f"figure: {folder / (reproduction.name + '.png')}", soft_wrap=True)
+
+
+def print_ends(ends: list[tuple[str, str, float, str]]) -> None:
+    """What became of each part: name, end, minutes, and what is said of it."""
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    console.print()
+    for name, end, minutes, said in ends:
+        console.print(f"{name:<17} {end:<8} {minutes:5.1f} min  {said}")
