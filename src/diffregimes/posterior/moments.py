@@ -79,6 +79,14 @@ class _Workspace:
         self.statistics = torch.empty(times, 4 + classes, 2, pairs, device=device)
 
 
+def exponents(
+    square: Tensor, along: Tensor, gamma: float, *, unit: float = 1.0, out: Tensor | None = None
+) -> Tensor:
+    """l_nu of the module's law times `unit`, from |a_mu - a_nu|^2 and `along` = z.(a_nu - a_mu)."""
+    scaled = torch.mul(along, math.sqrt(gamma) * unit, out=out)
+    return scaled.add_(square, alpha=-0.5 * gamma * unit)
+
+
 def moments(
     cloud: Cloud,
     draws: Draws,
@@ -149,8 +157,7 @@ def _slice_statistics(
     space.statistics[:, 4:] = 0
     for k, g in enumerate(gamma):
         top, squares, logs, distance, *_ = space.statistics[k]
-        torch.mul(projection, math.sqrt(g) * _LOG2E, out=logits)
-        logits.add_(square, alpha=-0.5 * g * _LOG2E)
+        exponents(square, projection, g, unit=_LOG2E, out=logits)
         logits.view(2, -1).index_fill_(1, own_entries, _MASK)
         torch.amax(logits, dim=2, out=top)
         logits.sub_(top[..., None])

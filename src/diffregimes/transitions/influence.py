@@ -19,7 +19,7 @@ import torch
 from ..common.parallel import workers
 from ..common.rng import numpy_generator
 from ..data.cloud import Cloud, square_distances
-from ..posterior.moments import PAIRS_PER_BLOCK, draw_block
+from ..posterior.moments import PAIRS_PER_BLOCK, draw_block, exponents
 from ..process import snr
 from .crossing import Resampled
 
@@ -64,7 +64,7 @@ def _column_sums(cloud: Cloud, block: int, gamma: float, seed: int, rows: int) -
         square = square_distances(own, cloud.coordinates)
         along = noise @ cloud.coordinates.T - (noise * own).sum(1, keepdim=True)
         for sign in (1.0, -1.0):
-            logits = torch.add(sign * math.sqrt(gamma) * along, square, alpha=-0.5 * gamma)
+            logits = exponents(square, sign * along, gamma)
             logits[torch.arange(len(chosen)), chosen] = -torch.inf
             weight = torch.softmax(logits, dim=1)
             by_class = torch.stack([weight[:, a:b].sum(1) for a, b in slices], dim=1)
