@@ -11,7 +11,8 @@ the mean of the data. An error of the velocity is sqrt(Delta) times as large at 
 the smaller presets learn.
 
 What is kept is the running average of the weights over the last steps, whose noise is a large part
-of the loss of a short run (presets tiny and small; the paper's recipe has none).
+of the loss of a short run (diffusers' EMAModel; presets tiny and small; the paper's recipe has
+none).
 
 The minimum over all functions is the conditional mean E[y | x_t] under the *empirical* law of the
 training points: with capacity and time enough the network tends to `EmpiricalScore`, which copies.
@@ -25,8 +26,9 @@ nothing had happened; on a CPU to the last bit, on a GPU to the rounding of its 
 
 from __future__ import annotations
 
+import copy
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -34,7 +36,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel
 
 from ..backward.tracking import copy_ratio, is_copy
 from ..common.checks import InputError, in_range
@@ -159,8 +160,8 @@ def _run(work: _Work, folder: Path, recipe: dict[str, Any], progress: Progress |
     done, rows = 0, list[Row]()
     stored = checkpoints.found(folder)
     if stored:
-        done, rows = checkpoints.load(stored[-1], work.unet, work.average.module, work.optimizer)
-        work.average.n_averaged.fill_(done)
+        done, rows = checkpoints.load(stored[-1], work.unet, work.kept_net, work.optimizer)
+        work.resume_average(done)
     if done > plan.steps:
         raise InputError(
             f"{folder} is trained for {done} steps already; expected --steps {done} or more, or "
@@ -176,6 +177,7 @@ def _run(work: _Work, folder: Path, recipe: dict[str, Any], progress: Progress |
     for step in range(done, plan.steps):
         losses.append(work.step(step))
         if (step + 1) % plan.every == 0 or step + 1 == plan.steps:
+            work.take_average()
             mean = accelerator.reduce(torch.stack(losses).mean(), "mean").item()
             losses.clear()
             if not np.isfinite(mean):
@@ -208,6 +210,7 @@ class _Work:
         accelerator: Any,
     ) -> None:
         import diffusers
+        from diffusers.training_utils import EMAModel
 
         package: Any = diffusers  # its types are not to be relied on
 
@@ -227,8 +230,10 @@ class _Work:
             **clip,
         )
         self.model = accelerator.prepare(unet)
-        self.average = AveragedModel(unet, multi_avg_fn=_averaged(plan.average))
-        self.pipeline = package.DDPMPipeline(unet=self.average.module, scheduler=self.scheduler)
+        # its decay rises as (1 + step)/(10 + step), up to that of the plan
+        self.average = EMAModel(unet.parameters(), decay=plan.average)
+        self.kept_net = copy.deepcopy(unet).requires_grad_(False)
+        self.pipeline = package.DDPMPipeline(unet=self.kept_net, scheduler=self.scheduler)
         self.optimizer = torch.optim.Adam(unet.parameters(), plan.rate)
 
     def step(self, step: int) -> Tensor:
@@ -243,13 +248,26 @@ class _Work:
         self.accelerator.backward(loss)
         self.optimizer.step()
         self.optimizer.zero_grad()
-        self.average.update_parameters(self.unet)
+        if self.plan.average:
+            self.average.step(self.unet.parameters())
         return loss.detach()
+
+    def take_average(self) -> None:
+        """Put what is kept into the network of the pipeline: the average, or the last step's."""
+        if self.plan.average:
+            self.average.copy_to(self.kept_net.parameters())
+        else:
+            self.kept_net.load_state_dict(self.unet.state_dict())
+
+    def resume_average(self, done: int) -> None:
+        """Go on from the network of the pipeline, the average over `done` steps."""
+        kept = [x.detach() for x in self.kept_net.parameters()]
+        self.average.load_state_dict({"optimization_step": done, "shadow_params": kept})
 
     @torch.no_grad()
     def judged(self) -> Row:
         """The rest of a row: the network as it stands."""
-        self.average.eval()
+        self.kept_net.eval()
         draw = torch_generator(self.seed, "evaluation")
         # one draw in each stretch of the schedule, in no order: points may be sorted by class
         spread = torch.arange(EVALUATED) + torch.rand(EVALUATED, generator=draw)
@@ -263,7 +281,7 @@ class _Work:
                 images = self.images[indices[np.arange(EVALUATED) * len(indices) // EVALUATED]]
                 size = self.plan.batch
                 parts = zip(*(torch.split(x, size) for x in (images, levels, noise)), strict=True)
-                sums = [self._loss(self.average.module, *x).item() * len(x[0]) for x in parts]
+                sums = [self._loss(self.kept_net, *x).item() * len(x[0]) for x in parts]
                 row[name] = sum(sums) / EVALUATED
         if self.memorised:
             row["memorised"] = self._memorised()
@@ -293,23 +311,11 @@ class _Work:
         for part in torch.split(start, self.plan.batch):
             x = part.to(self.accelerator.device)
             for level in sampler.timesteps:
-                found = self.average.module(x, level.to(x.device)).sample
+                found = self.kept_net(x, level.to(x.device)).sample
                 x = sampler.step(found, level, x).prev_sample
             near = torch.cdist(x.cpu().flatten(1), training).topk(2, largest=False).values
             copies += int(is_copy(copy_ratio(*near.double().numpy().T)).sum())
         return copies / self.memorised
-
-
-def _averaged(most: float) -> Callable[[Any, Any, Tensor | int], None]:
-    """The weights of a step put to the average of `count` before, of which the first fade."""
-
-    def average(kept: Sequence[Tensor], new: Sequence[Tensor], count: Tensor | int) -> None:
-        steps = int(count)
-        share = 1 - min(most, (1 + steps) / (10 + steps))
-        for old, value in zip(kept, new, strict=True):
-            old.lerp_(value, share)
-
-    return average
 
 
 def _accelerator(device: str | None, batch: int) -> Any:
