@@ -26,7 +26,7 @@ from ..populations.mixture import GaussianMixture
 from ..posterior.grid import adapt_times, pilot_times
 from ..posterior.sweep import Sample, sweep
 from ..process import schedule, signal
-from ..results import Curves
+from ..results import Curves, Spectrum
 from ..scores import AbstractScore, EmpiricalScore, MixtureScore
 from .clones import Classify, mixture_classes, nearest_classes
 from .samplers import ddpm_times, log_snr_times, uniform_times
@@ -85,12 +85,7 @@ def experiment(
     name = _score_name(score, network, law)
     followed = whole  # to single points; the forward curves of a law do not know of them
     whole = whole or classify is not None or network is not None
-    if progress:
-        progress(0, 1, "spectrum")
-    cloud = prepare(dataset.points, dataset.labels)
-    spectral = spectrum(dataset, covariance(cloud))
-    if progress:
-        progress(1, 1, "spectrum")
+    cloud, spectral = _spanned(dataset, progress)
     down = _grid(grid, steps, spectral.largest, _resolved(cloud), latest)
     notes = _about_start(float(down[0]), spectral.largest)
     empirical = partial(EmpiricalScore, memory_mib=memory_mib, device=device)
@@ -99,9 +94,7 @@ def experiment(
         return _known(dataset, law, classify, down, count, notes, seed, whole,
             empirical if followed else None,
         )  # fmt: skip
-    points = dataset.points
-    if not whole:
-        points = (cloud.coordinates * cloud.scale).numpy()[cloud.row_of]
+    points = dataset.points if whole else (cloud.coordinates * cloud.scale).numpy()[cloud.row_of]
     training = empirical(points)
     moved = cloud.to(device)
 
@@ -118,6 +111,17 @@ def experiment(
         points, dataset.labels, down, times,
         lambda times: passed(times, FORWARD_DRAWS, "forward pass").curves(), torch.float32, notes,
     )  # fmt: skip
+
+
+def _spanned(dataset: Dataset, progress: Progress | None) -> tuple[Cloud, Spectrum]:
+    """The points in the span of the data, and the spectrum of their covariance."""
+    if progress:
+        progress(0, 1, "spectrum")
+    cloud = prepare(dataset.points, dataset.labels)
+    out = spectrum(dataset, covariance(cloud))
+    if progress:
+        progress(1, 1, "spectrum")
+    return cloud, out
 
 
 def _known(
