@@ -15,6 +15,7 @@ import numpy as np
 
 from .common import serial
 from .common.numerics import wilson
+from .common.shown import Shown
 
 FORMAT = "diffregimes.analysis/1"
 
@@ -72,7 +73,7 @@ class Share:
 
 
 @dataclass(frozen=True)
-class Curves:
+class Curves(Shown):
     """Observables on a grid of times t (increasing), each with its standard error.
 
     `values[name]` and `se[name]` are float64 arrays as long as `t`; `draws` is the number of
@@ -83,6 +84,12 @@ class Curves:
     values: Mapping[str, np.ndarray]
     se: Mapping[str, np.ndarray]
     draws: int
+
+    def __repr__(self) -> str:
+        return (
+            f"<Curves: {', '.join(self.values)}; {len(self.t)} times, t = {self.t[0]:.3g} to "
+            f"{self.t[-1]:.3g}; {self.draws} draws>"
+        )
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self.values[name]
@@ -279,7 +286,7 @@ class Recipe:
 
 
 @dataclass(frozen=True)
-class Analysis:
+class Analysis(Shown):
     """Everything `analyze` found out about a dataset."""
 
     dataset: DatasetFacts
@@ -304,6 +311,10 @@ class Analysis:
                 return found
         known = ", ".join(x.method for x in self.times if x.transition == transition)
         raise KeyError(f"no {transition} time by method {method!r}; there are: {known or 'none'}")
+
+    def __repr__(self) -> str:
+        head = "; ".join(str(self.time(k)) for k in TRANSITIONS)
+        return f"<Analysis of {self.dataset.name}, n = {self.dataset.n}: {head}>"
 
     def __str__(self) -> str:
         head = [str(self.time(k)) for k in TRANSITIONS]

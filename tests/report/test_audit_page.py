@@ -13,151 +13,28 @@ import pytest
 from matplotlib.figure import Figure
 
 from diffregimes import process
-from diffregimes.auditing.entropy import AT_COLLAPSE
 from diffregimes.auditing.findings import (
     Audit,
-    Copies,
-    Entropy,
     Judgement,
     ModelTime,
     Origin,
     Share,
 )
-from diffregimes.auditing.judgement import judged
-from diffregimes.auditing.losses import Losses
-from diffregimes.backward.outcome import Outcome
 from diffregimes.common.checks import InputError
 from diffregimes.common.readable import interval_text
-from diffregimes.data.datasets import Dataset, describe
+from diffregimes.data.datasets import Dataset
 from diffregimes.report.figures import audit as audit_plots
 from diffregimes.report.figures.audit import FIGURES
 from diffregimes.report.figures.style import svg_bytes
 from diffregimes.report.page.audit import confidence, render_audit, write_audit
 from diffregimes.report.terminal.audit import print_audit
-from diffregimes.results import Curves
-from diffregimes.transitions.crossing import band_crossing
 from pages import Loads, colour_images, visible
-from sample_analysis import digits, fall, plain_points
-
-SAMPLES, PAIRS = 64, 128
-POINT = "same_point_probability"
-
-
-def crossed(t: np.ndarray, curve: np.ndarray, level: float) -> float | None:
-    return band_crossing(t, np.stack([curve] * 3), level)[0]
-
-
-def interval(t: float | None) -> tuple[float | None, float | None, float | None]:
-    return t, t and 0.97 * t, t and 1.04 * t
-
-
-def make_copies(dataset: Dataset, share: float, held_out: bool) -> Copies:
-    """Samples near a training point, that share of them within a third of its gap."""
-    rng = np.random.default_rng(5)
-    some = rng.integers(0, min(9, dataset.n), SAMPLES)
-    gaps = np.linalg.norm(dataset.points[some][:, None] - dataset.points[None], axis=2)
-    gaps[np.arange(SAMPLES), some] = np.inf
-    second = gaps.argmin(axis=1)
-    apart = gaps.min(axis=1)
-    copied = np.arange(SAMPLES) < round(share * SAMPLES)
-    wanted = np.where(rng.permutation(copied), rng.uniform(0.01, 0.3, SAMPLES), 0)
-    wanted = np.where(wanted > 0, wanted, rng.uniform(0.4, 1, SAMPLES))
-    # on the line between the two: distances w/(1 + w) and 1/(1 + w) of the gap
-    part = (wanted / (1 + wanted))[:, None]
-    states = dataset.points[some] * (1 - part) + dataset.points[second] * part
-    chance = np.clip(rng.normal(0.85, 0.12, 200), 0, 1)
-    return Copies(
-        states, some, second, apart * wanted / (1 + wanted), apart / (1 + wanted),
-        Share.counted(int((wanted < 1 / 3).sum()), SAMPLES),
-        Share.counted(int((chance < 1 / 3).sum()), 200),
-        "held-out points" if held_out else "training points against one another", chance,
-    )  # fmt: skip
-
-
-def make_losses(d: int, memory: float, held_out: bool) -> Losses:
-    t = np.geomspace(0.02, 4, 20)
-    known = fall(t, 0.35, 0.5)
-    true = 0.08 * d * (1 - fall(t, 0.9, 1.6)) + 0.004 * d
-    exact, out = true * (1 - known), true * (1 + 0.8 * known)
-    train, other = true * (1 - memory * known), true * (1 + 0.8 * memory * known)
-    nothing = np.full_like(t, np.nan)
-    columns = [train, other, exact, out]
-    if not held_out:
-        columns[1] = columns[3] = nothing
-    return Losses(t, *(y for x in columns for y in (x, 0.01 * true + 0 * x)))
-
-
-def make_entropy(memory: float) -> Entropy:
-    t = np.geomspace(0.02, 5, 40)
-    exact = 1 - fall(t, 0.5, 0.7)
-    value = exact - (1 - memory) * 1.6 * fall(t, 0.1, 1)
-    se = 0.02 + 0.03 * fall(t, 0.1, 1)
-    return Entropy(t, value, se, exact, 0.005 + 0 * t, 0.03 * (1 - exact), 0.01 + 0 * t)
-
-
-def make_clones(classes: int, memory: float) -> Outcome:
-    t, fine = np.geomspace(0.05, 2, 8), np.geomspace(0.04, 2.5, 40)
-    base = 1 / classes
-
-    def curves(t: np.ndarray, shift: float, draws: int) -> Curves:
-        same = base + (1 - base) * fall(t, 0.9, 0.55)
-        point = fall(t, 0.35 * shift, 0.4)
-        values = {"same_class_probability": same, "same_point_probability": point}
-        se = {k: np.sqrt(x * (1 - x) / draws) for k, x in values.items()}
-        return Curves(t, values, se, draws)
-
-    simulated, forward = curves(t, 0.3 + 0.7 * memory, PAIRS), curves(t, 1, 4096)
-    intervals = {
-        k: (np.clip(x - 0.08, 0, 1), np.clip(x + 0.08, 0, 1)) for k, x in simulated.values.items()
-    }
-    z = {k: (x - forward[k]) / 0.04 for k, x in simulated.values.items()}
-    return Outcome("clones", simulated, intervals, forward, z, curves(fine, 1, 4096), ())
-
-
-def make_audit(
-    dataset: Dataset | None = None, *, memory: float = 0.9, held_out: bool = True, share=None
-) -> Audit:
-    """A made-up audit of a model that has `memory` (0 to 1) of its training points."""
-    dataset = dataset or digits(0, 1)
-    copies = make_copies(dataset, memory if share is None else share, held_out)
-    losses, entropy = make_losses(dataset.d, memory, held_out), make_entropy(memory)
-    clones, level = make_clones(len(dataset.class_names), memory), AT_COLLAPSE / np.log(dataset.n)
-    times = (
-        ModelTime(
-            "loss-gap", *interval(losses.separation()), *interval(losses.separation(exact=True)),
-            "training points are denoised better",
-        ),
-        ModelTime(
-            "entropy", *interval(crossed(entropy.t, entropy.value, level)),
-            *interval(crossed(entropy.t, entropy.exact, level)), "the entropy falls",
-        ),
-        ModelTime(
-            "clone", *interval(crossed(clones.simulated.t, clones.simulated[POINT], 0.5)),
-            *interval(crossed(clones.line.t, clones.line[POINT], 0.5)), "half of the clones agree",
-        ),
-        ModelTime("last-change", 0.412, 0.401, 0.423, None, None, None, "mean of the last changes"),
-    )  # fmt: skip
-    found: dict[int, list[int]] = {}
-    for k in np.argsort(copies.ratio, kind="stable"):
-        if copies.copied[k]:
-            found.setdefault(int(copies.point[k]), []).append(int(k))
-    order = sorted(found.items(), key=lambda x: -len(x[1]))
-    return Audit(
-        model={"name": "tiny-unet", "source": "models/tiny-unet", "kind": "diffusers"},
-        dataset=describe(dataset),
-        held_out=describe(dataset) if held_out else None,
-        copies=copies,
-        losses=losses,
-        entropy=entropy,
-        clones=clones,
-        collapse=times,
-        speciation=ModelTime("clone", 0.914, 0.871, 0.969, 0.927, 0.921, 0.934, "of a class"),
-        origins=tuple(Origin(i, len(k), tuple(k)) for i, k in order),
-        verdict=judged(copies, losses, entropy, times, dataset.n),
-        recipe={"seed": 7, "samples": SAMPLES, "versions": {"torch": "2.13.0"}, "held_out": None},
-        notes=("The grid ends where the model's schedule ends.",),
-    )
-
+from sample_analysis import digits, plain_points
+from sample_audit import (
+    SAMPLES,
+    make_audit,
+    make_losses,
+)
 
 CASES = {
     "memorising": lambda: (make_audit(), digits(0, 1)),

@@ -15,6 +15,7 @@ import numpy as np
 from ..backward.outcome import Outcome
 from ..backward.tracking import copy_ratio, is_copy
 from ..common import serial
+from ..common.shown import Shown
 from ..results import DatasetFacts, Share
 from .losses import Losses
 
@@ -115,7 +116,7 @@ class Judgement:
 
 
 @dataclass(frozen=True)
-class Audit:
+class Audit(Shown):
     """Everything `audit` finds out about a model.
 
     model, dataset, held_out
@@ -146,6 +147,13 @@ class Audit:
     verdict: Judgement
     recipe: Mapping[str, Any]
     notes: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        share = self.copies.share
+        return (
+            f"<Audit against {self.dataset.name}: {self.verdict.kind}, confidence "
+            f"{self.verdict.confidence:.2f}; {share.count} copies among {share.of} samples>"
+        )
 
     def __str__(self) -> str:
         return "\n".join([self.verdict.headline, *self.verdict.sentences])

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..common.numerics import crossings
+from ..common.shown import Shown
 from ..process import snr, time_from_snr
 from ..results import Curves
 from ..transitions.criteria import clone_level
@@ -21,7 +22,7 @@ FORMAT = "diffregimes.backward/1"
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Outcome(Shown):
     """`simulated` curves with 95 % intervals (Wilson for two branches, else bootstrap), `forward`
     at the same times, z in combined standard errors, and `line`, the forward curves on a fine grid.
     """
@@ -33,6 +34,13 @@ class Outcome:
     z: Mapping[str, np.ndarray]
     line: Curves
     notes: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        t, worst = self.simulated.t, max(float(np.abs(z).max()) for z in self.z.values())
+        return (
+            f"<Outcome of {self.kind}: {len(t)} times, t = {t[0]:.3g} to {t[-1]:.3g}; "
+            f"{self.simulated.draws} pairs; largest |z| {worst:.1f}>"
+        )
 
     def columns(self) -> dict[str, list[float]]:
         """One row a time, for CSV."""

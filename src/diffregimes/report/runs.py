@@ -93,7 +93,7 @@ def generated_json(
     return json.dumps(out, indent=1, allow_nan=False, ensure_ascii=False)
 
 
-def write_run(analysis: Analysis, dataset: Dataset, folder: Path) -> None:
+def write_run(analysis: Analysis, dataset: Dataset | None, folder: Path) -> None:
     """results.json, curves.csv, report.html and figures/ into an existing folder."""
     (folder / "curves.csv").write_text(curves_csv(analysis.curves), encoding="utf-8")
     write_report(analysis, dataset, folder)

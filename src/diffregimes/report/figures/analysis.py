@@ -13,24 +13,14 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 
-from ...common.numerics import Z95
 from ...results import Analysis
 from ...transitions.criteria import clone_level
-from .style import COLOURS, INK, Plot, legend, styled
+from .curves import PROBABILITIES, draw_curve
+from .style import COLOURS, INK, Panel, legend, styled
 from .timeaxis import position, time_at, time_axis, time_window
 from .timeline import plot_regimes
 
 EXACT, BOUND = "exact theory", "exact bound"
-
-
-def _curve(
-    analysis: Analysis, ax: Axes, name: str, label: str, colour: str, style: str = "-"
-) -> None:
-    """A curve with its 95 % band."""
-    curves = analysis.curves
-    value, half = curves[name], Z95 * curves.se[name]
-    ax.fill_between(curves.t, value - half, value + half, color=colour, alpha=0.22, lw=0)
-    ax.plot(curves.t, value, color=colour, ls=style, label=label)
 
 
 def _exact(analysis: Analysis, ax: Axes, name: str, scale: float = 1, label: str = EXACT) -> None:
@@ -55,8 +45,12 @@ def _exact(analysis: Analysis, ax: Axes, name: str, scale: float = 1, label: str
 def plot_entropy(analysis: Analysis, ax: Axes) -> None:
     """Excess entropy over alpha and the leave-one-out free energy, which crosses zero at t_C."""
     ax.axhline(0, color="gray", lw=0.7)
-    _curve(analysis, ax, "excess_entropy_over_alpha", "excess entropy f/α", COLOURS["alt"], "--")
-    _curve(analysis, ax, "loo_free_energy_over_log_n", "free energy F / log n", COLOURS["point"])
+    draw_curve(
+        analysis.curves, ax, "excess_entropy_over_alpha", "excess entropy f/α", COLOURS["alt"], "--"
+    )
+    draw_curve(
+        analysis.curves, ax, "loo_free_energy_over_log_n", "free energy F / log n", COLOURS["point"]
+    )
     _exact(analysis, ax, "excess_entropy_over_alpha")
     _exact(analysis, ax, "loo_free_energy_over_log_n")
     found = analysis.time("collapse")
@@ -72,9 +66,8 @@ def plot_entropy(analysis: Analysis, ax: Axes) -> None:
 @styled()
 def plot_probabilities(analysis: Analysis, ax: Axes) -> None:
     """Chance that two clones split at t end in the same class, and on the same point."""
-    _curve(analysis, ax, "same_class_probability_loo", "same class, new data", COLOURS["class"])
-    _curve(analysis, ax, "same_class_probability", "same class", COLOURS["class2"], "--")
-    _curve(analysis, ax, "same_point_probability", "same training point", COLOURS["point"], "-.")
+    for name, look in PROBABILITIES.items():
+        draw_curve(analysis.curves, ax, name, *look)
     _exact(analysis, ax, "same_class_probability_loo")
     _exact(analysis, ax, "same_point_probability")
     threshold = clone_level(analysis.dataset.class_counts)
@@ -120,7 +113,7 @@ def plot_information(analysis: Analysis, ax: Axes) -> None:
 @styled()
 def plot_mmse(analysis: Analysis, ax: Axes) -> None:
     """Squared error of the best denoiser that knows the training points alone."""
-    _curve(analysis, ax, "mmse", "best denoiser of these points", COLOURS["alt"])
+    draw_curve(analysis.curves, ax, "mmse", "best denoiser of these points", COLOURS["alt"])
     _exact(analysis, ax, "mmse")
     total = float(np.sum(analysis.spectrum.eigenvalues))
     ax.axhline(total, color="gray", lw=0.8, ls=":", label="variance of the data")
@@ -181,12 +174,40 @@ def plot_point_times(analysis: Analysis, ax: Axes) -> None:
     time_axis(analysis, ax)
 
 
-FIGURES: dict[str, Plot[Analysis]] = {
-    "regimes": plot_regimes,
-    "probabilities": plot_probabilities,
-    "entropy": plot_entropy,
-    "information": plot_information,
-    "mmse": plot_mmse,
-    "spectrum": plot_spectrum,
-    "point_times": plot_point_times,
+FIGURES: dict[str, Panel[Analysis]] = {
+    "regimes": Panel(
+        plot_regimes,
+        "From noise to data",
+        "The time line: regimes as coloured stretches, t_S and t_C with intervals, four clocks.",
+    ),
+    "probabilities": Panel(
+        plot_probabilities,
+        "Do two clones agree?",
+        "Chance that two clones split at t end in the same class, and on the same point.",
+    ),
+    "entropy": Panel(
+        plot_entropy,
+        "Does one training point outweigh the rest?",
+        "Excess entropy over alpha and the leave-one-out free energy, which crosses zero at t_C.",
+    ),
+    "information": Panel(
+        plot_information,
+        "What is still undecided?",
+        "What is still open about the origin of x_t: its class, and the point within the class.",
+    ),
+    "mmse": Panel(
+        plot_mmse,
+        "How well can these points be denoised?",
+        "Squared error of the best denoiser that knows the training points alone.",
+    ),
+    "spectrum": Panel(
+        plot_spectrum,
+        "How strong is the main direction?",
+        "Eigenvalues of the data covariance by rank, with the edge of structureless noise.",
+    ),
+    "point_times": Panel(
+        plot_point_times,
+        "When is each point copied?",
+        "Histogram of the collapse times of single training points.",
+    ),
 }

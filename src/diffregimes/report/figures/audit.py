@@ -19,7 +19,7 @@ from ...backward.tracking import COPY
 from ...common.numerics import Z95
 from ...transitions.criteria import clone_level
 from .backward import plot_outcome
-from .style import COLOURS, INK, Plot, legend, styled
+from .style import COLOURS, INK, Panel, legend, styled
 from .timeaxis import Mark, marked_axis
 
 MODEL, EXACT = "$t_C$", "$t_C^{e}$"
@@ -174,10 +174,31 @@ def plot_clones(found: Audit, ax: Axes) -> None:
     legend(ax, above=ABOVE)
 
 
-FIGURES: dict[str, Plot[Audit]] = {
-    "ratios": plot_ratios,
-    "losses": plot_losses,
-    "copied": plot_copied,
-    "entropy": plot_entropy,
-    "clones": plot_clones,
+# {things}: images or points
+FIGURES: dict[str, Panel[Audit]] = {
+    "ratios": Panel(
+        plot_ratios,
+        "How near is the nearest training point?",
+        "Distance to the nearest over that to the second nearest training point; copies below 1/3.",
+    ),
+    "losses": Panel(
+        plot_losses,
+        "Is it better on what it was trained on?",
+        "Denoising loss on training and on held-out points, of the model and of the exact score.",
+    ),
+    "copied": Panel(
+        plot_copied,
+        "How much of that gap is memory?",
+        "Share of the exact score's gap between the two losses that the model shows, 0 to 1.",
+    ),
+    "entropy": Panel(
+        plot_entropy,
+        "How many {things} does its law hold?",
+        "Excess entropy of the model's own law over log n, beside that of the exact score.",
+    ),
+    "clones": Panel(
+        plot_clones,
+        "When is the sample decided?",
+        "Chance that two clones of the model end in the same class, and nearest to the same point.",
+    ),
 }

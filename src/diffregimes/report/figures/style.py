@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import wraps
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from matplotlib import rc_context
 from matplotlib.artist import Artist
@@ -100,6 +101,19 @@ class Plot(Protocol[Found]):
     """What every plotting function is: draw on `ax`, or on a new figure, and return the Axes."""
 
     def __call__(self, found: Found, /, ax: Axes | None = None) -> Axes: ...
+
+
+@dataclass(frozen=True)
+class Panel(Generic[Found]):
+    """A figure of a page, declared once: what draws it, the question that stands above it, and what
+    it shows, for those who cannot see it."""
+
+    draw: Plot[Found]
+    title: str
+    caption: str
+
+    def __call__(self, found: Found, ax: Axes | None = None) -> Axes:
+        return self.draw(found, ax=ax)
 
 
 def styled(

@@ -41,7 +41,7 @@ from ..words import (
     time_text,
 )
 from . import pictures
-from .base import caption, environment, figure_of, flat
+from .base import figure_of, flat, rendered
 from .strip import Strip, noised_strip
 
 Paint = Callable[[int], str | None]
@@ -49,26 +49,39 @@ Paint = Callable[[int], str | None]
 MOST_EXPOSED = 12
 
 
-def write_report(analysis: Analysis, dataset: Dataset, out_dir: str | Path) -> None:
+def write_report(analysis: Analysis, dataset: Dataset | None, out_dir: str | Path) -> None:
     """Write out_dir/report.html and out_dir/figures/*.png and *.svg.
 
-    Raises `InputError` where `dataset` is not the one that was analysed, `OSError` where a file
-    cannot be written; files of an earlier run are replaced one by one, each whole.
+    Without the dataset the page goes without what only the points can show: pictures, and the
+    noised samples. Raises `InputError` where `dataset` is not the one that was analysed, `OSError`
+    where a file cannot be written; files of an earlier run are replaced one by one, each whole.
     """
+    figures = draw_figures(analysis)
+    drawn = {name: svg_bytes(figure) for name, figure in figures.items()}
+    files = {Path("report.html"): full_page(analysis, dataset, drawn).encode()}
+    for name in FIGURES:
+        files[Path("figures", f"{name}.svg")] = drawn[name]
+        files[Path("figures", f"{name}.png")] = png_bytes(figures[name])
+    for relative, data in files.items():
+        write_atomically(Path(out_dir) / relative, data)
+
+
+def full_page(
+    analysis: Analysis, dataset: Dataset | None, drawn: Mapping[str, bytes] | None = None
+) -> str:
+    """The page as text, with its noised samples where the dataset is given.
+
+    Raises `InputError` where it is not the one that was analysed.
+    """
+    if dataset is None:
+        return render_html(analysis, None, None, drawn)
     if analysis.dataset.fingerprint != dataset.fingerprint:
         raise InputError(
             f"this analysis is of a dataset with fingerprint {analysis.dataset.fingerprint[:12]}"
             f" and the dataset given has {dataset.fingerprint[:12]}; pass the dataset analysed."
         )
     strip = noised_strip(dataset, strip_times(analysis), seed=analysis.recipe.seed)
-    figures = draw_figures(analysis)
-    drawn = {name: svg_bytes(figure) for name, figure in figures.items()}
-    files = {Path("report.html"): render_html(analysis, dataset, strip, drawn).encode()}
-    for name in FIGURES:
-        files[Path("figures", f"{name}.svg")] = drawn[name]
-        files[Path("figures", f"{name}.png")] = png_bytes(figures[name])
-    for relative, data in files.items():
-        write_atomically(Path(out_dir) / relative, data)
+    return render_html(analysis, dataset, strip, drawn)
 
 
 def strip_times(analysis: Analysis, count: int = 8) -> np.ndarray:
@@ -87,17 +100,21 @@ def strip_times(analysis: Analysis, count: int = 8) -> np.ndarray:
 def draw_figures(analysis: Analysis) -> dict[str, Figure]:
     """Every figure of the page by name: those of `FIGURES` and the narrow time line."""
     out = {name: figure_of(plot(analysis)) for name, plot in FIGURES.items()}
-    # the time line once more for narrow screens: scaled down, the wide one could not be read
+    return {**out, "regimes_narrow": narrow_regimes(analysis)}
+
+
+def narrow_regimes(analysis: Analysis) -> Figure:
+    """The time line once more for narrow screens: scaled down, the wide one could not be read."""
     with rc_context(STYLE):
         narrow = Figure(figsize=(4.6, 3.2), layout="constrained")
         plot_regimes(analysis, ax=narrow.add_subplot())
-    return {**out, "regimes_narrow": narrow}
+    return narrow
 
 
 def render_html(
     analysis: Analysis,
-    dataset: Dataset,
-    strip: Strip,
+    dataset: Dataset | None,
+    strip: Strip | None,
     drawn: Mapping[str, bytes] | None = None,
 ) -> str:
     """The page as text; the same arguments give the same text.
@@ -108,28 +125,29 @@ def render_html(
         figures = draw_figures(analysis)
         drawn = {name: svg_bytes(figure) for name, figure in figures.items()}
     facts = analysis.dataset
-    painter = pictures.Painter(dataset) if dataset.is_image else None
+    painter = pictures.Painter(dataset) if dataset is not None and dataset.is_image else None
 
     def paint(index: int) -> str | None:
         return None if painter is None else painter.point(index)
 
     base = blind_level(facts.class_counts)
     threshold = clone_level(facts.class_counts)
-    template = environment().get_template("report.html.j2")
-    return template.render(
+    captions = {name: panel.caption for name, panel in FIGURES.items()}
+    captions["regimes_narrow"] = captions["regimes"]
+    return rendered(
+        "report.html.j2",
+        {name: pictures.inline_svg(svg, name, captions[name]) for name, svg in drawn.items()},
+        titles={name: panel.title for name, panel in FIGURES.items()},
         a=analysis,
         facts=facts,
-        shape=shape_in_words(dataset.sample_shape, dataset.d),
+        shape=shape_in_words(tuple(facts.sample_shape), facts.d),
         regimes=[_regime(*x) for x in analysis.verdict.regimes],
         cards=[_time_row(analysis, analysis.time(x)) for x in ("speciation", "collapse")],
-        figures={
-            name: pictures.inline_svg(svg, name, caption(name)) for name, svg in drawn.items()
-        },
         base=base,
         threshold=threshold,
         times=[_time_row(analysis, x) for x in analysis.times],
-        strip=_strip_rows(analysis, dataset, strip, painter),
-        exposed=[_exposed(dataset, x, paint) for x in analysis.points[:MOST_EXPOSED]],
+        strip=dataset and strip and _strip_rows(analysis, dataset, strip, painter),
+        exposed=[_exposed(analysis, dataset, x, paint) for x in analysis.points[:MOST_EXPOSED]],
         duplicates=[
             (x, paint(x.index), paint(x.other)) for x in analysis.duplicates[:MOST_EXPOSED]
         ],
@@ -160,7 +178,7 @@ def _exact(analysis: Analysis, found: TransitionTime) -> tuple[str, str]:
     return text, "" if known.z is None else f"z = {known.z:.1f}".replace("-", "−")
 
 
-def _theory(analysis: Analysis, dataset: Dataset) -> dict[str, Any] | None:
+def _theory(analysis: Analysis, dataset: Dataset | None) -> dict[str, Any] | None:
     """The section on exact theory: the law, the judgement, a row for each curve."""
     if analysis.theory is None:
         return None
@@ -169,7 +187,7 @@ def _theory(analysis: Analysis, dataset: Dataset) -> dict[str, Any] | None:
         some = {"largest": np.abs(z).max(), "rms": np.sqrt((z**2).mean())} if len(z) else {}
         words = {key: f"{value:.1f}" for key, value in some.items()}
         rows.append({"name": name, "count": len(z), "largest": "–", "rms": "–", **words})
-    law = law_in_words(dataset.population)
+    law = law_in_words(None if dataset is None else dataset.population)
     return {"law": law, "words": theory_in_words(analysis.theory), "rows": rows}
 
 
@@ -182,12 +200,14 @@ def _regime(name: str, start: float | None, end: float) -> dict[str, str]:
     return {"kind": declared.kind, **words, "span": span}
 
 
-def _exposed(dataset: Dataset, point: Exposure, paint: Paint) -> dict[str, Any]:
+def _exposed(
+    analysis: Analysis, dataset: Dataset | None, point: Exposure, paint: Paint
+) -> dict[str, Any]:
     return {
         "point": point,
         "time": plus_minus(point.t, point.se),
-        "own_class": dataset.class_of(point.index),
-        "near_class": dataset.class_of(point.nearest_index),
+        "own_class": analysis.dataset.classes[point.label],
+        "near_class": dataset and dataset.class_of(point.nearest_index),
         "picture": paint(point.index),
         "near_picture": paint(point.nearest_index),
     }

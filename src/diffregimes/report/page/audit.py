@@ -16,7 +16,6 @@ from ... import process
 from ...auditing.entropy import AT_COLLAPSE
 from ...auditing.findings import Audit, ModelTime, Origin
 from ...auditing.judgement import UNSURE, decided
-from ...common import serial
 from ...common.checks import InputError
 from ...common.files import write_atomically
 from ...common.numerics import Z95
@@ -28,24 +27,19 @@ from ..folder import LAST
 from ..tables import columns_csv
 from ..words import scale_in_words, shape_in_words
 from . import pictures
-from .base import environment, figure_of, flat
+from .base import figure_of, flat, rendered
 
 MOST_ORIGINS, MOST_COPIES, MOST_SAMPLES = 12, 4, 12
 
 
-def write_audit(found: Audit, dataset: Dataset, folder: str | Path) -> None:
+def write_audit(found: Audit, dataset: Dataset | None, folder: str | Path) -> None:
     """Write report.html, figures/*.png and *.svg, samples.csv, losses.csv, entropy.csv, clones.csv
     and, last, results.json into `folder`.
 
-    Raises `InputError` where `dataset` is not the one of the audit, `OSError` where a file cannot
-    be written; files of an earlier run are replaced one by one, each whole.
+    Without the dataset the page shows no pictures and no classes of points. Raises `InputError`
+    where `dataset` is not the one of the audit, `OSError` where a file cannot be written; files of
+    an earlier run are replaced one by one, each whole.
     """
-    if found.dataset.fingerprint != dataset.fingerprint:
-        raise InputError(
-            f"this audit is against a dataset with fingerprint {found.dataset.fingerprint[:12]} "
-            f"and the dataset given has {dataset.fingerprint[:12]}; pass the training points of "
-            "the audit."
-        )
     figures = {name: figure_of(plot(found)) for name, plot in FIGURES.items()}
     drawn = {name: svg_bytes(figure) for name, figure in figures.items()}
     files = {"report.html": render_audit(found, dataset, drawn).encode()}
@@ -60,24 +54,44 @@ def write_audit(found: Audit, dataset: Dataset, folder: str | Path) -> None:
         write_atomically(Path(folder) / relative, data)
 
 
-def render_audit(found: Audit, dataset: Dataset, drawn: dict[str, bytes] | None = None) -> str:
-    """The page as text; `drawn` holds the SVG of every figure, where they are there already."""
+def render_audit(
+    found: Audit, dataset: Dataset | None, drawn: dict[str, bytes] | None = None
+) -> str:
+    """The page as text; `drawn` holds the SVG of every figure, where they are there already.
+
+    Raises `InputError` where `dataset` is not the one of the audit.
+    """
+    if dataset is not None and found.dataset.fingerprint != dataset.fingerprint:
+        raise InputError(
+            f"this audit is against a dataset with fingerprint {found.dataset.fingerprint[:12]} "
+            f"and the dataset given has {dataset.fingerprint[:12]}; pass the training points of "
+            "the audit."
+        )
     if drawn is None:
         drawn = {k: svg_bytes(figure_of(plot(found))) for k, plot in FIGURES.items()}
-    painter = pictures.Painter(dataset) if dataset.is_image else None
+    facts = found.dataset
+    shape = tuple(facts.sample_shape)
+    noun = "images" if len(shape) > 1 else "points"
+    painter = pictures.Painter(dataset) if dataset is not None and dataset.is_image else None
     copies = found.copies
     shown = [_origin(found, dataset, x, painter) for x in found.origins[:MOST_ORIGINS]]
     nearest = [] if shown else np.argsort(copies.ratio, kind="stable")[:MOST_SAMPLES].tolist()
-    told = {"model": found.model, "held_out": serial.plain(found.held_out), "run": found.recipe}
-    template = environment().get_template("audit.html.j2")
-    return template.render(
+    told = {"model": found.model, "held_out": found.held_out or {}, "run": found.recipe}
+    return rendered(
+        "audit.html.j2",
+        {
+            name: pictures.inline_svg(svg, name, FIGURES[name].caption)
+            for name, svg in drawn.items()
+        },
+        aside=() if found.losses.known else ("copied",),  # no gap is known
+        titles={name: panel.title.format(things=noun) for name, panel in FIGURES.items()},
         a=found,
-        facts=found.dataset,
+        facts=facts,
         name=model_name(found),
-        shape=shape_in_words(dataset.sample_shape, dataset.d),
+        shape=shape_in_words(shape, facts.d),
         confidence=confidence(found),
         open=found.verdict.confidence < UNSURE,
-        noun="images" if dataset.is_image else "points",
+        noun=noun,
         kind=found.verdict.kind.replace(" ", "-"),
         share=copies.share.in_percent().partition(", "),
         baseline=copies.baseline.in_percent().partition(", "),
@@ -85,13 +99,9 @@ def render_audit(found: Audit, dataset: Dataset, drawn: dict[str, bytes] | None 
         speciation=_time_row(found.speciation),
         decided=_decided(found),
         stein=number(float(np.abs(found.entropy.stein).max()), 2),
-        at_collapse=number(AT_COLLAPSE / math.log(dataset.n), 2),
+        at_collapse=number(AT_COLLAPSE / math.log(facts.n), 2),
         cut=bool(np.min(found.entropy.value) < -1),
-        figures={
-            name: pictures.inline_svg(svg, name, (FIGURES[name].__doc__ or "").splitlines()[0])
-            for name, svg in drawn.items()
-        },
-        images=dataset.is_image,
+        images=painter is not None,
         origins=shown,
         nearest=_samples(found, dataset, nearest, painter),
         first=_samples(found, dataset, range(min(MOST_SAMPLES, len(copies.point))), painter),
@@ -144,12 +154,12 @@ def _decided(found: Audit) -> dict[str, str] | None:
 
 
 def _origin(
-    found: Audit, dataset: Dataset, origin: Origin, painter: pictures.Painter | None
+    found: Audit, dataset: Dataset | None, origin: Origin, painter: pictures.Painter | None
 ) -> dict[str, Any]:
     """A training point and the samples that are copies of it, nearest first."""
     return {
         "index": origin.index,
-        "class": dataset.class_of(origin.index),
+        "class": dataset and dataset.class_of(origin.index),
         "copies": origin.copies,
         "picture": painter and painter.point(origin.index),
         "samples": _samples(found, dataset, origin.samples[:MOST_COPIES], painter),
@@ -157,7 +167,7 @@ def _origin(
 
 
 def _samples(
-    found: Audit, dataset: Dataset, places: Iterable[int], painter: pictures.Painter | None
+    found: Audit, dataset: Dataset | None, places: Iterable[int], painter: pictures.Painter | None
 ) -> list[dict[str, Any]]:
     """Generated samples, each with its nearest and second nearest training point."""
     copies = found.copies
@@ -172,11 +182,11 @@ def _samples(
                 "ratio": f"{copies.ratio[k]:.2f}",
                 "copied": bool(copies.copied[k]),
                 "near": near,
-                "near_class": dataset.class_of(near),
+                "near_class": dataset and dataset.class_of(near),
                 "near_picture": paint and paint(near),
                 "distance": number(float(copies.distance[k])),
                 "second": second,
-                "second_class": dataset.class_of(second),
+                "second_class": dataset and dataset.class_of(second),
                 "second_picture": paint and paint(second),
                 "second_distance": number(float(copies.second_distance[k])),
             }

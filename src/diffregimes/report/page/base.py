@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from ...common.readable import count, number
-from ..figures.analysis import FIGURES
-from ..words import (
-    symbols,
-)
+from ..words import symbols
 
 
 def environment() -> Environment:
@@ -28,10 +26,35 @@ def environment() -> Environment:
     return made
 
 
-def caption(name: str) -> str:
-    """What a figure shows, for those who cannot see it: the first line of its docstring."""
-    plot = FIGURES[name.removesuffix("_narrow")]
-    return (plot.__doc__ or name).splitlines()[0]
+class Figures(Mapping[str, Markup]):
+    """The figures of a page by name; it remembers which of them the template has placed."""
+
+    def __init__(self, drawn: Mapping[str, Markup]) -> None:
+        self._drawn, self.placed = drawn, set[str]()
+
+    def __getitem__(self, name: str) -> Markup:
+        svg = self._drawn[name]
+        self.placed.add(name)
+        return svg
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._drawn)
+
+    def __len__(self) -> int:
+        return len(self._drawn)
+
+
+def rendered(
+    template: str, figures: Mapping[str, Markup], *, aside: Collection[str] = (), **values: Any
+) -> str:
+    """The page as text. Raises RuntimeError for a figure that the template places nowhere, except
+    for those that are left `aside` on purpose."""
+    placing = Figures(figures)
+    text = environment().get_template(template).render(figures=placing, **values)
+    lost = sorted(set(figures) - placing.placed - set(aside))
+    if lost:
+        raise RuntimeError(f"{template} places no figure {', '.join(lost)}; name it there")
+    return text
 
 
 def figure_of(ax: Any) -> Figure:
