@@ -224,7 +224,7 @@ def test_an_interrupted_run_leaves_what_was_there(run, tmp_path, monkeypatch, er
     assert said.code == 2
     assert contents(tmp_path) == before
     monkeypatch.setattr("diffregimes.reproduce.tables.png_bytes", stops)
-    monkeypatch.setattr("diffregimes.report.figures.style.svg_bytes", stops)
+    monkeypatch.setattr("diffregimes.report.runs.svg_bytes", stops)
     said = run("--draws-share", "0.01", "--out", "out", command=("reproduce", "figure-3"))
     assert said.code == 2
     assert contents(tmp_path) == before
