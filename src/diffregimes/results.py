@@ -306,9 +306,9 @@ class Analysis(Shown):
     def time(self, transition: str, method: str | None = None) -> TransitionTime:
         """The headline time of a transition, or the one found by `method`."""
         method = method or self.recipe.headline.of(transition)
-        for found in self.times:
-            if found.transition == transition and found.method == method:
-                return found
+        for one in self.times:
+            if one.transition == transition and one.method == method:
+                return one
         known = ", ".join(x.method for x in self.times if x.transition == transition)
         raise KeyError(f"no {transition} time by method {method!r}; there are: {known or 'none'}")
 

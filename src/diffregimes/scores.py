@@ -149,8 +149,8 @@ class EmpiricalScore(AbstractScore):
         out = x.new_zeros(len(x))
         for rows, _, y in self._queries(x, t, self.nearest or 0):
             if self.nearest is not None:
-                found, _, rest = self._heaviest(y, t, self.nearest)
-                out[rows] = torch.sigmoid(rest - torch.logsumexp(found.double(), 1)).to(out)
+                heaviest, _, rest = self._heaviest(y, t, self.nearest)
+                out[rows] = torch.sigmoid(rest - torch.logsumexp(heaviest.double(), 1)).to(out)
         return out
 
     def _queries(self, x: Tensor, t: float, held: int) -> Iterator[tuple[slice, Tensor, Tensor]]:
@@ -252,26 +252,26 @@ class CallableScore(AbstractScore):
             return shrink * x - math.sqrt(noise) * found
         return found
 
-    def _checked(self, found: Any, given: Tensor, t: float) -> Tensor:
-        if not isinstance(found, Tensor):
-            raise InputError(f"the score gave a {type(found).__name__}; expected a torch tensor.")
-        if found.shape != given.shape:
+    def _checked(self, answer: Any, given: Tensor, t: float) -> Tensor:
+        if not isinstance(answer, Tensor):
+            raise InputError(f"the score gave a {type(answer).__name__}; expected a torch tensor.")
+        if answer.shape != given.shape:
             raise InputError(
-                f"the score gave the shape {tuple(found.shape)} for states of the shape "
+                f"the score gave the shape {tuple(answer.shape)} for states of the shape "
                 f"{tuple(given.shape)}; expected the same shape."
             )
-        if found.device != given.device:
+        if answer.device != given.device:
             raise InputError(
-                f"the score answered on {found.device} to states on {given.device}; expected the "
+                f"the score answered on {answer.device} to states on {given.device}; expected the "
                 "same device. Say where it runs by device=..."
             )
-        if not bool(torch.isfinite(found).all()):
-            bad = int((~torch.isfinite(found.reshape(len(found), -1)).all(1)).sum())
+        if not bool(torch.isfinite(answer).all()):
+            bad = int((~torch.isfinite(answer.reshape(len(answer), -1)).all(1)).sum())
             raise InputError(
-                f"the score gave NaN or infinite values for {bad} of {len(found)} states at "
+                f"the score gave NaN or infinite values for {bad} of {len(answer)} states at "
                 f"t = {t:.4g}; check its range of times and its precision (dtype=...)."
             )
-        return found
+        return answer
 
 
 def _checked_time(t: float) -> None:

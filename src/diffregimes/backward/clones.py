@@ -102,8 +102,8 @@ class Ends:
         counts = resample_counts(len(same), numpy_generator(seed, "clones crossing"))
         rows = np.vstack([same.mean(axis=0), counts @ same / len(same)])
         falling = np.stack([isotonic_regression(x, increasing=False).x for x in rows])
-        found = crossings(-np.log(snr(self.times[order])), falling, level)
-        return from_log_gamma(-found)
+        places = crossings(-np.log(snr(self.times[order])), falling, level)
+        return from_log_gamma(-places)
 
 
 def mixture_classes(mixture: GaussianMixture) -> Classify:

@@ -192,16 +192,16 @@ def run_blocks(
 
     def one(index: int) -> Arrays:
         path = None if store is None else store / f"block-{index:06d}.npz"
-        found = None if path is None else _kept(path, sizes[index])
-        if found is None:
+        arrays = None if path is None else _kept(path, sizes[index])
+        if arrays is None:
             with torch.no_grad():  # in every thread anew: scores and classes may be networks
                 tell = partial(shares.__setitem__, index)
-                found = task(run.block(stream, index, sizes[index], stop, tell))
+                arrays = task(run.block(stream, index, sizes[index], stop, tell))
             if path is not None:
                 with replacing(path) as file:
-                    np.savez(file, **found)  # type: ignore[arg-type]
+                    np.savez(file, **arrays)  # type: ignore[arg-type]
         shares[index] = 1.0
-        return found
+        return arrays
 
     # states, noise, and both once more while the next are made
     each = 16 * BLOCK * rows * dimension // 2**20
@@ -254,7 +254,7 @@ def _kept(path: Path, size: int) -> Arrays | None:
     """A stored block; None where there is none, or one cut short by a full disk or fewer draws."""
     try:
         with np.load(path, allow_pickle=False) as data:
-            found = {k: data[k] for k in data.files}
+            arrays = {k: data[k] for k in data.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile):
         return None
-    return found if found and all(len(v) == size for v in found.values()) else None
+    return arrays if arrays and all(len(v) == size for v in arrays.values()) else None

@@ -59,7 +59,7 @@ class Outcome(Shown):
         return out
 
     def to_json(self, recipe: Mapping[str, Any]) -> str:
-        found = {
+        fields = {
             "format": FORMAT,
             "kind": self.kind,
             "pairs": self.simulated.draws,
@@ -67,7 +67,7 @@ class Outcome(Shown):
             "curves": self.columns(),
             "notes": list(self.notes),
         }
-        return json.dumps(found, indent=1, allow_nan=False, ensure_ascii=False)
+        return json.dumps(fields, indent=1, allow_nan=False, ensure_ascii=False)
 
 
 def outcome(ends: Ends, setup: Experiment) -> Outcome:
@@ -106,10 +106,10 @@ def forward_times(setup: Experiment) -> dict[str, float]:
         "class": ("same_class_probability", clone_level(tuple(share.tolist()))),
         "point": ("same_point_probability", 0.5),
     }
-    found = {}
+    times = {}
     for what, (name, level) in levels.items():
         if name in line.values:
             at = float(crossings(-np.log(snr(line.t)), line[name][None], level)[0])
             if math.isfinite(at):
-                found[what] = float(time_from_snr(math.exp(-at)))
-    return found
+                times[what] = float(time_from_snr(math.exp(-at)))
+    return times

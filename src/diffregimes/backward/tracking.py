@@ -168,8 +168,8 @@ class _Heard(AbstractScore):
         return a
 
     def arrays(self, times: np.ndarray) -> Arrays:
-        found = torch.stack([torch.cat(self.kept[float(t)], dim=1) for t in times], dim=2).numpy()
-        return {"noise_norm": found[0], "noise_state": found[1]}
+        stacked = torch.stack([torch.cat(self.kept[float(t)], dim=1) for t in times], dim=2).numpy()
+        return {"noise_norm": stacked[0], "noise_state": stacked[1]}
 
 
 def _mean(values: np.ndarray) -> tuple[float, float]:

@@ -59,8 +59,8 @@ def interval(samples: np.ndarray) -> tuple[float | None, float | None]:
 
 def wilson(count: int, of: int) -> tuple[float, float]:
     """The 95 % Wilson interval of the probability behind `count` of `of`."""
-    found = binomtest(count, of).proportion_ci(method="wilson")
-    return float(found.low), float(found.high)
+    interval = binomtest(count, of).proportion_ci(method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def largest_eigenvector(

@@ -103,18 +103,18 @@ def _match(
         text = str(item).strip()
         # A string means a name first (a folder called "1"), an integer means a label first.
         first, second = (list(names), as_text) if isinstance(item, str) else (as_text, list(names))
-        found = first.index(text) if text in first else second.index(text) if text in second else -1
-        if found < 0:
+        place = first.index(text) if text in first else second.index(text) if text in second else -1
+        if place < 0:
             raise InputError(
                 f"class {text!r} does not exist; the data have the classes {listed(names)}. "
                 "Choose among these in `classes` (--classes)."
             )
-        if found in order:
+        if place in order:
             raise InputError(
                 f"class {text!r} comes twice in `classes` (--classes); expected each class once. "
                 "Drop the repetition."
             )
-        order.append(found)
+        order.append(place)
     if not order:
         raise InputError(
             f"`classes` (--classes) is empty; the data have the classes {listed(names)}. "

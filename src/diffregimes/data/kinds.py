@@ -282,16 +282,16 @@ def _idx_pair(path: Path, *, find_labels: bool = True) -> Raw:
         )
     stem = IDX_NAME.sub("", path.name).replace("images", "labels")
     beside = [path.with_name(f"{stem}idx1-ubyte{end}") for end in ("", ".gz")]
-    found = [x for x in beside if x.is_file() and x.name != path.name]
+    labels_files = [x for x in beside if x.is_file() and x.name != path.name]
     if not find_labels:
         return Raw(images)
-    if not found:
+    if not labels_files:
         return Raw(images, notes=(f"no labels file {beside[0].name}[.gz] beside {path.name}",))
-    labels = read_idx(found[0])
+    labels = read_idx(labels_files[0])
     if labels.shape != images.shape[:1]:
         raise InputError(
-            f"{path.name} holds {len(images)} images but {found[0].name} has labels of the shape "
-            f"{labels.shape}; expected one label for each image. The two files do not belong "
+            f"{path.name} holds {len(images)} images but {labels_files[0].name} has labels of the "
+            f"shape {labels.shape}; expected one label for each image. The two files do not belong "
             "together: download both again."
         )
     return Raw(images, labels)

@@ -156,7 +156,7 @@ def _reader(request: Request) -> Reader:
 def _no_data(folder: Path) -> str:
     shown = sorted(x for x in folder.iterdir() if not x.name.startswith("."))
     inside = [x.name + "/" * x.is_dir() for x in shown]
-    found = f"it holds {listed(inside, 6)}" if inside else "it is empty"
+    contents = f"it holds {listed(inside, 6)}" if inside else "it is empty"
     deeper = [x for x in shown if x.is_dir() and holds_images(x)]
     files = [x for x in shown if x.is_file() and any(y.recognises(str(x), x) for y in READERS)]
     hint = "Give another folder or put data into it."
@@ -165,8 +165,8 @@ def _no_data(folder: Path) -> str:
     elif files:
         hint = f"Give a file of it, for example {files[0]}."
     return (
-        f"no data in the folder {folder}: {found}; expected images ({', '.join(SUFFIXES)}) in it "
-        f"or in its subfolders, one a class, or MNIST's IDX files. {hint}"
+        f"no data in the folder {folder}: {contents}; expected images ({', '.join(SUFFIXES)}) in "
+        f"it or in its subfolders, one a class, or MNIST's IDX files. {hint}"
     )
 
 

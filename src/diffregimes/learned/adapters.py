@@ -90,21 +90,21 @@ class LearnedScore(CallableScore):
         extra = {}
         if self.label is not None:
             extra["class_labels"] = torch.full_like(steps, self.label, dtype=torch.long)
-        found = self.module(given, steps, **extra)
-        found = found if isinstance(found, Tensor) else getattr(found, "sample", found)
-        if not isinstance(found, Tensor):
+        answer = self.module(given, steps, **extra)
+        answer = answer if isinstance(answer, Tensor) else getattr(answer, "sample", answer)
+        if not isinstance(answer, Tensor):
             raise InputError(
-                f"the network gave a {type(found).__name__}; expected a torch tensor, or an object "
-                "with a tensor .sample."
+                f"the network gave a {type(answer).__name__}; expected a torch tensor, or an "
+                "object with a tensor .sample."
             )
-        if found.ndim == 4 and found.shape[1] == 2 * given.shape[1]:
-            found = found[:, : given.shape[1]]
-        if found.shape != given.shape:
+        if answer.ndim == 4 and answer.shape[1] == 2 * given.shape[1]:
+            answer = answer[:, : given.shape[1]]
+        if answer.shape != given.shape:
             raise InputError(
-                f"the network gave the shape {tuple(found.shape)} for states of the shape "
+                f"the network gave the shape {tuple(answer.shape)} for states of the shape "
                 f"{tuple(given.shape)}; expected the same shape."
             )
-        return found
+        return answer
 
 
 def module_score(
@@ -271,7 +271,7 @@ def _check_label(config: Any, label: int | None) -> None:
 def _config(path: Path, *classes: str) -> dict[str, Any]:
     """A diffusers config of one of these classes, any if none is named."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        config = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(
             f"cannot read {path} ({error.strerror}); expected a folder with model_index.json, "
@@ -279,10 +279,10 @@ def _config(path: Path, *classes: str) -> dict[str, Any]:
         ) from error
     except ValueError as error:
         raise InputError(f"{path} is not JSON ({error}); expected a diffusers config.") from error
-    name = found.get("_class_name") if isinstance(found, dict) else None
+    name = config.get("_class_name") if isinstance(config, dict) else None
     if name is None or (classes and name not in classes):
         raise InputError(f"{path} names the class {name}; known are {', '.join(classes) or 'all'}.")
-    return dict(found)
+    return dict(config)
 
 
 def _check_parts(root: Path) -> None:

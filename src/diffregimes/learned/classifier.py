@@ -257,7 +257,7 @@ def _known(place: Path) -> dict[str, Any]:
     path = place / FILE
     way = "expected a folder that diffregimes train-classifier wrote"
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        facts = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         pickles = sorted(x.name for x in place.glob("*") if x.suffix in PICKLES)
         held = f"; {listed(pickles)} can run code as they are read, and are left alone"
@@ -266,13 +266,13 @@ def _known(place: Path) -> dict[str, Any]:
         ) from error
     except ValueError as error:
         raise InputError(f"{path} is not JSON ({error}); {way}.") from error
-    if not isinstance(found, dict) or found.get("format") != FORMAT:
-        named = found.get("format") if isinstance(found, dict) else None
+    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
+        named = facts.get("format") if isinstance(facts, dict) else None
         raise InputError(f"{path} has the format {named!r}, not {FORMAT!r}; {way}.")
     try:
-        names, shape = (tuple(found[k]) for k in ("class_names", "sample_shape"))
-        scale = None if found["scale"] is None else tuple(float(x) for x in found["scale"])
-        accuracy = Share.counted(int(found["accuracy"]["count"]), int(found["accuracy"]["of"]))
+        names, shape = (tuple(facts[k]) for k in ("class_names", "sample_shape"))
+        scale = None if facts["scale"] is None else tuple(float(x) for x in facts["scale"])
+        accuracy = Share.counted(int(facts["accuracy"]["count"]), int(facts["accuracy"]["of"]))
         good = all(isinstance(x, str) for x in names) and len(names) > 1
         good = good and all(isinstance(x, int) and x > 0 for x in shape) and len(shape) in (1, 3)
         if not (good and (scale is None or len(scale) == 2)):
@@ -280,7 +280,7 @@ def _known(place: Path) -> dict[str, Any]:
         given = {
             "class_names": names, "sample_shape": shape, "scale": scale, "accuracy": accuracy,
         }  # fmt: skip
-        return {"given": given, "weights": found["weights"], "recipe": dict(found["recipe"])}
+        return {"given": given, "weights": facts["weights"], "recipe": dict(facts["recipe"])}
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path} lacks or garbles {error}; {way}.") from error
 

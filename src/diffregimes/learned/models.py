@@ -74,18 +74,18 @@ def open_model(
 
 def trained_scale(folder: str | Path) -> tuple[float, float]:
     """Of the pixels that the model takes: that of its recipe.json, [-1, 1] without."""
-    found = (_recipe(folder) or {}).get("scale") or SCALE
-    return float(found[0]), float(found[1])
+    scale = (_recipe(folder) or {}).get("scale") or SCALE
+    return float(scale[0]), float(scale[1])
 
 
 def _recipe(folder: str | Path) -> dict[str, Any] | None:
     """What `train` wrote, None if this folder is not of its making."""
     try:
-        found = json.loads((Path(folder) / "recipe.json").read_text())
+        recipe = json.loads((Path(folder) / "recipe.json").read_text())
     except (OSError, ValueError):
         return None
     keys = {"fingerprint", "held_out_indices", "scale"}
-    return found if isinstance(found, dict) and keys <= found.keys() else None
+    return recipe if isinstance(recipe, dict) and keys <= recipe.keys() else None
 
 
 def _about_scale(dataset: Dataset, trained: tuple[float, float]) -> list[str]:

@@ -293,8 +293,8 @@ class _Work:
         asked = noise
         if self.plan.predicts == "velocity":
             asked = self.scheduler.get_velocity(images, noise, levels)
-        found: Tensor = model(noised.to(to), levels.to(to)).sample
-        return (found - asked.to(to)).square().mean()
+        answer: Tensor = model(noised.to(to), levels.to(to)).sample
+        return (answer - asked.to(to)).square().mean()
 
     def _memorised(self) -> float:
         """Share of samples of DDIM, from the same noise each time, that copy a training point."""
@@ -311,8 +311,8 @@ class _Work:
         for part in torch.split(start, self.plan.batch):
             x = part.to(self.accelerator.device)
             for level in sampler.timesteps:
-                found = self.kept_net(x, level.to(x.device)).sample
-                x = sampler.step(found, level, x).prev_sample
+                answer = self.kept_net(x, level.to(x.device)).sample
+                x = sampler.step(answer, level, x).prev_sample
             near = torch.cdist(x.cpu().flatten(1), training).topk(2, largest=False).values
             copies += int(is_copy(copy_ratio(*near.double().numpy().T)).sum())
         return copies / self.memorised

@@ -27,7 +27,7 @@ def parse_gmm(text: str) -> dict[str, float]:
     d and n are required; the others have these values unless given. Raises `InputError` that
     names the key.
     """
-    found: dict[str, float] = {}
+    values: dict[str, float] = {}
     for item in text.removeprefix("gmm:").split(","):
         key, equals, value = (part.strip() for part in item.partition("="))
         if not key and not equals:
@@ -38,16 +38,16 @@ def parse_gmm(text: str) -> dict[str, float]:
             raise InputError(
                 f"{text!r} has the key {key!r}; expected {', '.join(_MEANING)}. {hint}"
             )
-        if key in found:
+        if key in values:
             raise InputError(f"{text!r} gives {key} twice; expected each key once.")
-        found[key] = _number(text, key, value)
+        values[key] = _number(text, key, value)
     for key in _REQUIRED:
-        if key not in found:
+        if key not in values:
             raise InputError(
                 f"{text!r} lacks {key}, {_MEANING[key][3]}; expected at least d and n, for "
                 f"example {EXAMPLE}."
             )
-    return {key: found.get(key, _DEFAULTS.get(key, 0.0)) for key in _MEANING}
+    return {key: values.get(key, _DEFAULTS.get(key, 0.0)) for key in _MEANING}
 
 
 def _number(text: str, key: str, value: str) -> float:

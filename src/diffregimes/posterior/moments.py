@@ -126,8 +126,8 @@ def moments(
             if a < stop and b > start
         ]
         _slice_statistics(space, square, projection, scaled, slices, own_entries)
-        found = _slice_moments(space.statistics)
-        merged = found if merged is None else merge(merged, found)
+        part_moments = _slice_moments(space.statistics)
+        merged = part_moments if merged is None else merge(merged, part_moments)
     assert merged is not None
     return Moments(
         merged.log_sum,

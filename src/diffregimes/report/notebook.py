@@ -44,15 +44,15 @@ from .tables import curves_csv
 _shown = count()
 
 
-def html(found: Any) -> Markup:
+def html(result: Any) -> Markup:
     """The compact page of a result, an HTML fragment."""
-    return Markup(environment().get_template("compact.html.j2").render(**_compact(found)))
+    return Markup(environment().get_template("compact.html.j2").render(**_compact(result)))
 
 
 @singledispatch
-def _compact(found: Any) -> dict[str, Any]:
+def _compact(result: Any) -> dict[str, Any]:
     """What the compact page of a result says; see `_page`."""
-    raise TypeError(f"a {type(found).__name__} has no page")
+    raise TypeError(f"a {type(result).__name__} has no page")
 
 
 def _page(
@@ -92,39 +92,39 @@ def _card(
 
 
 @_compact.register
-def _(found: Analysis) -> dict[str, Any]:
-    facts, panels = found.dataset, of_analysis.FIGURES
+def _(analysis: Analysis) -> dict[str, Any]:
+    facts, panels = analysis.dataset, of_analysis.FIGURES
     cards = []
     for kind, words in (("speciation", "the class is decided"), ("collapse", "copying begins")):
-        x = found.time(kind)
+        x = analysis.time(kind)
         step = "" if x.ddpm_step is None else f" · DDPM step {x.ddpm_step}"
         cards.append(_card(kind, words, x.t, x.low, x.high, f"by {x.method}{step}"))
     return _page(
         f"{facts.name} · n = {grouped(facts.n)}, d = {grouped(facts.d)}",
-        found.verdict.headline,
-        [(panels[x].title, figure_of(panels[x](found))) for x in ("probabilities", "entropy")],
-        sentences=found.verdict.sentences,
+        analysis.verdict.headline,
+        [(panels[x].title, figure_of(panels[x](analysis))) for x in ("probabilities", "entropy")],
+        sentences=analysis.verdict.sentences,
         cards=cards,
         wide=(
             panels["regimes"].caption,
-            figure_of(panels["regimes"](found)),
-            narrow_regimes(found),
+            figure_of(panels["regimes"](analysis)),
+            narrow_regimes(analysis),
         ),
     )
 
 
 @_compact.register
-def _(found: Audit) -> dict[str, Any]:
-    panels, share = of_audit.FIGURES, found.copies.share
+def _(audit: Audit) -> dict[str, Any]:
+    panels, share = of_audit.FIGURES, audit.copies.share
     value, _, interval = share.in_percent().partition(", ")
-    clone = next(x for x in found.collapse if x.method == "clone")
-    decided = found.speciation
+    clone = next(x for x in audit.collapse if x.method == "clone")
+    decided = audit.speciation
     exact = "exact score " + interval_text(clone.exact, None, None)[0]
     return _page(
-        f"audit of {model_name(found)} · trained on {found.dataset.name}",
-        found.verdict.headline,
-        [(panels[x].title, figure_of(panels[x](found))) for x in ("ratios", "clones")],
-        sentences=found.verdict.sentences,
+        f"audit of {model_name(audit)} · trained on {audit.dataset.name}",
+        audit.verdict.headline,
+        [(panels[x].title, figure_of(panels[x](audit))) for x in ("ratios", "clones")],
+        sentences=audit.verdict.sentences,
         cards=[
             {
                 "kind": "share",
@@ -145,36 +145,36 @@ def _(found: Audit) -> dict[str, Any]:
 
 
 @_compact.register
-def _(found: Outcome) -> dict[str, Any]:
-    t, words = found.simulated.t, {"clones": "clones", "uturn": "U-turns"}[found.kind]
+def _(outcome: Outcome) -> dict[str, Any]:
+    t, words = outcome.simulated.t, {"clones": "clones", "uturn": "U-turns"}[outcome.kind]
     heads, rows = ["t"], [[number(x)] for x in t]
-    for name, value in found.simulated.values.items():
+    for name, value in outcome.simulated.values.items():
         heads += [LABELS[name][0], "forward", "z"]
-        se, forward, z = found.simulated.se[name], found.forward[name], found.z[name]
+        se, forward, z = outcome.simulated.se[name], outcome.forward[name], outcome.z[name]
         for k, row in enumerate(rows):
             row += [f"{value[k]:.3f} ± {se[k]:.3f}", f"{forward[k]:.3f}", f"{z[k]:z.1f}"]
     rows = [[x.replace("-", "−") for x in row] for row in rows]
     return _page(
-        f"{words} beside the forward pass · {grouped(found.simulated.draws)} pairs",
-        f"Largest |z| {_worst(found):.1f} in {len(t)} times",
-        [("", figure_of(plot_outcome(found)))],
-        sentences=found.notes,
+        f"{words} beside the forward pass · {grouped(outcome.simulated.draws)} pairs",
+        f"Largest |z| {_worst(outcome):.1f} in {len(t)} times",
+        [("", figure_of(plot_outcome(outcome)))],
+        sentences=outcome.notes,
         table=(heads, rows),
     )
 
 
-def _worst(found: Outcome) -> float:
-    return max(float(np.abs(z).max()) for z in found.z.values())
+def _worst(outcome: Outcome) -> float:
+    return max(float(np.abs(z).max()) for z in outcome.z.values())
 
 
 @_compact.register
-def _(found: Curves) -> dict[str, Any]:
-    first, last = number(found.t[0]), number(found.t[-1])
+def _(curves: Curves) -> dict[str, Any]:
+    first, last = number(curves.t[0]), number(curves.t[-1])
     return _page(
-        f"curves · {grouped(found.draws)} noised samples",
-        f"{len(found.values)} curves at {len(found.t)} times, t = {first} to {last}",
-        [("", figure_of(plot_curves(found)))],
-        sentences=(", ".join(found.values),),
+        f"curves · {grouped(curves.draws)} noised samples",
+        f"{len(curves.values)} curves at {len(curves.t)} times, t = {first} to {last}",
+        [("", figure_of(plot_curves(curves)))],
+        sentences=(", ".join(curves.values),),
     )
 
 
@@ -187,46 +187,46 @@ MAIN: dict[type, tuple[Plot[Any], tuple[float, float]]] = {
 }
 
 
-def plot(found: Any, ax: Axes | None = None) -> Axes:
+def plot(result: Any, ax: Axes | None = None) -> Axes:
     """The main figure of a result on `ax`, or on a new one of pyplot: that a notebook shows, and
     pyplot.show() a script."""
-    draw, size = MAIN[type(found)]
+    draw, size = MAIN[type(result)]
     if ax is not None:
-        return draw(found, ax)
+        return draw(result, ax)
     from matplotlib import pyplot
 
     with rc_context(STYLE):
         made = pyplot.figure(figsize=size, layout="constrained", facecolor="white")
-        return draw(found, made.add_subplot())
+        return draw(result, made.add_subplot())
 
 
 @singledispatch
-def _text(found: Any, dataset: Dataset | None) -> str:
+def _text(result: Any, dataset: Dataset | None) -> str:
     """The page of a result as text: for those that have no page of their own, the compact one."""
     if dataset is not None:
         raise InputError(
-            f"the page of {type(found).__name__} shows no points: leave the dataset away."
+            f"the page of {type(result).__name__} shows no points: leave the dataset away."
         )
-    return environment().get_template("alone.html.j2").render(body=html(found))
+    return environment().get_template("alone.html.j2").render(body=html(result))
 
 
 _text.register(Analysis, full_page)
 _text.register(Audit, render_audit)
 
 
-def write_page(found: Any, path: str | Path, dataset: Dataset | None = None) -> Path:
+def write_page(result: Any, path: str | Path, dataset: Dataset | None = None) -> Path:
     """Write the page of a result to `path`, whole or not at all; into it, where it is a folder."""
     place = Path(path)
     if place.is_dir():
         place = place / "report.html"
-    write_atomically(place, _text(found, dataset).encode())
+    write_atomically(place, _text(result, dataset).encode())
     return place
 
 
 @singledispatch
-def _fill(found: Any, dataset: Dataset | None, folder: Path) -> None:
+def _fill(result: Any, dataset: Dataset | None, folder: Path) -> None:
     """The files of a result into an existing folder."""
-    raise TypeError(f"a {type(found).__name__} has no folder of its own")
+    raise TypeError(f"a {type(result).__name__} has no folder of its own")
 
 
 _fill.register(Analysis, write_run)
@@ -234,23 +234,23 @@ _fill.register(Audit, write_audit)
 
 
 @_fill.register
-def _(found: Outcome, dataset: Dataset | None, folder: Path) -> None:
-    write_page(found, folder / "report.html", dataset)
-    write_outcome(found, {}, folder)
+def _(outcome: Outcome, dataset: Dataset | None, folder: Path) -> None:
+    write_page(outcome, folder / "report.html", dataset)
+    write_outcome(outcome, {}, folder)
 
 
 @_fill.register
-def _(found: Curves, dataset: Dataset | None, folder: Path) -> None:
-    write_page(found, folder / "report.html", dataset)
-    figure = figure_of(plot_curves(found))
-    (folder / "curves.csv").write_text(curves_csv(found), encoding="utf-8")
+def _(curves: Curves, dataset: Dataset | None, folder: Path) -> None:
+    write_page(curves, folder / "report.html", dataset)
+    figure = figure_of(plot_curves(curves))
+    (folder / "curves.csv").write_text(curves_csv(curves), encoding="utf-8")
     (folder / "curves.png").write_bytes(png_bytes(figure))
     (folder / "curves.svg").write_bytes(svg_bytes(figure))
 
 
-def save(found: Any, folder: str | Path, dataset: Dataset | None = None) -> Path:
+def save(result: Any, folder: str | Path, dataset: Dataset | None = None) -> Path:
     """Write what the command line writes into `folder`, all of it or nothing."""
     place = Path(folder)
     with staged(place) as stage:
-        _fill(found, dataset, stage)
+        _fill(result, dataset, stage)
     return place

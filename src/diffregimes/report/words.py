@@ -22,31 +22,31 @@ def symbols(text: str) -> Markup:
     return Markup(out)
 
 
-def time_text(found: TransitionTime) -> tuple[str, str]:
+def time_text(time: TransitionTime) -> tuple[str, str]:
     """t and its interval, "low to high"; ("none", "") where there is no transition."""
-    return interval_text(found.t, found.low, found.high)
+    return interval_text(time.t, time.low, time.high)
 
 
 def _log_snr(t: float) -> str:
     return f"{float(np.log(process.snr(t))):.2f}".replace("-", "−")
 
 
-def clocks(found: TransitionTime, schedule: str) -> dict[str, str]:
+def clocks(time: TransitionTime, schedule: str) -> dict[str, str]:
     """A time and its interval in every clock, as text.
 
     The ends of the interval get a DDPM step for the built-in schedules alone: one read from a
     file may be gone by now.
     """
-    value, span = time_text(found)
+    value, span = time_text(time)
     out = {"t": value, "t_span": span, "step": "–", "sigma": "–", "log_snr": "–"}
     out |= {"step_span": "", "sigma_span": "", "log_snr_span": ""}
-    if found.t is None:
+    if time.t is None:
         return out
-    out["step"] = "beyond the last" if found.ddpm_step is None else str(found.ddpm_step)
-    out["sigma"], out["log_snr"] = number(found.sigma), _log_snr(found.t)
-    if found.low is None or found.high is None or found.low <= 0:
+    out["step"] = "beyond the last" if time.ddpm_step is None else str(time.ddpm_step)
+    out["sigma"], out["log_snr"] = number(time.sigma), _log_snr(time.t)
+    if time.low is None or time.high is None or time.low <= 0:
         return out
-    low, high = found.low, found.high
+    low, high = time.low, time.high
     out["sigma_span"] = f"{number(process.sigma(low))} to {number(process.sigma(high))}"
     out["log_snr_span"] = f"{_log_snr(high)} to {_log_snr(low)}"
     if schedule in ("linear", "cosine"):

@@ -48,7 +48,7 @@ def reproduce(
 ) -> Reproduction:
     """Figure 1 with so many trajectories."""
     data = load("digits", classes=["0", "1"])
-    found = analyze(data, draws=4096, seed=seed, progress=progress)
+    analysis = analyze(data, draws=4096, seed=seed, progress=progress)
     mean = data.points.mean(axis=0, dtype=np.float64)
     centred = data.points.astype(np.float64) - mean
     along = centred[data.labels == 1].mean(axis=0) - centred[data.labels == 0].mean(axis=0)
@@ -75,7 +75,7 @@ def reproduce(
     }
     rows = tuple(
         Row(f"t_{name} by {x.method}", data.d, x.t, (x.high - x.low) / (2 * Z95), None, None, None)
-        for name, x in (("S", found.time("speciation")), ("C", found.time("collapse")))
+        for name, x in (("S", analysis.time("speciation")), ("C", analysis.time("collapse")))
         if x.t is not None and x.low is not None and x.high is not None
     )
     share = float((classes == 1).mean())
@@ -84,12 +84,12 @@ def reproduce(
         "training point.",
     )
     recipe = {"trajectories": trajectories, "seed": seed, "steps": STEPS, "versions": versions()}
-    return Reproduction("figure-1", draw(paths, found), columns, rows, sentences, recipe)
+    return Reproduction("figure-1", draw(paths, analysis), columns, rows, sentences, recipe)
 
 
-def draw(paths: Paths, found: Analysis) -> Figure:
+def draw(paths: Paths, analysis: Analysis) -> Figure:
     """Trajectories from noise (left) to data, with t_S, t_C and the three regimes."""
-    t_s, t_c = found.time("speciation").t, found.time("collapse").t
+    t_s, t_c = analysis.time("speciation").t, analysis.time("collapse").t
     with rc_context(STYLE):
         figure = Figure(figsize=(1.9 * SIZE[0], 1.25 * SIZE[1]), layout="constrained")
         ax = figure.add_subplot()

@@ -79,9 +79,9 @@ def simulate(d: int, pairs: int, seed: int, progress: Progress | None = None) ->
     ends = run_clones(
         MixtureScore(line), TIMES[::2], pairs, run=run, classify=mixture_classes(line)
     )
-    found = ends.curves()
+    curves = ends.curves()
     name = "same_class_probability"
-    return Curves(found.t, found.values, {name: np.maximum(found.se[name], 0.5 / pairs)}, pairs)
+    return Curves(curves.t, curves.values, {name: np.maximum(curves.se[name], 0.5 / pairs)}, pairs)
 
 
 def measure(d: int, pairs: int, seed: int, progress: Progress | None = None) -> Measured:
@@ -162,13 +162,13 @@ def _rows(curves: list[Measured], rng: np.random.Generator) -> list[Row]:
         times = numerics.crossings(c.t, np.vstack([c.phi, drawn]), LEVEL)
         known = speciation_times(law)["clone"]
         assert known is not None
-        found, se = float(times[0]), float(np.nanstd(times[1:]))
-        rows.append(compared("t where phi = 0.775", c.d, found, se, c.t_s, known))
+        value, se = float(times[0]), float(np.nanstd(times[1:]))
+        rows.append(compared("t where phi = 0.775", c.d, value, se, c.t_s, known))
         run, name = c.simulated, "same_class_probability"
         drawn = run[name] + run.se[name] * rng.standard_normal((numerics.RESAMPLES, len(run.t)))
         times = numerics.crossings(run.t, np.vstack([run[name], drawn]), LEVEL)
-        found, se = float(times[0]), float(np.nanstd(times[1:]))
-        rows.append(compared("the same, simulated clones", c.d, found, se, c.t_s, known))
+        value, se = float(times[0]), float(np.nanstd(times[1:]))
+        rows.append(compared("the same, simulated clones", c.d, value, se, c.t_s, known))
     return rows
 
 

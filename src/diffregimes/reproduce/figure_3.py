@@ -205,12 +205,12 @@ def _rows(c: Measured) -> list[Row]:
                 Row(name, c.d, float(c.mean[j]), float(c.se[j]), leading, exact, float(c.z[j]))
             )
     orders = [collapse_time(c.law, math.log(c.n), k) for k in ORDERS]
-    for found in c.times:
-        if found.t is None or found.low is None or found.high is None:
+    for time in c.times:
+        if time.t is None or time.low is None or time.high is None:
             continue
-        se = (found.high - found.low) / (2 * Z95)
-        name = f"t_C by {found.method}"
-        rows.append(Row(name, c.d, found.t, se, orders[0], orders[1], None))
+        se = (time.high - time.low) / (2 * Z95)
+        name = f"t_C by {time.method}"
+        rows.append(Row(name, c.d, time.t, se, orders[0], orders[1], None))
     return rows
 
 

@@ -44,24 +44,24 @@ def reproduce(
 
 
 def drawn(
-    found: Sequence[Speciation], skipped: Sequence[str], known: dict[str, object]
+    cases: Sequence[Speciation], skipped: Sequence[str], known: dict[str, object]
 ) -> Reproduction:
     """The figure, its rows and its numbers."""
     names = (
         "dataset", "t", "t_over_t_s", "phi", "se", "low", "high", "forward", "forward_loo", "z_loo",
     )  # fmt: skip
     columns: dict[str, list[object]] = {name: [] for name in names}
-    for c in found:
+    for c in cases:
         t, curves = c.simulated.t, c.analysis.curves
         lines = (np.interp(t, curves.t, curves[name]) for name in (PHI, LOO))
         values = t, t / c.t_s, c.simulated[PHI], c.simulated.se[PHI], c.low, c.high, *lines, _z(c)
         columns["dataset"] += [c.source.name] * len(t)
         for name, column in zip(names[1:], values, strict=True):
             columns[name] += column.tolist()
-    rows = [row for c in found for row in _rows(c)]
-    sentences = [x for c in found for x in _sentences(c)]
+    rows = [row for c in cases for row in _rows(c)]
+    sentences = [x for c in cases for x in _sentences(c)]
     return Reproduction(
-        "figure-4", draw(found), columns, tuple(rows), (*sentences, *skipped), known
+        "figure-4", draw(cases), columns, tuple(rows), (*sentences, *skipped), known
     )
 
 
@@ -108,14 +108,14 @@ def _sentences(c: Speciation) -> list[str]:
     return [text + ".", beside, *c.notes]
 
 
-def draw(found: Sequence[Speciation]) -> Figure:
+def draw(cases: Sequence[Speciation]) -> Figure:
     """Points of the clones with 95 % intervals, lines of the forward pass, on t/t_S."""
     with rc_context(STYLE):
         figure = Figure(figsize=(1.5 * SIZE[0], 1.2 * SIZE[1]), layout="constrained")
         ax = figure.add_subplot()
-        ax.axhline(found[0].level, color="gray", lw=0.8)
+        ax.axhline(cases[0].level, color="gray", lw=0.8)
         ax.axvline(1, color="gray", lw=0.8)
-        for c, colour, marker in zip(found, COLOURS, MARKERS, strict=False):
+        for c, colour, marker in zip(cases, COLOURS, MARKERS, strict=False):
             curves, phi = c.analysis.curves, c.simulated[PHI]
             ax.plot(curves.t / c.t_s, curves[LOO], color=colour, lw=1.3)
             ax.errorbar(
@@ -124,10 +124,10 @@ def draw(found: Sequence[Speciation]) -> Figure:
             )  # fmt: skip
         ax.plot([], [], color="gray", lw=1.3, label="forward pass, no network")
         ax.annotate(
-            f"φ = {found[0].level:.3f}", (1, found[0].level), xycoords=("axes fraction", "data"),
+            f"φ = {cases[0].level:.3f}", (1, cases[0].level), xycoords=("axes fraction", "data"),
             xytext=(0, 3), textcoords="offset points", ha="right",
         )  # fmt: skip
-        far = max(float(c.simulated.t[-1]) / c.t_s for c in found)
+        far = max(float(c.simulated.t[-1]) / c.t_s for c in cases)
         ax.set_xlim(0, 1.05 * far)
         ax.set_ylim(0.4, 1.03)
         ax.set_xlabel("$t / t_S$,  $t_S = ½ \\log Λ$")

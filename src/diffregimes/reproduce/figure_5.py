@@ -74,17 +74,17 @@ def reproduce(
     progress: Progress | None = None,
 ) -> Reproduction:
     """Figure 5 for image datasets, one row of panels each."""
-    found = [_collapse(data, pairs, steps, seed, progress) for data in datasets]
+    collapses = [_collapse(data, pairs, steps, seed, progress) for data in datasets]
     recipe = {
-        "sources": [c.analysis.dataset.source for c in found],
-        "fingerprints": [c.analysis.dataset.fingerprint for c in found],
+        "sources": [c.analysis.dataset.source for c in collapses],
+        "fingerprints": [c.analysis.dataset.fingerprint for c in collapses],
         "score": "exact",
         "pairs": pairs,
         "steps": steps,
         "seed": seed,
         "versions": versions(),
     }
-    return _assembled("figure-5", found, (), recipe)
+    return _assembled("figure-5", collapses, (), recipe)
 
 
 def reproduce_trained(
@@ -103,24 +103,27 @@ def reproduce_trained(
     """
     setting = Setting(sources.preset(preset), Path(work), seed, device, progress)
     data, skipped = sources.read_all(setting.preset.collapse, progress)
-    found = [_trained(*x, setting) for x in data]
+    collapses = [_trained(*x, setting) for x in data]
     return _assembled(
-        "figure-5-trained", found, skipped, {"score": "trained", **trained.recipe(setting, data)}
+        "figure-5-trained",
+        collapses,
+        skipped,
+        {"score": "trained", **trained.recipe(setting, data)},
     )
 
 
 def _assembled(
-    name: str, found: list[Collapse], skipped: Sequence[str], recipe: Mapping[str, Any]
+    name: str, collapses: list[Collapse], skipped: Sequence[str], recipe: Mapping[str, Any]
 ) -> Reproduction:
     columns: dict[str, list[float | str]] = {"dataset": []}
-    for c in found:
+    for c in collapses:
         mine = c.clones.columns()
         for key, values in mine.items():
             columns.setdefault(key, []).extend(values)
         columns["dataset"] += [c.name] * len(mine["t"])
-    rows = tuple(row for c in found for row in _rows(c))
-    sentences = *(x for c in found for x in (_sentence(c), *c.notes)), *skipped
-    return Reproduction(name, draw(found), columns, rows, sentences, recipe)
+    rows = tuple(row for c in collapses for row in _rows(c))
+    sentences = *(x for c in collapses for x in (_sentence(c), *c.notes)), *skipped
+    return Reproduction(name, draw(collapses), columns, rows, sentences, recipe)
 
 
 def _collapse(
@@ -214,13 +217,13 @@ def _sentence(c: Collapse) -> str:
     )
 
 
-def draw(found: list[Collapse]) -> Figure:
+def draw(collapses: list[Collapse]) -> Figure:
     """A row for each dataset: phi_C, last changes, excess entropy."""
     with rc_context(STYLE):
-        height = 0.85 * SIZE[1] * len(found) + 0.3
+        height = 0.85 * SIZE[1] * len(collapses) + 0.3
         figure = Figure(figsize=(2.35 * SIZE[0], height), layout="constrained")
-        panels = figure.subplots(len(found), 3, squeeze=False)
-        for row, c in zip(panels, found, strict=True):
+        panels = figure.subplots(len(collapses), 3, squeeze=False)
+        for row, c in zip(panels, collapses, strict=True):
             _clones(row[0], c)
             _changes(row[1], c)
             _entropy(row[2], c)
@@ -260,8 +263,8 @@ def _changes(ax: Axes, c: Collapse) -> None:
     low, high = _window(c)
     edges = even_times(low, high, 31)
 
-    def counted(found: Tracked) -> np.ndarray:
-        values = np.clip(found.point_time, low, high)
+    def counted(tracked: Tracked) -> np.ndarray:
+        values = np.clip(tracked.point_time, low, high)
         return np.asarray(np.histogram(values, edges)[0] / len(values) * 100)
 
     ax.stairs(

@@ -179,15 +179,15 @@ def read_all(
 ) -> tuple[list[tuple[Source, Dataset]], list[str]]:
     """Those that are on this machine, and a sentence for each that is not; `MissingData` if none
     is."""
-    found, skipped = [], []
+    data, skipped = [], []
     for source in sources:
         try:
-            found.append((source, read(source, progress)))
+            data.append((source, read(source, progress)))
         except MissingData as error:
             skipped.append(str(error))
-    if not found:
+    if not data:
         raise MissingData("\n".join(skipped))
-    return found, skipped
+    return data, skipped
 
 
 def where(source: Source) -> str:

@@ -39,19 +39,19 @@ def reproduce(
 
 
 def listed(
-    found: Sequence[Speciation], skipped: Sequence[str], known: dict[str, object]
+    cases: Sequence[Speciation], skipped: Sequence[str], known: dict[str, object]
 ) -> Reproduction:
     """The table, in rows for the terminal and with a line a dataset as CSV."""
     columns: dict[str, list[Any]] = {}
-    for c in found:
+    for c in cases:
         for name, value in _line(c).items():
             columns.setdefault(name, []).append(value)
-    rows = [row for c in found for row in _rows(c)]
-    reduced = [c.source.name for c in found if c.source.paper is None]
-    sentences = [x for c in found for x in c.notes]
+    rows = [row for c in cases for row in _rows(c)]
+    reduced = [c.source.name for c in cases if c.source.paper is None]
+    sentences = [x for c in cases for x in c.notes]
     if reduced:
         sentences.insert(0, f"{', '.join(reduced)}: {REDUCED}, so that none stands beside them.")
-    return Reproduction("table-1", draw(found), columns, tuple(rows), (*sentences, *skipped), known)
+    return Reproduction("table-1", draw(cases), columns, tuple(rows), (*sentences, *skipped), known)
 
 
 def _line(c: Speciation) -> dict[str, Any]:
@@ -100,14 +100,14 @@ def _rows(c: Speciation) -> list[Row]:
     return rows
 
 
-def draw(found: Sequence[Speciation]) -> Figure:
+def draw(cases: Sequence[Speciation]) -> Figure:
     """A line a dataset: t_S, and where phi crosses its level, each with its 95 % interval."""
     clones, forward = COLOURS["class"], COLOURS["alt"]
     with rc_context(STYLE):
-        size = 1.25 * SIZE[0], 0.55 * len(found) + 1.3
+        size = 1.25 * SIZE[0], 0.55 * len(cases) + 1.3
         figure = Figure(figsize=size, layout="constrained")
         ax = figure.add_subplot()
-        for k, c in enumerate(found):
+        for k, c in enumerate(cases):
             spread = Z95 * c.t_s_se
             _mark(ax, k - 0.2, (c.t_s, (c.t_s - spread, c.t_s + spread)), "|", INK)
             _mark(ax, k, c.crossing, "o", clones)
@@ -120,18 +120,18 @@ def draw(found: Sequence[Speciation]) -> Figure:
             ("φ by the forward pass", "D", forward),
         ):
             ax.plot([], [], marker, color=colour, label=label)
-        if any(c.source.paper is not None for c in found):
+        if any(c.source.paper is not None for c in cases):
             ax.plot([], [], "x", color="gray", label="$t_S$, paper")
-        ax.set_yticks(range(len(found)), [c.source.name for c in found])
-        ax.set_ylim(len(found) - 0.5, -0.5)
+        ax.set_yticks(range(len(cases)), [c.source.name for c in cases])
+        ax.set_ylim(len(cases) - 0.5, -0.5)
         ax.set_xlim(left=0)
         ax.set_xlabel("time t of speciation")
         ax.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=2, borderaxespad=0)
     return figure
 
 
-def _mark(ax: Axes, place: float, found: Interval, marker: str, colour: str) -> None:
-    t, (low, high) = found
+def _mark(ax: Axes, place: float, interval: Interval, marker: str, colour: str) -> None:
+    t, (low, high) = interval
     if t is None:
         return
     ax.plot(t, place, marker, ms=6 if marker != "|" else 10, color=colour)

@@ -44,14 +44,14 @@ class Reproduction:
 
     def to_json(self) -> str:
         """The table and the recipe; the numbers are in the CSV."""
-        found = {
+        fields = {
             "format": FORMAT,
             "name": self.name,
             "recipe": dict(self.recipe),
             "sentences": list(self.sentences),
             "rows": [asdict(row) for row in self.rows],
         }
-        return json.dumps(found, indent=1, allow_nan=False, ensure_ascii=False)
+        return json.dumps(fields, indent=1, allow_nan=False, ensure_ascii=False)
 
 
 def compared(
@@ -61,12 +61,14 @@ def compared(
     return Row(quantity, d, ours, se, paper, theory, (ours - theory) / se)
 
 
-def write(found: Reproduction, folder: Path) -> None:
+def write(reproduction: Reproduction, folder: Path) -> None:
     """NAME.png, NAME.svg, NAME.csv, NAME-table.csv and results.json into an existing folder."""
     names = [x.name for x in fields(Row)]
-    table = {name: [getattr(row, name) for row in found.rows] for name in names}
-    (folder / f"{found.name}.png").write_bytes(png_bytes(found.figure))
-    (folder / f"{found.name}.svg").write_bytes(svg_bytes(found.figure))
-    (folder / f"{found.name}.csv").write_text(columns_csv(found.numbers), encoding="utf-8")
-    (folder / f"{found.name}-table.csv").write_text(columns_csv(table), encoding="utf-8")
-    (folder / LAST).write_text(found.to_json() + "\n", encoding="utf-8")
+    table = {name: [getattr(row, name) for row in reproduction.rows] for name in names}
+    (folder / f"{reproduction.name}.png").write_bytes(png_bytes(reproduction.figure))
+    (folder / f"{reproduction.name}.svg").write_bytes(svg_bytes(reproduction.figure))
+    (folder / f"{reproduction.name}.csv").write_text(
+        columns_csv(reproduction.numbers), encoding="utf-8"
+    )
+    (folder / f"{reproduction.name}-table.csv").write_text(columns_csv(table), encoding="utf-8")
+    (folder / LAST).write_text(reproduction.to_json() + "\n", encoding="utf-8")

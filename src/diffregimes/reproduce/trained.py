@@ -107,8 +107,8 @@ class Speciation:
     @property
     def forward(self) -> Interval:
         """Where the leave-one-out curve of the forward pass crosses the level."""
-        found = self.analysis.time("speciation", "clone-loo")
-        return found.t, (found.low, found.high)
+        time = self.analysis.time("speciation", "clone-loo")
+        return time.t, (time.low, time.high)
 
 
 def speciate(source: Source, dataset: Dataset, setting: Setting) -> Speciation:
@@ -144,8 +144,8 @@ def speciate(source: Source, dataset: Dataset, setting: Setting) -> Speciation:
 def speciations(setting: Setting) -> tuple[list[Speciation], list[str], dict[str, object]]:
     """Every dataset of the preset that is on this machine, what is said of the others, and what all
     depends on. `sources.MissingData` if there is none."""
-    found, skipped = read_all(setting.preset.speciation, setting.progress)
-    return [speciate(*x, setting) for x in found], skipped, recipe(setting, found)
+    data, skipped = read_all(setting.preset.speciation, setting.progress)
+    return [speciate(*x, setting) for x in data], skipped, recipe(setting, data)
 
 
 def top_eigenvalue(dataset: Dataset) -> tuple[float, float]:
@@ -193,14 +193,14 @@ def classifier(source: Source, dataset: Dataset, setting: Setting) -> Classes:
             setting.progress(done, total, f"classifier, {source.name}")
 
     known = (folder / FILE).is_file()
-    found = load_classifier(folder, dataset, device=device) if known else None
-    if found is None or found.recipe["fingerprint"] != dataset.fingerprint:
-        found = train_classifier(dataset, seed=setting.seed, device=device, progress=told)
-        save_classifier(found, folder)
-    right = found.accuracy
+    judge = load_classifier(folder, dataset, device=device) if known else None
+    if judge is None or judge.recipe["fingerprint"] != dataset.fingerprint:
+        judge = train_classifier(dataset, seed=setting.seed, device=device, progress=told)
+        save_classifier(judge, folder)
+    right = judge.accuracy
     good = (f"the classifier is right on {right.value:.1%} of {right.of} held-out points",)
-    said = tuple(f"{source.name}: {x}." for x in found.notes or good)
-    return Classes(found, found.digest, said)
+    said = tuple(f"{source.name}: {x}." for x in judge.notes or good)
+    return Classes(judge, judge.digest, said)
 
 
 def prepared(

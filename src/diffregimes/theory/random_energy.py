@@ -162,8 +162,8 @@ def condensation_time(alpha: float, sigma: float, mu: float | None = None) -> fl
     # (1/2) log(1 + x) + 2 (mu/sigma)^2 x^2 <= x/2 + 2 (mu/sigma)^2 x for x = gamma sigma^2 < 1
     slope = 0.5 + 2 * ((mu or 0.0) / sigma) ** 2
     low = min(math.log(alpha / slope) - 2 * math.log(sigma), high)
-    found = float(brentq(gap, low - 1, high + 1e-9, xtol=1e-13)) if mu else high
-    return 0.5 * float(np.logaddexp(0, -found))
+    place = float(brentq(gap, low - 1, high + 1e-9, xtol=1e-13)) if mu else high
+    return 0.5 * float(np.logaddexp(0, -place))
 
 
 def _depth(of: Levels, alpha: float) -> float:

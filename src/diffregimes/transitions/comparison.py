@@ -236,7 +236,7 @@ def _exact_time(
     law: GaussianMixture,
     known: Curves,
     shift: np.ndarray,
-    found: TransitionTime,
+    time: TransitionTime,
     n: int,
     level: float,
 ) -> ExactTime | None:
@@ -244,33 +244,33 @@ def _exact_time(
 
     `shift` (T,) is by how much phi_loo may lie off for other reasons than the interval's.
     """
-    key = found.transition, found.method
+    key = time.transition, time.method
     off = math.inf  # how far such reasons move the time
     t: float | None
-    if key[0] == "speciation" and found.method in ("clone", "clone-loo"):
+    if key[0] == "speciation" and time.method in ("clone", "clone-loo"):
         phi = known["same_class_probability"]
         t = _root(known.t, phi - level)
-        if t is not None and found.method == "clone-loo":
+        if t is not None and time.method == "clone-loo":
             slope = float(np.interp(t, known.t, np.gradient(phi, known.t)))
             off = abs(float(np.interp(t, known.t, shift)) / slope)
-    elif key[0] == "collapse" and found.method in ("free-energy", "entropy"):
+    elif key[0] == "collapse" and time.method in ("free-energy", "entropy"):
         t = _root(known.t, math.log(n) - known["information"])
-    elif found.method in ("spectral", "spectral-exact"):
+    elif time.method in ("spectral", "spectral-exact"):
         top, *others = law.eigenvalues()
-        extra = found.method == "spectral-exact"
+        extra = time.method == "spectral-exact"
         t = 0.5 * math.log(top + extra) if top + extra > 1 else None
         # the largest eigenvalue of n points lies higher, by this to first order in 1/n
         gaps = np.maximum(top - np.array(others), 1e-12 * top)
         off = 0.5 * top / (top + extra) * float(np.sum(others / gaps)) / n
-    elif found.method == "gaussian-bound":
+    elif time.method == "gaussian-bound":
         t = _bound_time(law.eigenvalues(), math.log(n))
     else:
         return None
     z = None
-    if t is not None and found.t is not None and found.low is not None and found.high is not None:
-        error = (found.high - found.low) / (2 * Z95)
+    if t is not None and time.t is not None and time.low is not None and time.high is not None:
+        error = (time.high - time.low) / (2 * Z95)
         if off < error:
-            z = (found.t - t) / math.hypot(error, off)
+            z = (time.t - t) / math.hypot(error, off)
     return ExactTime(*key, t, z)
 
 

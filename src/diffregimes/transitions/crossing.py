@@ -73,9 +73,9 @@ def clocked(
     return TransitionTime(transition, method, float(t), low, high, *clocks, warnings)
 
 
-def from_log_gamma(found: np.ndarray) -> Interval:
+def from_log_gamma(places: np.ndarray) -> Interval:
     """Time and interval from crossings in log gamma: the value first, resamples behind it."""
-    times = time_from_snr(np.exp(found))
+    times = time_from_snr(np.exp(places))
     value = float(times[0]) if np.isfinite(times[0]) else None
     return value, numerics.interval(times[1:])
 
@@ -86,8 +86,8 @@ def curve_time(
     """Where a curve crosses a level; the crossing at the largest t counts, met first."""
     # crossings() takes the largest x: -log gamma increases with t
     axis = -curves.log_gamma[::-1]
-    found = -numerics.crossings(axis, curves.both(name)[:, ::-1], level)
-    t, bounds = from_log_gamma(found)
+    places = -numerics.crossings(axis, curves.both(name)[:, ::-1], level)
+    t, bounds = from_log_gamma(places)
     notes: list[str] = []
     if t is None:
         first, last = curves.mean[name][0], curves.mean[name][-1]
@@ -97,15 +97,15 @@ def curve_time(
             f"t = {times[1]:.3g} ({first:.3g})"
         )
     else:
-        gap = float(np.diff(curves.log_gamma)[_gap_of(curves, found[0])])
+        gap = float(np.diff(curves.log_gamma)[_gap_of(curves, places[0])])
         if gap > COARSE:
-            ends = curves.log_gamma[_gap_of(curves, found[0])] + np.array([gap, 0])
+            ends = curves.log_gamma[_gap_of(curves, places[0])] + np.array([gap, 0])
             near, far = time_from_snr(np.exp(ends))
             notes.append(
                 f"interpolated between the times {near:.3g} and {far:.3g}; the interval leaves out "
                 "what happens between them"
             )
-        missing = float(np.isnan(found[1:]).mean())
+        missing = float(np.isnan(places[1:]).mean())
         if missing > 0.01:
             notes.append(
                 f"{missing:.0%} of the resamples do not cross; the interval leaves them out"
@@ -124,9 +124,9 @@ def band_crossing(
 ) -> tuple[float | None, float | None, float | None]:
     """The largest t at which a curve, the first row of `band` (3, T), crosses the level, and those
     of the two ends of its error band; None where there is none."""
-    found = numerics.crossings(-np.log(snr(t)), band, level)
+    places = numerics.crossings(-np.log(snr(t)), band, level)
     best, one, two = (
-        float(time_from_snr(math.exp(-x))) if math.isfinite(x) else None for x in found
+        float(time_from_snr(math.exp(-x))) if math.isfinite(x) else None for x in places
     )
     if best is None or one is None or two is None:
         return best, one, two

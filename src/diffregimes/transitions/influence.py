@@ -46,8 +46,8 @@ def loo_influence(cloud: Cloud, t: float, *, seed: int = 0, memory_mib: int = 10
         return _column_sums(cloud, block, scaled, seed, rows)
 
     with workers(cloud.coordinates.device, memory_mib) as pool:
-        found = np.stack(list(pool.map(block_sums, range(BLOCKS))))
-    halves = np.stack([found[::2].mean(axis=0), found[1::2].mean(axis=0)])  # (half, kind, n)
+        sums = np.stack(list(pool.map(block_sums, range(BLOCKS))))
+    halves = np.stack([sums[::2].mean(axis=0), sums[1::2].mean(axis=0)])  # (half, kind, n)
     halves -= halves.mean(axis=2, keepdims=True)
     whole, own = (halves[0] * halves[1]).mean(axis=1).clip(min=0)
     return Influence(t, float(whole), float(own))

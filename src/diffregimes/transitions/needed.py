@@ -74,8 +74,8 @@ def points_needed(
     """
     in_range("t", t, 1e-9, 300, "It is an Ornstein-Uhlenbeck time.")
     if isinstance(source, GaussianMixture):
-        found = source.population_curves(np.array([t, 2 * t]), seed=seed)
-        value, error = float(found["information"][0]), Z95 * float(found.se["information"][0])
+        known = source.population_curves(np.array([t, 2 * t]), seed=seed)
+        value, error = float(known["information"][0]), Z95 * float(known.se["information"][0])
         return PointsNeeded(t, value, value - error, value + error, "information of the population")
     if isinstance(source, Dataset):
         done = scan(source, seed=seed, memory_mib=memory_mib, progress=progress)
@@ -123,38 +123,38 @@ def scan(
     return Scan(n, t, information_bound(eigenvalues, snr(t)), information)
 
 
-def from_scan(t: float, found: Scan, bound: float, seed: int = 0) -> PointsNeeded:
+def from_scan(t: float, scanned: Scan, bound: float, seed: int = 0) -> PointsNeeded:
     """The fit of a scan carried on to t, where the Gaussian information is `bound`.
 
     The interval: percentiles over resampled subsets, widened by what a fit to all sizes instead of
     the larger half and one that is quadratic say. Where the bound lies far beyond the scan's
     own range (three times, say) it is an order of magnitude at best.
     """
-    sizes = np.unique(found.n)
-    if len(sizes) < 3 or np.isnan(found.information).all():
+    sizes = np.unique(scanned.n)
+    if len(sizes) < 3 or np.isnan(scanned.information).all():
         raise InputError(
             f"the collapse was seen for {len(sizes)} sizes of subsets; expected three or more, the "
             "smallest among them. More points, or fewer duplicates, are needed."
         )
-    groups = [np.flatnonzero(found.n == x) for x in sizes]
+    groups = [np.flatnonzero(scanned.n == x) for x in sizes]
     rng = numpy_generator(seed, "points needed")
     drawn = []
     for _ in range(numerics.RESAMPLES):
         rows = np.concatenate([rng.choice(g, len(g)) for g in groups])
-        drawn.append(_fits(found, rows, bound)[0])
-    value, *others = _fits(found, np.arange(len(found.n)), bound)
+        drawn.append(_fits(scanned, rows, bound)[0])
+    value, *others = _fits(scanned, np.arange(len(scanned.n)), bound)
     low, high = numerics.interval(np.array(drawn))
     ends = [value, *others, *(x for x in (low, high) if x is not None)]
     method = f"collapse of subsets of {sizes[0]} to {sizes[-1]} points, fitted"
     return PointsNeeded(t, value, max(0.0, min(ends)), max(ends), method)
 
 
-def _fits(found: Scan, rows: np.ndarray, at: float) -> tuple[float, float, float]:
+def _fits(scanned: Scan, rows: np.ndarray, at: float) -> tuple[float, float, float]:
     """I(a; x_t) at the bound `at`: a line through the larger half of the sizes, through all, and a
     parabola through all."""
-    log_n, x = np.log(found.n[rows]), found.bound[rows]
-    offset = float(np.nanmean(log_n - found.information[rows]))
-    larger = found.n[rows] >= np.median(np.unique(found.n))
+    log_n, x = np.log(scanned.n[rows]), scanned.bound[rows]
+    offset = float(np.nanmean(log_n - scanned.information[rows]))
+    larger = scanned.n[rows] >= np.median(np.unique(scanned.n))
     near = np.polyfit(x[larger], log_n[larger], 1)
     line, curve = (np.polyfit(x, log_n, degree) for degree in (1, 2))
     first, second, third = (float(np.polyval(c, at)) - offset for c in (near, line, curve))
@@ -180,10 +180,10 @@ def from_curves(
         ends = sorted((low, high))
         method = "information measured at t"
         return PointsNeeded(t, (low + high) / 2, ends[0] - error, ends[1] + error, method)
-    found = line.information(bound, log_n)
-    least, most = numerics.interval(found[1:])
+    nats = line.information(bound, log_n)
+    least, most = numerics.interval(nats[1:])
     method = "information extrapolated along the entropy line"
-    value = float(found[0])
+    value = float(nats[0])
     # resampling knows nothing of the extrapolation; the Gaussian bound is what limits it above
     top = max(value, bound, most or value)
     return PointsNeeded(t, value, min(value, least or value), top, method)

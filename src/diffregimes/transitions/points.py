@@ -36,8 +36,8 @@ def point_times(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
 
 def _half(log_gamma: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Times at which each row of weight (p, T), increasing in gamma, is one half."""
-    found = numerics.crossings(-log_gamma, weight, 0.5)
-    return np.asarray(time_from_snr(np.exp(-found)))
+    places = numerics.crossings(-log_gamma, weight, 0.5)
+    return np.asarray(time_from_snr(np.exp(-places)))
 
 
 def most_exposed(
@@ -76,10 +76,10 @@ def most_exposed(
     with workers(device, memory_mib) as pool:
         together = PAIRS_PER_BLOCK // _PAIRS
         batches = np.array_split(rows, math.ceil(len(rows) / together))
-        found = np.concatenate(list(pool.map(own_weights, batches)))
+        weights = np.concatenate(list(pool.map(own_weights, batches)))
     log_gamma = np.log(gamma)
     out = []
-    for row, pairs in zip(rows.tolist(), found, strict=True):
+    for row, pairs in zip(rows.tolist(), weights, strict=True):
         mean = pairs.mean(axis=0)
         t = float(_half(log_gamma, mean[None])[0])
         # jackknife over the noise pairs

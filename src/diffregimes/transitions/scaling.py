@@ -52,12 +52,12 @@ def crossing(curves: Sequence[ScaledCurve], rng: np.random.Generator) -> Crossin
     low, high = max(c.x[0] for c in curves), min(c.x[-1] for c in curves)
     if not low < high:
         raise InputError("the curves share no range of t/t_S; choose times around t_S for each d.")
-    found = [_least_spread(curves, [c.phi for c in curves], low, high)]
+    crossings = [_least_spread(curves, [c.phi for c in curves], low, high)]
     for _ in range(RESAMPLES):
         drawn = [c.phi + c.se * rng.standard_normal(len(c.phi)) for c in curves]
-        found.append(_least_spread(curves, drawn, low, high))
-    (x_low, phi_low), (x_high, phi_high) = np.percentile(found[1:], LEVEL, axis=0).tolist()
-    return Crossing(found[0][0], x_low, x_high, found[0][1], phi_low, phi_high)
+        crossings.append(_least_spread(curves, drawn, low, high))
+    (x_low, phi_low), (x_high, phi_high) = np.percentile(crossings[1:], LEVEL, axis=0).tolist()
+    return Crossing(crossings[0][0], x_low, x_high, crossings[0][1], phi_low, phi_high)
 
 
 def _least_spread(

@@ -131,9 +131,9 @@ def landau_time(
         powers = np.stack([weights, weights * along, weights * along**2], axis=1)
         zero, one, two = (counts @ powers).T
         curve[:, k] = math.exp(log_gamma) * (two / zero - (one / zero) ** 2) - 1
-    found = -numerics.crossings(-axis[::-1], curve[:, ::-1], 0.0)
+    places = -numerics.crossings(-axis[::-1], curve[:, ::-1], 0.0)
     to_data = 2 * math.log(cloud.scale)
-    t, bounds = from_log_gamma(np.concatenate([[root], found]) - to_data)
+    t, bounds = from_log_gamma(np.concatenate([[root], places]) - to_data)
     weights = tilted(math.exp(root))
     effective = weights.sum() ** 2 / (weights**2).sum()
     warnings: tuple[str, ...] = ()

@@ -158,23 +158,23 @@ def render_html(
     )
 
 
-def _time_row(analysis: Analysis, found: TransitionTime) -> dict[str, Any]:
+def _time_row(analysis: Analysis, time: TransitionTime) -> dict[str, Any]:
     return {
-        "transition": found.transition,
-        "found": found,
-        "headline": analysis.recipe.headline.of(found.transition) == found.method,
-        "words": METHODS.get((found.transition, found.method), ""),
-        "exact": _exact(analysis, found),
-        **clocks(found, analysis.recipe.schedule),
+        "transition": time.transition,
+        "found": time,
+        "headline": analysis.recipe.headline.of(time.transition) == time.method,
+        "words": METHODS.get((time.transition, time.method), ""),
+        "exact": _exact(analysis, time),
+        **clocks(time, analysis.recipe.schedule),
     }
 
 
-def _exact(analysis: Analysis, found: TransitionTime) -> tuple[str, str]:
+def _exact(analysis: Analysis, time: TransitionTime) -> tuple[str, str]:
     """What theory says of a time, to as many decimals as the estimate, and the z-score."""
-    known = analysis.theory and analysis.theory.time(found.transition, found.method)
+    known = analysis.theory and analysis.theory.time(time.transition, time.method)
     if not known:
         return "–", ""
-    text, _ = time_text(replace(found, t=known.t))
+    text, _ = time_text(replace(time, t=known.t))
     return text, "" if known.z is None else f"z = {known.z:.1f}".replace("-", "−")
 
 

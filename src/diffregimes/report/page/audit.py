@@ -32,7 +32,7 @@ from .base import figure_of, flat, rendered
 MOST_ORIGINS, MOST_COPIES, MOST_SAMPLES = 12, 4, 12
 
 
-def write_audit(found: Audit, dataset: Dataset | None, folder: str | Path) -> None:
+def write_audit(audit: Audit, dataset: Dataset | None, folder: str | Path) -> None:
     """Write report.html, figures/*.png and *.svg, samples.csv, losses.csv, entropy.csv, clones.csv
     and, last, results.json into `folder`.
 
@@ -40,84 +40,84 @@ def write_audit(found: Audit, dataset: Dataset | None, folder: str | Path) -> No
     where `dataset` is not the one of the audit, `OSError` where a file cannot be written; files of
     an earlier run are replaced one by one, each whole.
     """
-    figures = {name: figure_of(plot(found)) for name, plot in FIGURES.items()}
+    figures = {name: figure_of(plot(audit)) for name, plot in FIGURES.items()}
     drawn = {name: svg_bytes(figure) for name, figure in figures.items()}
-    files = {"report.html": render_audit(found, dataset, drawn).encode()}
+    files = {"report.html": render_audit(audit, dataset, drawn).encode()}
     for name, figure in figures.items():
         files[f"figures/{name}.svg"] = drawn[name]
         files[f"figures/{name}.png"] = png_bytes(figure)
-    tables: dict[str, Mapping[str, Sequence[Any]]] = {"samples": found.samples(), **found.curves()}
+    tables: dict[str, Mapping[str, Sequence[Any]]] = {"samples": audit.samples(), **audit.curves()}
     for name, columns in tables.items():
         files[f"{name}.csv"] = columns_csv(columns).encode()
-    files[LAST] = (found.to_json() + "\n").encode()
+    files[LAST] = (audit.to_json() + "\n").encode()
     for relative, data in files.items():
         write_atomically(Path(folder) / relative, data)
 
 
 def render_audit(
-    found: Audit, dataset: Dataset | None, drawn: dict[str, bytes] | None = None
+    audit: Audit, dataset: Dataset | None, drawn: dict[str, bytes] | None = None
 ) -> str:
     """The page as text; `drawn` holds the SVG of every figure, where they are there already.
 
     Raises `InputError` where `dataset` is not the one of the audit.
     """
-    if dataset is not None and found.dataset.fingerprint != dataset.fingerprint:
+    if dataset is not None and audit.dataset.fingerprint != dataset.fingerprint:
         raise InputError(
-            f"this audit is against a dataset with fingerprint {found.dataset.fingerprint[:12]} "
+            f"this audit is against a dataset with fingerprint {audit.dataset.fingerprint[:12]} "
             f"and the dataset given has {dataset.fingerprint[:12]}; pass the training points of "
             "the audit."
         )
     if drawn is None:
-        drawn = {k: svg_bytes(figure_of(plot(found))) for k, plot in FIGURES.items()}
-    facts = found.dataset
+        drawn = {k: svg_bytes(figure_of(plot(audit))) for k, plot in FIGURES.items()}
+    facts = audit.dataset
     shape = tuple(facts.sample_shape)
     noun = "images" if len(shape) > 1 else "points"
     painter = pictures.Painter(dataset) if dataset is not None and dataset.is_image else None
-    copies = found.copies
-    shown = [_origin(found, dataset, x, painter) for x in found.origins[:MOST_ORIGINS]]
+    copies = audit.copies
+    shown = [_origin(audit, dataset, x, painter) for x in audit.origins[:MOST_ORIGINS]]
     nearest = [] if shown else np.argsort(copies.ratio, kind="stable")[:MOST_SAMPLES].tolist()
-    told = {"model": found.model, "held_out": found.held_out or {}, "run": found.recipe}
+    told = {"model": audit.model, "held_out": audit.held_out or {}, "run": audit.recipe}
     return rendered(
         "audit.html.j2",
         {
             name: pictures.inline_svg(svg, name, FIGURES[name].caption)
             for name, svg in drawn.items()
         },
-        aside=() if found.losses.known else ("copied",),  # no gap is known
+        aside=() if audit.losses.known else ("copied",),  # no gap is known
         titles={name: panel.title.format(things=noun) for name, panel in FIGURES.items()},
-        a=found,
+        a=audit,
         facts=facts,
-        name=model_name(found),
+        name=model_name(audit),
         shape=shape_in_words(shape, facts.d),
-        confidence=confidence(found),
-        open=found.verdict.confidence < UNSURE,
+        confidence=confidence(audit),
+        open=audit.verdict.confidence < UNSURE,
         noun=noun,
-        kind=found.verdict.kind.replace(" ", "-"),
+        kind=audit.verdict.kind.replace(" ", "-"),
         share=copies.share.in_percent().partition(", "),
         baseline=copies.baseline.in_percent().partition(", "),
-        times={x.method: _time_row(x) for x in found.collapse},
-        speciation=_time_row(found.speciation),
-        decided=_decided(found),
-        stein=number(float(np.abs(found.entropy.stein).max()), 2),
+        times={x.method: _time_row(x) for x in audit.collapse},
+        speciation=_time_row(audit.speciation),
+        decided=_decided(audit),
+        stein=number(float(np.abs(audit.entropy.stein).max()), 2),
         at_collapse=number(AT_COLLAPSE / math.log(facts.n), 2),
-        cut=bool(np.min(found.entropy.value) < -1),
+        cut=bool(np.min(audit.entropy.value) < -1),
         images=painter is not None,
         origins=shown,
-        nearest=_samples(found, dataset, nearest, painter),
-        first=_samples(found, dataset, range(min(MOST_SAMPLES, len(copies.point))), painter),
-        scale=scale_in_words(found.dataset.scale),
+        nearest=_samples(audit, dataset, nearest, painter),
+        first=_samples(audit, dataset, range(min(MOST_SAMPLES, len(copies.point))), painter),
+        scale=scale_in_words(audit.dataset.scale),
         recipe=list(flat({k: v for k, v in told.items() if v})),
     )
 
 
-def model_name(found: Audit) -> str:
+def model_name(audit: Audit) -> str:
     """What the model is called in a heading."""
-    return str(found.model.get("name") or found.model.get("source") or "model")
+    return str(audit.model.get("name") or audit.model.get("source") or "model")
 
 
-def confidence(found: Audit) -> str:
+def confidence(audit: Audit) -> str:
     """The confidence of the verdict in never rounded up to certainty."""
-    value = found.verdict.confidence
+    value = audit.verdict.confidence
     return "more than 99 %" if value >= 0.995 else f"{100 * value:.0f} %"
 
 
@@ -140,9 +140,9 @@ def _sigma(t: float | None) -> str:
     return "–" if t is None else number(float(process.sigma(t)))
 
 
-def _decided(found: Audit) -> dict[str, str] | None:
+def _decided(audit: Audit) -> dict[str, str] | None:
     """How much of the gap of the exact score the model shows where that score decides."""
-    at = decided(found.losses, found.collapse)
+    at = decided(audit.losses, audit.collapse)
     if at is None:
         return None
     t, share, se = at
@@ -154,7 +154,7 @@ def _decided(found: Audit) -> dict[str, str] | None:
 
 
 def _origin(
-    found: Audit, dataset: Dataset | None, origin: Origin, painter: pictures.Painter | None
+    audit: Audit, dataset: Dataset | None, origin: Origin, painter: pictures.Painter | None
 ) -> dict[str, Any]:
     """A training point and the samples that are copies of it, nearest first."""
     return {
@@ -162,15 +162,15 @@ def _origin(
         "class": dataset and dataset.class_of(origin.index),
         "copies": origin.copies,
         "picture": painter and painter.point(origin.index),
-        "samples": _samples(found, dataset, origin.samples[:MOST_COPIES], painter),
+        "samples": _samples(audit, dataset, origin.samples[:MOST_COPIES], painter),
     }
 
 
 def _samples(
-    found: Audit, dataset: Dataset | None, places: Iterable[int], painter: pictures.Painter | None
+    audit: Audit, dataset: Dataset | None, places: Iterable[int], painter: pictures.Painter | None
 ) -> list[dict[str, Any]]:
     """Generated samples, each with its nearest and second nearest training point."""
-    copies = found.copies
+    copies = audit.copies
     paint: Callable[[int], str] | None = painter.point if painter else None
     rows = []
     for k in places:

@@ -13,11 +13,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from ... import process
 from ...common.checks import InputError
 from ...common.rng import numpy_generator
 from ...data.datasets import Dataset
+from ...posterior.moments import exponents
 
 CHUNK_BYTES = 32 << 20
 
@@ -70,23 +72,22 @@ def noised_strip(
     mean = centre(dataset)
     chosen = dataset.points[index].astype(np.float64) - mean
 
-    squared = np.empty((samples, dataset.n))  # |a_mu - a_nu|^2
-    along = np.empty((samples, dataset.n))  # z . (a_mu - a_nu)
+    squared = torch.empty((samples, dataset.n), dtype=torch.float64)  # |a_mu - a_nu|^2
+    along = torch.empty_like(squared)  # z . (a_nu - a_mu)
     step = max(1, CHUNK_BYTES // (16 * dataset.d))
     for first in range(0, dataset.n, step):
         part = slice(first, first + step)
         chunk = dataset.points[part].astype(np.float64) - mean
         for k in range(samples):
-            gap = chosen[k] - chunk
-            along[k, part] = gap @ z[k]
-            squared[k, part] = np.einsum("ij,ij->i", gap, gap)
+            gap = chunk - chosen[k]
+            along[k, part] = torch.from_numpy(gap @ z[k])
+            squared[k, part] = torch.from_numpy(np.einsum("ij,ij->i", gap, gap))
 
     top_index = np.empty((samples, t.size, top), dtype=np.int64)
     top_weight = np.empty((samples, t.size, top))
     for k in range(samples):
         for j, gamma in enumerate(process.snr(t)):
-            # |x - e^{-t} a_nu|^2 / (2 Delta) less its value at the point itself
-            exponent = -0.5 * gamma * squared[k] - np.sqrt(gamma) * along[k]
+            exponent = exponents(squared[k], along[k], gamma).numpy()
             order = np.argsort(-exponent, kind="stable")[:top]
             weight = np.exp(exponent - exponent[order[0]])
             top_index[k, j], top_weight[k, j] = order, weight[order] / weight.sum()

@@ -51,9 +51,9 @@ def print_summary(analysis: Analysis, folder: Path) -> None:
     console.print()
     for note in analysis.notes:
         console.print(f"note: {note}")
-    for found in analysis.times:
-        for warning in found.warnings:
-            console.print(f"warning: {found.transition} by {found.method}: {warning}")
+    for time in analysis.times:
+        for warning in time.warnings:
+            console.print(f"warning: {time.transition} by {time.method}: {warning}")
     for flag in analysis.reliability:
         if not flag.ok:
             console.print(f"check failed: {flag.name}: {flag.message}", style="bold red")
@@ -79,13 +79,13 @@ def _table(analysis: Analysis) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     for transition in TRANSITIONS:
         table.add_row(transition, style="bold")
-        for found in analysis.times:
-            if found.transition == transition:
+        for time in analysis.times:
+            if time.transition == transition:
                 method = analysis.recipe.headline.of(transition)
-                mark = "*" if found.method == method else " "
-                row = _row(found, mark)
+                mark = "*" if time.method == method else " "
+                row = _row(time, mark)
                 if theory is not None:
-                    row[2:2] = _exact(theory.time(transition, found.method))
+                    row[2:2] = _exact(theory.time(transition, time.method))
                 table.add_row(*row, style="bold" if mark == "*" else "")
     return table
 
@@ -111,16 +111,16 @@ def _against(theory: Comparison) -> str:
     )
 
 
-def _row(found: TransitionTime, mark: str) -> list[str]:
-    name = f"{mark} {found.method}"
-    if found.t is None:
+def _row(time: TransitionTime, mark: str) -> list[str]:
+    name = f"{mark} {time.method}"
+    if time.t is None:
         return [name, "none", "", "", ""]
     bounds = ""
-    if found.low is not None and found.high is not None:
-        bounds = f"{_number(found.low)} to {_number(found.high)}"
-    step = "beyond" if found.ddpm_step is None else str(found.ddpm_step)
-    sigma = "" if found.sigma is None else _number(found.sigma)
-    return [name, _number(found.t), bounds, step, sigma]
+    if time.low is not None and time.high is not None:
+        bounds = f"{_number(time.low)} to {_number(time.high)}"
+    step = "beyond" if time.ddpm_step is None else str(time.ddpm_step)
+    sigma = "" if time.sigma is None else _number(time.sigma)
+    return [name, _number(time.t), bounds, step, sigma]
 
 
 def _number(value: float) -> str:

@@ -13,43 +13,43 @@ from ...common.readable import interval_text
 NARROWEST = 66  # the table does not fit into less: such terminals break its lines
 
 
-def print_audit(found: Audit, folder: Path) -> None:
+def print_audit(audit: Audit, folder: Path) -> None:
     """The verdict in words, the times of collapse, the copies, notes, where the report lies."""
     console = Console(highlight=False, markup=False)
-    console.print(found.verdict.headline, style="bold")
+    console.print(audit.verdict.headline, style="bold")
     sentences = Table.grid(padding=(0, 1))
-    for sentence in found.verdict.sentences:
+    for sentence in audit.verdict.sentences:
         sentences.add_row("-", sentence)
     console.print(sentences)
     console.print()
     wide = Console(width=max(console.width, NARROWEST), highlight=False, markup=False)
-    wide.print(_table(found))
+    wide.print(_table(audit))
     console.print(
         "t is Ornstein-Uhlenbeck time, 0 at the data; exact: score of the training points"
     )
-    copies = found.copies
+    copies = audit.copies
     console.print()
     for what, share, of in (
         ("copies", copies.share, "samples"),
         ("baseline", copies.baseline, copies.baseline_of),
     ):
         console.print(f"{what}: {share.count} of {share.of} {of} ({share.in_percent()})")
-    for origin in found.origins[:3]:
+    for origin in audit.origins[:3]:
         times = "once" if origin.copies == 1 else f"{origin.copies} times"
         console.print(f"  training point {origin.index} came out {times}")
-    if len(found.origins) > 3:
-        console.print(f"  and {len(found.origins) - 3} more training points (see the report)")
-    for note in found.notes:
+    if len(audit.origins) > 3:
+        console.print(f"  and {len(audit.origins) - 3} more training points (see the report)")
+    for note in audit.notes:
         console.print(f"note: {note}")
     console.print(f"report: {folder / 'report.html'}", soft_wrap=True)
 
 
-def _table(found: Audit) -> Table:
+def _table(audit: Audit) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("collapse by", no_wrap=True)
     for name in ("model t", "95 % interval", "exact t", "95 % interval"):
         table.add_column(name, justify="right", no_wrap=True)
-    for x in found.collapse:
+    for x in audit.collapse:
         exact = interval_text(x.exact, x.exact_low, x.exact_high)
         # the exact score was not asked for its last changes
         known = x.exact is not None or x.method != "last-change"

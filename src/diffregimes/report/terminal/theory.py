@@ -54,12 +54,12 @@ def print_phases(
     console.print(f"diagram: {folder / 'phase-diagram.png'}", soft_wrap=True)
 
 
-def print_needed(dataset: Dataset, found: list[PointsNeeded]) -> None:
+def print_needed(dataset: Dataset, needed: list[PointsNeeded]) -> None:
     """How many points put the collapse at t, by every method."""
     console = Console(highlight=False, markup=False)
     console.print(f"{dataset.source}: {dataset.n} points in {dataset.d} dimensions")
-    console.print(f"collapse at t = {found[0].t:g} needs")
-    for x in found:
+    console.print(f"collapse at t = {needed[0].t:g} needs")
+    for x in needed:
         text, method = f"n = {power_of_ten(x.log_n)}", x.method
         if x.low < x.high == x.log_n:  # a bound
             text = f"n = {power_of_ten(x.log_n)} at most"

@@ -31,15 +31,15 @@ def print_trained(trained: Trained, folder: Path, data: str) -> None:
     console.print(f"does it copy?  diffregimes audit {quote(str(folder))} --data {data}")
 
 
-def print_classifier(found: Classifier, folder: Path) -> None:
+def print_classifier(classifier: Classifier, folder: Path) -> None:
     from rich.console import Console
 
     console = Console(highlight=False, markup=False, soft_wrap=True)
-    a = found.accuracy
+    a = classifier.accuracy
     console.print(
         f"{a.count} of {a.of} held-out points right: {a.value:.1%} ({a.low:.1%} to {a.high:.1%}, "
         "95 %)"
     )
-    for note in found.notes:
+    for note in classifier.notes:
         console.print(f"note: {note}")
     console.print(f"classifier: {folder} (give it as --classifier, with the same data options)")
