@@ -19,10 +19,10 @@ from diffregimes.data.cloud import prepare
 from diffregimes.data.datasets import from_arrays
 from diffregimes.data.neighbours import duplicates, nearest_neighbours
 from diffregimes.populations.mixture import two_gaussians
-from diffregimes.posterior.grid import adapt_times
+from diffregimes.posterior.grid import adapt_times, pilot_times
 from diffregimes.posterior.reliability import reliability
 from diffregimes.posterior.sweep import Sample, sweep
-from diffregimes.process import time_from_snr
+from diffregimes.process import snr, time_from_snr
 from diffregimes.results import Share, Spectrum
 from diffregimes.transitions.collapse import entropy_line
 from diffregimes.transitions.comparison import compare
@@ -98,6 +98,15 @@ def test_the_entropy_line_rests_on_times_a_little_above_the_collapse(phi, used):
     slope, intercept = np.polyfit(bound[list(used)], value[list(used)], 1)
     assert line.slope[0] == pytest.approx(slope, rel=1e-9)
     assert line.intercept[0] == pytest.approx(intercept, rel=1e-9)
+
+
+@pytest.mark.parametrize("n", [100, 10_000])
+def test_the_pilot_grid_begins_where_nothing_is_known(n):
+    """The Gaussian bound is 1 % of log n there; a large eigenvalue alone begins at 0.05/Lambda."""
+    spread = np.linspace(0.5, 1.5, 400)
+    known = 0.5 * np.log1p(snr(pilot_times(spread, n)[-1]) * spread).sum() / math.log(n)
+    assert known == pytest.approx(0.01, rel=0.01)
+    assert snr(pilot_times(np.array([4.0, 1e-3]), n)[-1]) == pytest.approx(0.05 / 4)
 
 
 def test_the_grid_leaves_out_what_is_resolved():

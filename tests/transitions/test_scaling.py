@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import chi2
 
 from diffregimes.common.checks import InputError
 from diffregimes.common.rng import numpy_generator
@@ -51,15 +52,21 @@ def test_the_intervals_shrink_with_the_errors():
 
 
 def test_the_intervals_cover(monkeypatch):
-    """95 % intervals of x and phi hold the truth in 95 % of 60 repetitions: |z| < 3."""
+    """95 % intervals of x and phi hold the truth in 95 % of 60 repetitions: |z| < 3, and mean z^2
+    of the estimates in the middle 99.9 % of chi^2_60/60."""
     monkeypatch.setattr("diffregimes.transitions.scaling.RESAMPLES", 80)
-    repetitions, hits = 60, np.zeros(2)
+    repetitions, hits, squares = 60, np.zeros(2), np.zeros(2)
     for k in range(repetitions):
         noisy = curves(1.7e-3, numpy_generator(k, "noise"), points=17)
         found = crossing(noisy, numpy_generator(k, "resamples"))
         hits += found.x_low <= 1 <= found.x_high, found.phi_low <= AT_ONE <= found.phi_high
+        widths = found.x_high - found.x_low, found.phi_high - found.phi_low
+        squares += (2 * 1.96 * np.array([found.x - 1, found.phi - AT_ONE]) / widths) ** 2
     z = (hits - 0.95 * repetitions) / math.sqrt(repetitions * 0.95 * 0.05)
     assert (np.abs(z) < 3).all(), hits
+    low, high = chi2.ppf([5e-4, 1 - 5e-4], repetitions) / repetitions
+    assert (squares / repetitions > low).all(), squares
+    assert (squares / repetitions < high).all(), squares
 
 
 def test_curves_that_cannot_cross():
