@@ -101,6 +101,7 @@ SAMPLERS = {
     "flow-euler": Sampler(flow_euler, 1, False, 1, "the flow by Euler"),
     "flow-heun": Sampler(flow_heun, 2, False, 2, "the flow by Heun"),
 }
+STEPS = {name: x.step for name, x in SAMPLERS.items()}  # the steps alone
 
 
 def sampler(name: str) -> Sampler:
