@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint benchmark
+.PHONY: demo test lint benchmark docs
 demo: .venv/ready
 	$(BIN)/diffregimes analyze digits
 
@@ -14,6 +14,9 @@ test: .venv/ready
 
 benchmark: .venv/ready
 	$(BIN)/python benchmarks/speed.py
+
+docs: .venv/ready
+	$(BIN)/python docs/tables.py
 
 .venv/ready: constraints.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "diffregimes needs Python 3.11 or newer")'
