@@ -15,6 +15,9 @@ import numpy as np
 
 from .common import serial
 from .common.numerics import wilson
+from .common.provenance import DatasetFacts as DatasetFacts
+from .common.provenance import Headline as Headline
+from .common.provenance import Recipe as Recipe
 from .common.shown import Shown
 
 FORMAT = "diffregimes.analysis/1"
@@ -226,68 +229,29 @@ class Comparison:
         return next(same, None)
 
 
-@dataclass(frozen=True)
-class DatasetFacts:
-    """A dataset as results name it: where it came from, its size, classes, scale, and what it is.
-
-    scale : (low, high) of the pixels, None where the numbers were taken as they came
-    fingerprint : SHA-256 over points and labels
-    labelled : False where the classes are the two sides of the first principal component
-    """
-
-    source: str
-    name: str
-    n: int
-    d: int
-    classes: tuple[str, ...]
-    class_counts: tuple[int, ...]
-    scale: tuple[float, float] | None
-    fingerprint: str
-    sample_shape: tuple[int, ...]
-    labelled: bool
-
-
 Transition = Literal["speciation", "collapse"]
 TRANSITIONS: tuple[Transition, ...] = ("speciation", "collapse")
 
 
 @dataclass(frozen=True)
-class Headline:
-    """The method that speaks for each transition."""
-
-    speciation: str
-    collapse: str
-
-    def of(self, transition: str) -> str:
-        return str(getattr(self, transition))
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How an analysis was made: enough to make it again.
-
-    precision : standard error that the curves were drawn to, None where the draws were given
-    times : "adaptive" or "given"
-    schedule : name of the clock behind `ddpm_step`
-    versions : of the package, python, torch and numpy
-    command, options : of the command line, None from Python
-    """
-
-    precision: float | None
-    draws: int
-    times: str
-    seed: int
-    schedule: str
-    device: str
-    headline: Headline
-    versions: Mapping[str, str]
-    command: str | None = None
-    options: Mapping[str, Any] | None = None
-
-
-@dataclass(frozen=True)
 class Analysis(Shown):
-    """Everything `analyze` found out about a dataset."""
+    """Everything `analyze` found out about a dataset.
+
+    dataset        what was analyzed: source, n, d, classes, scale, fingerprint
+    recipe         how: precision, draws, seed, schedule, headline methods, versions
+    verdict        headline and sentences, the regimes, whether there is a generalizing one
+    spectrum       eigenvalues of the covariance, the edge of pure noise
+    times          t_S and t_C by every method of `transitions.criteria.CRITERIA`: speciation by
+                   spectral, spectral-exact, landau, clone and clone-loo; collapse by free-energy,
+                   entropy, clone and gaussian-bound
+    curves         the observables of `posterior.observables.OBSERVABLES` over t
+    points         the training points at most risk; `point_times` one time for each point drawn
+    duplicates     pairs that are the same, or nearly so
+    reliability    self-checks: identities that hold exactly
+    points_needed  how many points would put the collapse at the speciation
+    notes          what was done to the data, and how far the curves reach
+    theory         exact theory beside curves and times, for points drawn from a known law
+    """
 
     dataset: DatasetFacts
     recipe: Recipe
@@ -344,7 +308,6 @@ def _curves(data: Mapping[str, Any], _: Any) -> Curves:
     return Curves.from_dict(columns, data["draws"])
 
 
-# curves lie in a file as columns, the draws beside them; options are whatever a command was given
+# curves lie in a file as columns, the draws beside them
 serial.converter.register_unstructure_hook(Curves, Curves.to_dict)
 serial.converter.register_structure_hook(Curves, _curves)
-serial.layout(Recipe, optional=("command", "options"), untouched=("options",))

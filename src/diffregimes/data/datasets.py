@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..common.checks import InputError, finite_points
-from ..results import DatasetFacts
+from ..common.provenance import DatasetFacts
 from .classes import check_counts, check_no_choice, checked_labels, listed, select, to_numpy
 
 if TYPE_CHECKING:
