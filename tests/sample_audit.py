@@ -18,7 +18,7 @@ from diffregimes.auditing.losses import Losses
 from diffregimes.backward.outcome import Outcome
 from diffregimes.data.datasets import Dataset, describe
 from diffregimes.results import Curves
-from diffregimes.transitions.crossing import crossing
+from diffregimes.transitions.crossing import band_crossing
 from sample_analysis import digits, fall
 
 SAMPLES, PAIRS = 64, 128
@@ -26,7 +26,7 @@ POINT = "same_point_probability"
 
 
 def crossed(t: np.ndarray, curve: np.ndarray, level: float) -> float | None:
-    return crossing(t, np.stack([curve] * 3), level)[0]
+    return band_crossing(t, np.stack([curve] * 3), level)[0]
 
 
 def interval(t: float | None) -> tuple[float | None, float | None, float | None]:

@@ -272,7 +272,7 @@ def test_the_preparation_is_that_of_from_arrays():
     found = dr.analyze(pixels, labels, times=[0.1, 1.0], draws=256, **options)
     expected = dr.analyze(dr.from_arrays(pixels, labels, **options), times=[0.1, 1.0], draws=256)
     assert found.to_json() == expected.to_json()
-    assert found.dataset["classes"] == ["cat", "ant"]
+    assert found.dataset.classes == ("cat", "ant")
 
 
 # --- odd data -----------------------------------------------------------------------------------

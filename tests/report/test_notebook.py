@@ -77,7 +77,7 @@ def test_an_outcome_says_its_times_and_z():
 
 def test_names_are_text_and_never_markup():
     analysis = make_analysis()
-    facts = {**analysis.dataset, "name": "<script>alert(1)</script>"}
+    facts = dataclasses.replace(analysis.dataset, name="<script>alert(1)</script>")
     assert "<script" not in dataclasses.replace(analysis, dataset=facts)._repr_html_()
 
 

@@ -69,10 +69,10 @@ def test_the_contract(run, tmp_path):
     images, labels = pixels()
     expected = from_arrays(images, labels, per_class=15)
     facts = found["dataset"]
-    assert facts.source == "pixels.npz"
-    assert (facts.n, facts.d, facts.classes) == (45, 12, ["3", "5", "8"])
-    assert (facts.class_counts, facts.scale) == ([15, 15, 15], [0, 1])
-    assert facts.fingerprint == expected.fingerprint
+    assert facts["source"] == "pixels.npz"
+    assert (facts["n"], facts["d"], facts["classes"]) == (45, 12, ["3", "5", "8"])
+    assert (facts["class_counts"], facts["scale"]) == ([15, 15, 15], [0, 1])
+    assert facts["fingerprint"] == expected.fingerprint
 
     recipe = found["recipe"]
     assert (recipe["command"], recipe["seed"], recipe["draws"]) == ("analyze", 0, 512)
@@ -109,7 +109,7 @@ def test_the_contract(run, tmp_path):
     assert rows[0] == list(curves)
     np.testing.assert_array_equal(np.array(rows[1:], dtype=float).T, list(curves.values()))
     assert found["verdict"]["headline"].split(".")[0] in files["report.html"].decode()
-    assert facts.fingerprint[:12] in files["report.html"].decode()
+    assert facts["fingerprint"][:12] in files["report.html"].decode()
 
 
 def test_a_known_law_is_compared_with_its_theory(run, tmp_path, monkeypatch):

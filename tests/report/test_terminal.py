@@ -39,7 +39,7 @@ def test_the_summary_keeps_every_row_of_the_table(columns, theory, capsys, monke
     print_summary(analysis, Path("runs/x"))
     lines = capsys.readouterr().out.splitlines()
     for x in analysis.times:
-        mark = "*" if analysis.recipe["headline"][x.transition] == x.method else " "
+        mark = "*" if analysis.recipe.headline.of(x.transition) == x.method else " "
         rows = [line for line in lines if line.startswith(f"{mark} {x.method} ")]
         assert any(f"{x.t:.3f}" in r and f"{x.low:.3f} to {x.high:.3f}" in r for r in rows)
     text = " ".join(lines)

@@ -23,6 +23,7 @@ from diffregimes.populations.mixture import GaussianMixture
 from diffregimes.posterior.sweep import sweep
 from diffregimes.process import signal, snr, time_from_snr, variance
 from diffregimes.transitions import crossing, influence, points, speciation
+from diffregimes.transitions.criteria import clone_level
 
 Z95 = 1.96
 
@@ -90,7 +91,7 @@ def test_the_clone_loo_interval_covers_and_no_more():
         curves = crossing.resample(sample, rng(seed))
         moved = influence.loo_influence(cloud, EXACT, seed=seed)
         curves = influence.of_population(curves, moved, N, seed)
-        time = speciation.clone_times(curves, SCHEDULE, (N // 2, N // 2))[1]
+        time = speciation.clone_loo_time(curves, SCHEDULE, clone_level((N // 2, N // 2)))
         z.append((time.t - EXACT) / ((time.high - time.low) / (2 * Z95)))
     honest(z)
 
@@ -181,7 +182,9 @@ def test_the_jackknife_by_definition():
 
 def spectral(places, labels, seed):
     _, cloud, matrix, found = prepared(places, labels)
-    return speciation.spectral_times(found, matrix, cloud, SCHEDULE, rng(seed)), found
+    resampled = speciation.resampled_largest(found, matrix, cloud, rng(seed))
+    times = (speciation.spectral_time, speciation.spectral_exact_time)
+    return [time(found, resampled, SCHEDULE) for time in times], found
 
 
 def test_the_error_of_the_spectral_time_is_that_of_repetitions():

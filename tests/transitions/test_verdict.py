@@ -15,7 +15,7 @@ from diffregimes.results import Curves, PointsNeeded, Spectrum, TransitionTime
 from diffregimes.theory import TwoGaussians, information
 from diffregimes.transitions.collapse import EntropyLine
 from diffregimes.transitions.needed import from_curves
-from diffregimes.transitions.regimes import regime_kind, verdict
+from diffregimes.transitions.regimes import regime, verdict
 
 
 def when(transition, t, half=0.05, step=None, warnings=()):
@@ -34,7 +34,7 @@ def said(t_s, t_c, points=None, n=700, **options):
 
 
 def kinds(found):
-    return [(regime_kind(name), a, b) for name, a, b in found.regimes]
+    return [(regime(name).kind, a, b) for name, a, b in found.regimes]
 
 
 def test_collapse_after_speciation_leaves_a_generalizing_regime():

@@ -16,6 +16,7 @@ from ... import process
 from ...auditing.entropy import AT_COLLAPSE
 from ...auditing.findings import Audit, ModelTime, Origin
 from ...auditing.judgement import UNSURE, decided
+from ...common import serial
 from ...common.checks import InputError
 from ...common.files import write_atomically
 from ...common.numerics import Z95
@@ -76,7 +77,7 @@ def render_audit(
     copies = audit.copies
     shown = [_origin(audit, dataset, x, painter) for x in audit.origins[:MOST_ORIGINS]]
     nearest = [] if shown else np.argsort(copies.ratio, kind="stable")[:MOST_SAMPLES].tolist()
-    told = {"model": audit.model, "held_out": audit.held_out or {}, "run": audit.recipe}
+    told = {"model": audit.model, "held_out": serial.plain(audit.held_out), "run": audit.recipe}
     return rendered(
         "audit.html.j2",
         {
