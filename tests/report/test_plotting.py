@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from diffregimes import process
 from diffregimes.report.figures import analysis as plotting
-from diffregimes.report.figures import style, timeaxis
+from diffregimes.report.figures import logsnr, style, timeaxis
 from diffregimes.report.page import pictures
 from diffregimes.transitions.criteria import blind_level, clone_level
 from diffregimes.transitions.regimes import REGIMES, regime
@@ -54,6 +54,7 @@ def test_time_falls_from_noise_on_the_left_to_data_on_the_right(name):
     ax = plotting.FIGURES[name](make_analysis())
     left, right = ax.get_xlim()
     assert left > right > 0
+    assert ax.get_xscale() == "log-snr"
     assert "noise → data" in ax.get_xlabel()
     ticks = ax.get_xticks()
     assert 4 <= len(ticks) <= 12
@@ -62,8 +63,8 @@ def test_time_falls_from_noise_on_the_left_to_data_on_the_right(name):
 
 def test_the_axis_is_even_in_log_snr():
     t = np.array([1e-3, 0.1, 0.5, 2.0, 6.0])
-    np.testing.assert_allclose(timeaxis.position(t), -np.log(process.snr(t)), rtol=1e-12)
-    np.testing.assert_allclose(timeaxis.time_at(timeaxis.position(t)), t, rtol=1e-12)
+    np.testing.assert_allclose(logsnr.position(t), -np.log(process.snr(t)), rtol=1e-12)
+    np.testing.assert_allclose(logsnr.time_at(logsnr.position(t)), t, rtol=1e-12)
 
 
 def test_the_window_holds_every_time_of_the_analysis():

@@ -22,8 +22,9 @@ from ..common.numerics import Z95
 from ..common.parallel import Progress
 from ..common.recipe import versions
 from ..data.readers import load
+from ..report.figures.logsnr import even_times
 from ..report.figures.style import COLOURS, SIZE, STYLE
-from ..report.figures.timeaxis import even_times, log_time_axis
+from ..report.figures.timeaxis import time_axis
 from ..results import Analysis
 from ..scores import EmpiricalScore
 from .tables import Reproduction, Row
@@ -93,7 +94,7 @@ def draw(paths: Paths, analysis: Analysis) -> Figure:
     with rc_context(STYLE):
         figure = Figure(figsize=(1.9 * SIZE[0], 1.25 * SIZE[1]), layout="constrained")
         ax = figure.add_subplot()
-        log_time_axis(ax, END, START)
+        time_axis(ax, END, START)
         for k, colour in ((0, COLOURS["class"]), (1, COLOURS["point"])):
             mine = paths.coordinate[:, paths.classes == k]
             ax.plot(paths.times, mine, color=colour, lw=0.5, alpha=0.55)

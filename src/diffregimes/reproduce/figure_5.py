@@ -31,8 +31,9 @@ from ..common.numerics import Z95
 from ..common.parallel import Progress
 from ..common.recipe import versions
 from ..data.datasets import Dataset
+from ..report.figures.logsnr import even_times
 from ..report.figures.style import COLOURS, SIZE, STYLE
-from ..report.figures.timeaxis import even_times, log_time_axis
+from ..report.figures.timeaxis import time_axis
 from ..results import Analysis
 from ..transitions.crossing import Interval
 from . import sources, trained
@@ -254,7 +255,7 @@ def _clones(ax: Axes, c: Collapse) -> None:
         o.simulated.t, value, np.clip([value - low, high - value], 0, None), fmt="s", ms=4,
         color=COLOURS["point"], lw=1, label=f"clones, {c.what}",
     )  # fmt: skip
-    log_time_axis(ax, *_window(c))
+    time_axis(ax, *_window(c))
     ax.set_ylabel("$φ_C$: same training point")
     ax.legend(loc="upper left")
 
@@ -275,7 +276,7 @@ def _changes(ax: Axes, c: Collapse) -> None:
     _mark(ax, c)
     if c.paper is not None:
         ax.plot([], [], color="gray", lw=1, ls="--", label="paper's network, mean")
-    log_time_axis(ax, low, high)
+    time_axis(ax, low, high)
     ax.set_ylabel("last changes, %")
     ax.legend(loc="upper left")
 
@@ -297,7 +298,7 @@ def _entropy(ax: Axes, c: Collapse) -> None:
         )
         top = max(top, min(2.0, float(found.value.max()) + 0.05))
     _mark(ax, c)
-    log_time_axis(ax, *_window(c))
+    time_axis(ax, *_window(c))
     ax.set_ylim(-0.6, top)
     ax.set_ylabel("excess entropy")
     ax.legend(loc="lower left")

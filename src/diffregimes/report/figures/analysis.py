@@ -16,8 +16,9 @@ from matplotlib.axes import Axes
 from ...results import Analysis
 from ...transitions.criteria import clone_level
 from .curves import PROBABILITIES, draw_curve
+from .logsnr import even_times
 from .style import COLOURS, INK, Panel, legend, styled
-from .timeaxis import position, time_at, time_axis, time_window
+from .timeaxis import headline_axis, time_window
 from .timeline import plot_regimes
 
 EXACT, BOUND = "exact theory", "exact bound"
@@ -59,7 +60,7 @@ def plot_entropy(analysis: Analysis, ax: Axes) -> None:
     # far below collapse F / log n falls without bound: only its crossing matters
     ax.set_ylim(-1.02, 1.05)
     ax.set_ylabel("share of log n")
-    time_axis(analysis, ax)
+    headline_axis(analysis, ax)
     legend(ax)
 
 
@@ -75,7 +76,7 @@ def plot_probabilities(analysis: Analysis, ax: Axes) -> None:
         ax.axhline(level, color=colour, lw=0.8, ls=":")
     ax.set_ylim(-0.02, 1.03)
     ax.set_ylabel("probability")
-    time_axis(analysis, ax)
+    headline_axis(analysis, ax)
     legend(ax)
 
 
@@ -106,7 +107,7 @@ def plot_information(analysis: Analysis, ax: Axes) -> None:
     )
     ax.set_ylim(0, 1.06 * total)
     ax.set_ylabel("uncertainty (nats)")
-    time_axis(analysis, ax)
+    headline_axis(analysis, ax)
     legend(ax)
 
 
@@ -119,7 +120,7 @@ def plot_mmse(analysis: Analysis, ax: Axes) -> None:
     ax.axhline(total, color="gray", lw=0.8, ls=":", label="variance of the data")
     ax.set_ylim(0, 1.08 * max(total, float(np.nanmax(analysis.curves["mmse"]))))
     ax.set_ylabel("squared error")
-    time_axis(analysis, ax)
+    headline_axis(analysis, ax)
     legend(ax)
 
 
@@ -163,7 +164,7 @@ def plot_point_times(analysis: Analysis, ax: Axes) -> None:
     """Histogram of the collapse times of single training points."""
     own = analysis.point_times[np.isfinite(analysis.point_times)]
     low, high = time_window(analysis)
-    edges = time_at(np.linspace(float(position(low)), float(position(high)), 49))
+    edges = even_times(low, high, 49)
     if own.size:
         counts = np.histogram(np.clip(own, low, high), edges)[0] / own.size * 100
         ax.stairs(counts, edges, fill=True, color=COLOURS["point"], alpha=0.6)
@@ -171,7 +172,7 @@ def plot_point_times(analysis: Analysis, ax: Axes) -> None:
         ax.text(0.5, 0.5, "no point has a time of its own", transform=ax.transAxes, ha="center")
     ax.set_ylabel("% of the points drawn")
     ax.set_ylim(bottom=0)
-    time_axis(analysis, ax)
+    headline_axis(analysis, ax)
 
 
 FIGURES: dict[str, Panel[Analysis]] = {

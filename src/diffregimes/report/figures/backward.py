@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 from ...backward.outcome import Outcome
 from ...backward.tracking import Tracked
 from ...data.datasets import Dataset
+from .logsnr import even_times
 from .style import COLOURS, SIZE, STYLE
-from .timeaxis import even_times, log_time_axis
+from .timeaxis import time_axis
 
 LABELS = {
     "same_class_probability": ("same class", COLOURS["class"], "o"),
@@ -37,7 +38,7 @@ def plot_outcome(found: Outcome, ax: Axes | None = None) -> Axes:
             color=colour, lw=1, label=label,
         )  # fmt: skip
     ax.plot([], [], color="gray", lw=1.4, label="forward pass alone")
-    log_time_axis(ax, float(found.line.t[0]), float(found.line.t[-1]))
+    time_axis(ax, float(found.line.t[0]), float(found.line.t[-1]))
     ax.set_ylim(-0.02, 1.03)
     what = "U-turn: start and end agree" if found.kind == "uturn" else "two clones agree"
     ax.set_ylabel(f"probability that {what}" if found.kind == "clones" else what)
@@ -118,7 +119,7 @@ def plot_last_changes(found: Tracked, forward: Mapping[str, float], ax: Axes | N
         if what in forward:
             ax.axvline(forward[what], color=colour, lw=1.2, ls="--")
     ax.plot([], [], color="gray", lw=1.2, ls="--", label="forward pass")
-    log_time_axis(ax, low, high)
+    time_axis(ax, low, high)
     ax.set_ylabel("% of trajectories")
     ax.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.02), ncols=3, borderaxespad=0)
     return ax

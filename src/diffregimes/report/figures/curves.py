@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from ...common.numerics import Z95
 from ...results import Curves
 from .style import COLOURS, SIZE, legend, styled
-from .timeaxis import log_time_axis
+from .timeaxis import time_axis
 
 # name: label, colour, line
 PROBABILITIES = {
@@ -40,5 +40,5 @@ def plot_curves(curves: Curves, ax: Axes) -> None:
         for k, name in enumerate(curves.values):
             draw_curve(curves, ax, name, name, f"C{k}")
     t = np.asarray(curves.t)
-    log_time_axis(ax, float(t[0]), float(t[-1]))
+    time_axis(ax, float(t[0]), float(t[-1]))
     legend(ax, above=1.02)

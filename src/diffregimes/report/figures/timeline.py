@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,17 +16,9 @@ from ... import process
 from ...results import Analysis, TransitionTime
 from ...transitions.regimes import regime
 from ..words import time_text
+from .logsnr import TIMES, ClockLocator, nice_numbers, position, time_at
 from .style import COLOURS, styled
-from .timeaxis import (
-    headline_times,
-    inches,
-    nice_numbers,
-    position,
-    spaced,
-    time_at,
-    time_scale,
-    time_window,
-)
+from .timeaxis import headline_times, inches, time_axis, time_window
 
 # inches from which the time line has room for the intervals as text, not as bars alone
 WIDE = 5.0
@@ -40,7 +32,7 @@ def _fitting(labels: tuple[str, ...], inches: float) -> str:
 @styled((10.4, 2.9))
 def plot_regimes(analysis: Analysis, ax: Axes) -> None:
     """The time line: regimes as coloured stretches, t_S and t_C with intervals, four clocks."""
-    time_scale(ax, *time_window(analysis))
+    time_axis(ax, *time_window(analysis))
     width = inches(ax)
     low, high = time_window(analysis)
 
@@ -115,22 +107,22 @@ def _mark_layout(
 
 def _clock_rows(analysis: Analysis, ax: Axes) -> None:
     """The same axis in t, DDPM step, noise level and log-SNR."""
-    rows: list[tuple[str, list[float], Callable[[Any], Any]]] = [
-        ("t", [*nice_numbers(-4, 0), 4.0, 6.0, 8.0], lambda t: t),
-        ("σ", nice_numbers(-3, 3), lambda s: process.time_from_snr(1 / s**2)),
-        ("log-SNR", [0.0, 4, -4, 8, -8, 2, -2, 6, -6, 10, -10], lambda g: time_at(-g)),
+    rows = [
+        ("t", ClockLocator(TIMES)),
+        ("σ", ClockLocator(nice_numbers(-3, 3), lambda s: process.time_from_snr(1 / s**2))),
+        ("log-SNR", ClockLocator([0, 4, -4, 8, -8, 2, -2, 6, -6, 10, -10], lambda g: time_at(-g))),
     ]
     # a schedule read from a file is named in the recipe but may be gone: only built-in ones
     if analysis.recipe.schedule in ("linear", "cosine"):
         times = process.schedule(analysis.recipe.schedule).times
         steps = [1000, 500, 200, 100, 50, 20, 10, 1, 300, 700, 400, 150, 5, 2]
-        rows.insert(1, ("DDPM step", [float(x) for x in steps], lambda k: times[int(k) - 1]))
-    for row, (name, candidates, to_t) in enumerate(rows):
+        rows.insert(1, ("DDPM step", ClockLocator(steps, lambda k: times[int(k) - 1])))
+    for row, (name, clock) in enumerate(rows):
         y = 0.44 - 0.125 * row
         ax.axhline(y, color="gray", lw=0.6)
         ax.text(-0.012, y, name, transform=ax.transAxes, ha="right", va="center")
-        for value in spaced(candidates, to_t, ax, 0.46):
-            at = float(to_t(value))
+        for value in clock.spaced(ax.get_xlim(), inches(ax)):
+            at = float(clock.to_t(value))
             ax.plot([at, at], [y, y + 0.022], color="gray", lw=0.8)
             label = f"{value:g}".replace("-", "−")
             ax.text(at, y - 0.012, label, ha="center", va="top", fontsize="small")
