@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pkgutil
 import subprocess
 import sys
 from importlib import import_module
@@ -67,3 +68,12 @@ def test_what_never_was_does_not_import():
         import_module("diffregimes.nowhere")
     with pytest.raises(AttributeError):
         dr.nowhere  # noqa: B018
+
+
+@pytest.mark.parametrize("room", [x for x in dr.__all__ if hasattr(getattr(dr, x), "__path__")])
+def test_the_modules_of_a_room_are_there_without_another_import(room):
+    module = getattr(dr, room)
+    inside = {x.name for x in pkgutil.iter_modules(module.__path__) if not x.name.startswith("_")}
+    assert inside <= set(module.__all__)
+    text = f"import diffregimes as dr; print(*[dr.{room}.__getattr__(x) for x in {sorted(inside)}])"
+    subprocess.run([sys.executable, "-c", text], check=True, capture_output=True)

@@ -1,3 +1,8 @@
+from . import audit as audit
+from . import entropy as entropy
+from . import findings as findings
+from . import judgement as judgement
+from . import losses as losses
 from .entropy import model_entropy as model_entropy
 from .findings import Audit as Audit
 from .findings import Judgement as Judgement

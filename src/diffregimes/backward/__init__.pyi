@@ -1,3 +1,9 @@
+from . import clones as clones
+from . import descent as descent
+from . import experiment as experiment
+from . import outcome as outcome
+from . import samplers as samplers
+from . import tracking as tracking
 from .clones import Ends as Ends
 from .clones import mixture_classes as mixture_classes
 from .clones import nearest_classes as nearest_classes

@@ -1,3 +1,13 @@
+from . import checks as checks
+from . import files as files
+from . import numerics as numerics
+from . import parallel as parallel
+from . import provenance as provenance
+from . import readable as readable
+from . import recipe as recipe
+from . import rng as rng
+from . import serial as serial
+from . import shown as shown
 from .checks import InputError as InputError
 from .parallel import Progress as Progress
 from .parallel import workers as workers

@@ -1,3 +1,12 @@
+from . import arrayfiles as arrayfiles
+from . import classes as classes
+from . import cloud as cloud
+from . import datasets as datasets
+from . import imagefolder as imagefolder
+from . import kinds as kinds
+from . import neighbours as neighbours
+from . import readers as readers
+from . import spectrum as spectrum
 from .cloud import Cloud as Cloud
 from .cloud import prepare as prepare
 from .datasets import Dataset as Dataset

@@ -1,3 +1,12 @@
+from . import adapters as adapters
+from . import checkpoints as checkpoints
+from . import classifier as classifier
+from . import conventions as conventions
+from . import fitting as fitting
+from . import models as models
+from . import networks as networks
+from . import resnet as resnet
+from . import training as training
 from .adapters import learned_score as learned_score
 from .adapters import load_score as load_score
 from .adapters import module_score as module_score

@@ -1,3 +1,8 @@
+from . import grid as grid
+from . import moments as moments
+from . import observables as observables
+from . import reliability as reliability
+from . import sweep as sweep
 from .grid import adapt_times as adapt_times
 from .grid import pilot_times as pilot_times
 from .moments import Draws as Draws

@@ -1,3 +1,11 @@
+from . import figures as figures
+from . import folder as folder
+from . import notebook as notebook
+from . import page as page
+from . import runs as runs
+from . import tables as tables
+from . import terminal as terminal
+from . import words as words
 from .folder import check_target as check_target
 from .folder import staged as staged
 from .page.analysis import write_report as write_report

@@ -1,5 +1,6 @@
 from . import class_channel as class_channel
 from . import gaussian_mixture as gaussian_mixture
+from . import phases as phases
 from . import random_energy as random_energy
 from . import regimes as regimes
 from .gaussian_mixture import TwoGaussians as TwoGaussians

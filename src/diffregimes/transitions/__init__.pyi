@@ -1,3 +1,13 @@
+from . import collapse as collapse
+from . import comparison as comparison
+from . import criteria as criteria
+from . import crossing as crossing
+from . import influence as influence
+from . import needed as needed
+from . import points as points
+from . import regimes as regimes
+from . import scaling as scaling
+from . import speciation as speciation
 from .comparison import compare as compare
 from .crossing import Resampled as Resampled
 from .crossing import resample as resample

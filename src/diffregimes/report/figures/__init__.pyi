@@ -1,3 +1,13 @@
+from . import analysis as analysis
+from . import audit as audit
+from . import backward as backward
+from . import curves as curves
+from . import logsnr as logsnr
+from . import phase as phase
+from . import style as style
+from . import timeaxis as timeaxis
+from . import timeline as timeline
+from . import training as training
 from .analysis import plot_entropy as plot_entropy
 from .analysis import plot_information as plot_information
 from .analysis import plot_mmse as plot_mmse
