@@ -199,7 +199,8 @@ def test_nonsense(run, model, tmp_path, options, said):
     assert not list(tmp_path.iterdir())
 
 
-def test_kill_and_go_on(run, model, tmp_path):
+def test_kill_and_go_on(run, model, monkeypatch, tmp_path):
+    monkeypatch.setattr("diffregimes.auditing.audit.LOSS_TIMES", 3)
     out = tmp_path / "out"
     arguments = [
         "audit", str(model), "--data", "digits", "--classes", "0,1", "--samples", "272",

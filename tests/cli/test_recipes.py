@@ -63,6 +63,7 @@ def test_options_are_recorded(monkeypatch, capfd, tmp_path, command):
 
 def test_options_of_an_audit_are_recorded(monkeypatch, capfd, tmp_path):
     model = untrained(tmp_path / "model")
+    monkeypatch.setattr("diffregimes.auditing.audit.LOSS_TIMES", 3)
     ran = runner(monkeypatch, capfd)(
         model, "--data", "digits", "--classes", "0,1", "--per-class", 12, "--samples", 16,
         "--pairs", 16, "--steps", 10, "--seed", 3, "--batch", 8, "--out", tmp_path / "out",
