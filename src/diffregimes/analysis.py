@@ -97,18 +97,39 @@ def analyze(
         for what the user can mend.
     """
     preparation = {
-        "class_names": class_names,
-        "classes": classes,
-        "per_class": per_class,
-        "pixel_range": pixel_range,
-        "pad": pad,
-        "white": white,
-    }
+        "class_names": class_names, "classes": classes, "per_class": per_class,
+        "pixel_range": pixel_range, "pad": pad, "white": white,
+    }  # fmt: skip
     dataset = _dataset(points, labels, preparation)
     clock = process.schedule(schedule) if isinstance(schedule, str) else schedule
     grid = check_options(precision, draws, times, seed, device, memory_mib)
     report = progress or (lambda done, total, text: None)
 
+    sample, evidence = _measured(
+        dataset, clock, grid, precision, draws, seed, device, memory_mib, report
+    )
+    transitions = transition_times(evidence, report)
+    exposed, twins = _points_at_risk(dataset, evidence, sample, report)
+    recipe = Recipe(
+        precision=None if draws else precision, draws=2 * sample.units,
+        times="adaptive" if times is None else "given", seed=seed, schedule=clock.name,
+        device=device, headline=headline(dataset.labelled), versions=versions(),
+    )  # fmt: skip
+    return _concluded(dataset, evidence, sample, transitions, exposed, twins, recipe)
+
+
+def _measured(
+    dataset: Dataset,
+    clock: process.Schedule,
+    grid: np.ndarray | None,
+    precision: float,
+    draws: int | None,
+    seed: int,
+    device: str,
+    memory_mib: int,
+    report: Progress,
+) -> tuple[Sample, Evidence]:
+    """Cloud and spectrum, a pilot sweep where no grid is given, the sweep, and its resamples."""
     report(0, 1, "spectrum")
     cloud = prepare(dataset.points, dataset.labels)
     matrix = covariance(cloud)
@@ -116,7 +137,7 @@ def analyze(
     report(1, 1, "spectrum")
 
     cloud = cloud.to(device)
-    run = functools.partial(sweep, cloud, seed=seed, memory_mib=memory_mib, progress=progress)
+    run = functools.partial(sweep, cloud, seed=seed, memory_mib=memory_mib, progress=report)
     if grid is None:
         wide = pilot_times(eigen.eigenvalues, dataset.n)
         grid = adapt_times(run(wide, draws=PILOT_DRAWS, text="choosing times"))
@@ -124,22 +145,8 @@ def analyze(
 
     rng = numpy_generator(seed, "bootstrap")
     resampled, counts = resample(sample, rng), dataset.class_counts
-    evidence = Evidence(
-        resampled, eigen, matrix.numpy(), cloud, clock, counts, rng, seed, memory_mib
-    )
-    found_times = transition_times(evidence, report)
-    exposed, twins = _points_at_risk(dataset, evidence, sample, report)
-    recipe = Recipe(
-        precision=None if draws else precision,
-        draws=2 * sample.units,
-        times="adaptive" if times is None else "given",
-        seed=seed,
-        schedule=clock.name,
-        device=device,
-        headline=headline(dataset.labelled),
-        versions=versions(),
-    )
-    return _concluded(dataset, evidence, sample, found_times, exposed, twins, recipe)
+    dense = matrix.numpy()
+    return sample, Evidence(resampled, eigen, dense, cloud, clock, counts, rng, seed, memory_mib)
 
 
 def _dataset(points: Any, labels: Any, preparation: dict[str, Any]) -> Dataset:
