@@ -23,6 +23,7 @@ from .data.datasets import Dataset, describe, from_arrays
 from .data.neighbours import duplicates, nearest_neighbours
 from .data.spectrum import covariance, spectrum
 from .posterior.grid import adapt_times, pilot_times
+from .posterior.moments import PAIRS_PER_BLOCK
 from .posterior.observables import PRECISION_CURVES
 from .posterior.reliability import reliability
 from .posterior.sweep import Sample, sweep
@@ -35,6 +36,8 @@ from .transitions.points import most_exposed, point_times
 from .transitions.regimes import verdict
 
 PILOT_DRAWS = 1024
+BLOCK = 2 * PAIRS_PER_BLOCK  # draws
+MOST_BLOCKS = 40  # that the errors of the population are taken from
 
 
 def analyze(
@@ -113,7 +116,7 @@ def analyze(
     recipe = Recipe(
         precision=None if draws else precision, draws=2 * sample.units,
         times="adaptive" if times is None else "given", seed=seed, schedule=clock.name,
-        device=device, headline=headline(dataset.labelled), versions=versions(),
+        device=device, headline=headline(dataset.labelled, transitions), versions=versions(),
     )  # fmt: skip
     return _concluded(dataset, evidence, sample, transitions, exposed, twins, recipe)
 
@@ -145,8 +148,12 @@ def _measured(
 
     rng = numpy_generator(seed, "bootstrap")
     resampled, counts = resample(sample, rng), dataset.class_counts
-    dense = matrix.numpy()
-    return sample, Evidence(resampled, eigen, dense, cloud, clock, counts, rng, seed, memory_mib)
+    blocks = min(MOST_BLOCKS, 2 * sample.units // BLOCK)
+    evidence = Evidence(
+        resampled, eigen, matrix.numpy(), cloud, clock, counts, rng, seed, memory_mib, blocks,
+        report,
+    )  # fmt: skip
+    return sample, evidence
 
 
 def _dataset(points: Any, labels: Any, preparation: dict[str, Any]) -> Dataset:
@@ -186,7 +193,7 @@ def _concluded(
 ) -> Analysis:
     """What follows from the times: the verdict, the points needed, the theory beside the curves."""
     curves = sample.curves()
-    chosen = headline(dataset.labelled)
+    chosen = recipe.headline
     by_method = {(x.transition, x.method): x for x in times}
     deciding = by_method["speciation", chosen.speciation]
     copying = by_method["collapse", chosen.collapse]

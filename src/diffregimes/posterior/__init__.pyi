@@ -1,4 +1,5 @@
 from . import grid as grid
+from . import left_out as left_out
 from . import moments as moments
 from . import observables as observables
 from . import reliability as reliability

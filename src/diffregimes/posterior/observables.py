@@ -26,7 +26,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..data.cloud import Cloud
 from .moments import Moments
+
+LEAST = 1e-37  # of a class probability in a log-odds: float32 sums know nothing below
 
 
 @dataclass(frozen=True)
@@ -35,14 +38,19 @@ class Context:
 
     `moments` have the leading shape (T, 2, p): time, sign, pair. `gamma` (T, 1, 1) is the
     signal-to-noise ratio in data units, `own_class` (p,) the class of the true point of each pair,
-    `n` and `d` the number of training points and of features.
+    `class_sizes` (K,) the training points of each class, `d` the number of features.
     """
 
     moments: Moments
     own_class: Tensor
     gamma: Tensor
-    n: int
+    class_sizes: Tensor
     d: int
+
+    @property
+    def n(self) -> int:
+        """Training points."""
+        return int(self.class_sizes.sum())
 
     @cached_property
     def log_n(self) -> float:
@@ -69,11 +77,25 @@ class Context:
         return self.log_sum - self.other * self.moments.mean_log
 
     @cached_property
+    def mine(self) -> Tensor:
+        """(p, K): 1 for the class of the true point."""
+        loo = self.moments.class_probability
+        return torch.nn.functional.one_hot(self.own_class, loo.shape[-1]).to(loo.dtype)
+
+    @cached_property
     def of_class(self) -> Tensor:
         """p, (T, 2, p, K)."""
         loo = self.moments.class_probability
-        mine = torch.nn.functional.one_hot(self.own_class, loo.shape[-1]).to(loo.dtype)
-        return self.other[..., None] * loo + self.own[..., None] * mine
+        return self.other[..., None] * loo + self.own[..., None] * self.mine
+
+    @cached_property
+    def log_odds(self) -> Tensor:
+        """log p'_a/p'_b per point of the classes, mean over b, for the true class a."""
+        competing = (self.class_sizes - self.mine).clamp_min(1)
+        density = self.moments.class_probability.clamp_min(LEAST).log() - competing.log()
+        own = (density * self.mine).sum(-1)
+        classes = len(self.class_sizes)
+        return (classes * own - density.sum(-1)) / max(classes - 1, 1)
 
     @cached_property
     def class_entropy(self) -> Tensor:
@@ -172,6 +194,22 @@ OBSERVABLES = (
         precise=True,
     ),
     Observable(
+        "own_class_probability_loo",
+        "true class",
+        "",
+        True,
+        "E[p'_a] of the true class a, equal to φ_loo for the population (Nishimori)",
+        lambda c: (c.moments.class_probability * c.mine).sum(-1),
+    ),
+    Observable(
+        "class_log_odds",
+        "log-odds of the class",
+        "nats",
+        False,
+        "E[log (p'_a/n_a) / (p'_b/n_b)] of the true class a against another b",
+        lambda c: c.log_odds,
+    ),
+    Observable(
         "loo_free_energy_over_log_n",
         "free energy",
         "",
@@ -227,13 +265,14 @@ CURVES = {x.name: x.words for x in OBSERVABLES}
 
 
 def observables(
-    moments: Moments, own_class: Tensor, gamma: np.ndarray, n: int, d: int
+    moments: Moments, cloud: Cloud, points: Tensor, gamma: np.ndarray
 ) -> dict[str, Tensor]:
     """Every observable of each draw, of the leading shape (T, 2, p) of the moments.
 
-    `own_class` (p,) is the class of the true point of each pair, `gamma` (T,) the signal-to-noise
-    ratios, `n` the number of training points and `d` of features.
+    `points` (p,) are the rows of the cloud that the pairs start from, `gamma` (T,) the
+    signal-to-noise ratios.
     """
     ratios = torch.as_tensor(gamma, dtype=torch.float64, device=moments.log_sum.device)
-    context = Context(moments, own_class, ratios[:, None, None], n, d)
+    sizes = torch.as_tensor(np.diff(cloud.bounds), device=moments.log_sum.device)
+    context = Context(moments, cloud.labels[points], ratios[:, None, None], sizes, cloud.d)
     return {x.name: x.function(context) for x in OBSERVABLES}

@@ -80,8 +80,7 @@ def sweep(
         drawn = draw_block(cloud, block, seed)
         columns = _columns(memory_mib)
         weights = moments(cloud, drawn, gamma, distances=distances, columns=columns)
-        own_class = cloud.labels[drawn.points]
-        values = observables(weights, own_class, gamma, cloud.n, cloud.d)
+        values = observables(weights, cloud, drawn.points, gamma)
         units = {k: v.mean(1).T.cpu().numpy() for k, v in values.items()}
         return cloud.order[drawn.points.cpu().numpy()], units
 

@@ -13,8 +13,11 @@ step h the error is exp(-min_s [2 pi^2/(s h) + s^2/8]), which is 1e-19 at h = 1/
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from scipy.special import entr, softmax
+from scipy.stats.qmc import MultivariateNormalQMC
 
 _HALF_WIDTH = 9.0  # exp(-9^2/2) = 3e-18
 _STEP = 1 / 16
@@ -43,3 +46,35 @@ def entropy(positions: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """E[H(p)] = H(class | y) in nats, (...,)."""
     p = posterior(positions, weights)
     return np.asarray(np.einsum("k,q,...kq->...", weights, _NORMAL, entr(p).sum(axis=-1)))
+
+
+def positions(square: np.ndarray) -> np.ndarray:
+    """Points (..., K, K - 1) with these squared distances (..., K, K), as nearly as can be.
+
+    The coordinates are those of classical scaling; squared distances that no points have, as noise
+    makes them, lose their negative part.
+    """
+    k = square.shape[-1]
+    centre = np.eye(k) - 1 / k
+    values, vectors = np.linalg.eigh(-0.5 * centre @ square @ centre)
+    return np.asarray(vectors[..., 1:] * np.sqrt(np.maximum(values[..., None, 1:], 0)))
+
+
+def agreement(square: np.ndarray, weights: np.ndarray, seed: int = 0) -> np.ndarray:
+    """phi of the channel y = c_k + xi, xi ~ N(0, I), whose classes have the squared distances
+    `square` (..., K, K): quadrature for two classes, else quasi-random xi (error < 1e-3)."""
+    k = len(weights)
+    at = positions(square)
+    if k == 2:
+        pairs = overlap(at[..., 0], weights)
+        return np.asarray(np.trace(pairs, axis1=-2, axis2=-1))
+    power = max(9, 12 - 2 * max(0, math.ceil(math.log2(k / 8))))
+    xi = MultivariateNormalQMC(np.zeros(k - 1), rng=seed).random(2**power)
+    out = np.empty(square.shape[:-2])
+    prior = np.log(weights) - 0.5 * square
+    for place in np.ndindex(out.shape):
+        along = xi @ at[place].T
+        # log p_j = log pi_j - |c_j - c_k|^2/2 - xi.(c_k - c_j) + const for the true class k
+        p = softmax(prior[place] - along[:, :, None] + along[:, None, :], axis=-1)
+        out[place] = weights @ np.einsum("qkj,qkj->k", p, p) / len(xi)
+    return out

@@ -1,8 +1,8 @@
+from . import balance as balance
 from . import collapse as collapse
 from . import comparison as comparison
 from . import criteria as criteria
 from . import crossing as crossing
-from . import influence as influence
 from . import needed as needed
 from . import points as points
 from . import regimes as regimes

@@ -79,17 +79,29 @@ def entropy_line(curves: Resampled, spectrum: Spectrum, n: int) -> EntropyLine |
 
     Nearer to the collapse the finite number of points bends the curve upwards.
     """
+    chosen = _line_region(curves, n)
+    if chosen is None:
+        return None
+    x = information_bound(spectrum.eigenvalues, np.exp(curves.log_gamma[chosen])) / math.log(n)
+    y = curves.both("excess_entropy_over_alpha")[:, chosen]
+    slope, intercept = np.polyfit(x, y.T, 1)
+    return EntropyLine(intercept, slope)
+
+
+def _line_region(curves: Resampled, n: int) -> np.ndarray | None:
+    """The places of the grid that the line is fitted to."""
     phi = curves.mean["same_point_probability"]
     calm = np.flatnonzero(phi <= 0.03 + 1 / n)  # phi_C never falls below 1/n
     if len(calm) < 3:
         return None
     chosen = calm[(phi[calm] >= 0.003 + 1 / n)]
-    if len(chosen) < 3:
-        chosen = calm[-3:]
-    x = information_bound(spectrum.eigenvalues, np.exp(curves.log_gamma[chosen])) / math.log(n)
-    y = curves.both("excess_entropy_over_alpha")[:, chosen]
-    slope, intercept = np.polyfit(x, y.T, 1)
-    return EntropyLine(intercept, slope)
+    return chosen if len(chosen) >= 3 else calm[-3:]
+
+
+def line_place(curves: Resampled, n: int) -> float:
+    """log gamma in the middle of what the line is fitted to, NaN without one."""
+    chosen = _line_region(curves, n)
+    return math.nan if chosen is None else float(curves.log_gamma[chosen[len(chosen) // 2]])
 
 
 def free_energy_time(curves: Resampled, schedule: Schedule) -> TransitionTime:

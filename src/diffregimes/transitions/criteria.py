@@ -7,6 +7,7 @@ shall not move.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,12 +16,12 @@ import numpy as np
 
 from ..common.parallel import Progress
 from ..data.cloud import Cloud
-from ..process import Schedule
+from ..posterior.left_out import jackknife_error, left_out_means
+from ..process import Schedule, time_from_snr
 from ..results import Headline, Spectrum, TransitionTime
 from ..theory.gaussian_mixture import CLONE_LEVEL
-from . import collapse, speciation
-from .crossing import Resampled
-from .influence import loo_influence, of_population
+from . import balance, collapse, speciation
+from .crossing import Resampled, mean_crossing, of_population
 
 
 def blind_level(class_counts: Iterable[int]) -> float:
@@ -40,10 +41,10 @@ class Evidence:
     """What a run knows of a dataset before its transition times, and what criteria share of it.
 
     `matrix` (r, r) is the covariance of the cloud and `spectrum` that of the dataset. `rng` serves
-    the criteria in turn; `seed` is for draws of their own.
+    the criteria in turn; `seed` is for draws of their own, `blocks` of them at most.
     """
 
-    curves: Resampled
+    seen: Resampled
     spectrum: Spectrum
     matrix: np.ndarray
     cloud: Cloud
@@ -52,6 +53,8 @@ class Evidence:
     rng: np.random.Generator
     seed: int
     memory_mib: int
+    blocks: int
+    report: Progress
 
     @property
     def n(self) -> int:
@@ -63,23 +66,53 @@ class Evidence:
         return clone_level(self.class_counts)
 
     @cached_property
+    def curves(self) -> Resampled:
+        """The curves, their resamples as wide as the population's errors where criteria ask."""
+        levels = {
+            "same_class_probability": self.level,
+            LOO: self.level,
+            OWN: self.level,
+            "loo_free_energy_over_log_n": 0.0,
+            "same_point_probability": 0.5,
+        }
+        places = {name: mean_crossing(self.seen, name, x) for name, x in levels.items()}
+        places["excess_entropy_over_alpha"] = collapse.line_place(self.seen, self.n)
+        places = {name: x for name, x in places.items() if math.isfinite(x)}
+        times = time_from_snr(np.exp(np.array(list(places.values()))))
+        means = left_out_means(
+            self.cloud, times, blocks=self.blocks, seed=self.seed, memory_mib=self.memory_mib,
+            progress=self.report,
+        )  # fmt: skip
+        errors = {name: float(jackknife_error(means[name])[k]) for k, name in enumerate(places)}
+        return of_population(self.seen, places, errors)
+
+    @cached_property
     def line(self) -> collapse.EntropyLine | None:
         return collapse.entropy_line(self.curves, self.spectrum, self.n)
 
     @cached_property
-    def largest(self) -> np.ndarray:
-        """Resamples of Lambda, (B,)."""
-        return speciation.resampled_largest(self.spectrum, self.matrix, self.cloud, self.rng)
+    def largest(self) -> speciation.Largest:
+        """Lambda of the population and its resamples."""
+        return speciation.largest(self.spectrum, self.matrix, self.cloud, self.rng)
+
+    @cached_property
+    def start(self) -> float:
+        """log gamma of where the log-odds of the classes are looked at first."""
+        if len(self.class_counts) == 2:
+            # balanced classes part where the mean log-odds are 2
+            return mean_crossing(self.seen, "class_log_odds", 2.0)
+        places = [mean_crossing(self.seen, name, self.level) for name in (LOO, OWN)]
+        known = [x for x in places if math.isfinite(x)]
+        return float(np.mean(known)) if known else math.nan
 
 
-def _clone_loo_time(e: Evidence) -> TransitionTime:
-    """Speciation by `clone-loo`, with the interval of the population (`influence`)."""
-    seen = speciation.clone_loo_time(e.curves, e.schedule, e.level)
-    if seen.t is None:
-        return seen
-    moved = loo_influence(e.cloud, seen.t, seed=e.seed, memory_mib=e.memory_mib)
-    curves = of_population(e.curves, moved, e.n, e.seed)
-    return speciation.clone_loo_time(curves, e.schedule, e.level)
+def _balance_time(e: Evidence) -> TransitionTime:
+    """Speciation by `balance`; from the middle of the curves where nothing says where to look."""
+    start = e.start if math.isfinite(e.start) else float(np.median(e.seen.log_gamma))
+    return balance.balance_time(
+        e.cloud, start, e.schedule, e.level, blocks=e.blocks, seed=e.seed,
+        memory_mib=e.memory_mib, progress=e.report,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -121,7 +154,13 @@ CRITERIA = (
         "speciation",
         "clone-loo",
         "the same without the sample itself: what new data would show",
-        _clone_loo_time,
+        lambda e: speciation.clone_loo_time(e.curves, e.schedule, e.level),
+    ),
+    Criterion(
+        "speciation",
+        "balance",
+        "the mean log-odds of the classes balance their fluctuation",
+        _balance_time,
     ),
     Criterion(
         "collapse",
@@ -148,6 +187,7 @@ CRITERIA = (
         lambda e: collapse.gaussian_bound_time(e.spectrum, e.matrix, e.cloud, e.schedule, e.rng),
     ),
 )
+LOO, OWN = speciation.LOO, speciation.OWN
 METHODS = {(x.transition, x.name): x.words for x in CRITERIA}
 
 
@@ -161,6 +201,12 @@ def transition_times(evidence: Evidence, report: Progress) -> tuple[TransitionTi
     return tuple(times)
 
 
-def headline(labelled: bool) -> Headline:
-    """`clone-loo` needs classes that mean something; without labels the spectrum speaks."""
-    return Headline("clone-loo" if labelled else "spectral", "free-energy")
+def headline(labelled: bool, times: Iterable[TransitionTime]) -> Headline:
+    """`balance` needs classes that mean something; without labels the spectrum speaks.
+
+    Where the log-odds of the classes cannot be had (too many classes, or too few points in one) the
+    clones have to do.
+    """
+    known = {x.method for x in times if x.transition == "speciation" and x.t is not None}
+    by_class = "clone-loo" if "balance" not in known and "clone-loo" in known else "balance"
+    return Headline(by_class if labelled else "spectral", "free-energy")

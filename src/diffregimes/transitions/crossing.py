@@ -5,19 +5,22 @@ since generation meets it first. Which curve and which level is the business of 
 `collapse`.
 
 Intervals are 95 % percentiles over bootstrap resamples of the training points (each with its
-draws); the posterior weights are not recomputed, so they speak of this training set. That of
-`clone-loo` also covers how the set was drawn from its population (`influence`). Log gamma is
-the axis of every interpolation.
+draws). The posterior weights are not recomputed for these; what the choice of the points does to
+them is known from groups of points left out in turn (`posterior.left_out`), whose standard error
+the resamples are given at the crossing, so that an interval speaks of the population. Log gamma
+is the axis of every interpolation.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..common import numerics
+from ..posterior.left_out import T95
 from ..posterior.sweep import Sample
 from ..process import Schedule, sigma, snr, time_from_snr
 from ..results import TransitionTime
@@ -111,6 +114,27 @@ def curve_time(
                 f"{missing:.0%} of the resamples do not cross; the interval leaves them out"
             )
     return clocked(schedule, transition, method, t, bounds, tuple(notes))
+
+
+def mean_crossing(curves: Resampled, name: str, level: float) -> float:
+    """log gamma where the mean curve crosses a level, at the largest t; NaN where it does not."""
+    axis = -curves.log_gamma[::-1]
+    return -float(numerics.crossings(axis, curves.mean[name][None, ::-1], level)[0])
+
+
+def of_population(
+    curves: Resampled, places: Mapping[str, float], errors: Mapping[str, float]
+) -> Resampled:
+    """The curves with resamples that have, at log gamma = `places` by name, the standard errors
+    of the population (a jackknife's: normal ends are widened to those of its t law)."""
+    resamples = dict(curves.resamples)
+    for name, place in places.items():
+        seen = resamples[name] - curves.mean[name]
+        at = np.array([np.interp(place, curves.log_gamma, row) for row in seen])
+        if at.std() > 0:
+            factor = errors[name] * T95 / numerics.Z95 / at.std()
+            resamples[name] = curves.mean[name] + factor * (seen - at.mean())
+    return Resampled(curves.log_gamma, curves.mean, resamples)
 
 
 def _gap_of(curves: Resampled, log_gamma: float) -> int:

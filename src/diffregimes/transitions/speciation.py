@@ -4,22 +4,33 @@
 `landau`, the largest t at which I - gamma Cov_t[a] has a zero eigenvalue, Cov_t under weights
 e^{-gamma |a|^2 / 2}; `clone` and `clone-loo`, where the same-class probability (of the training
 set, or leave-one-out: of the population) satisfies (phi - phi_inf) / (1 - phi_inf) = 0.55, which
-is phi = 0.775 for two balanced classes.
+is phi = 0.775 for two balanced classes; `balance`, of the mean log-odds, in a module of its own.
+
+The largest eigenvalue of n points lies above that of their population. Lambda is the latter's: with
+the sample's eigenvalues lambda_1 > lambda_2 > ... the estimate
+
+    1/Lambda = mean over j > 1 of 1/(lambda_1 - lambda_j),
+
+j over the n - 1 eigenvalues of the Gram matrix, is consistent for an eigenvalue that stands out,
+however large d/n (Bai and Ding 2012).
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import brentq
 
 from ..common import numerics
 from ..data.cloud import Cloud
-from ..process import Schedule
+from ..process import Schedule, snr
 from ..results import Spectrum, TransitionTime
 from .crossing import Resampled, clocked, curve_time, from_log_gamma
 
+LOO, OWN = "same_class_probability_loo", "own_class_probability_loo"
+OVERCONFIDENT = 2.0  # standard errors of the gap between the two
 _SUBSPACE = 16  # leading eigenvectors in which Lambda is resampled
 
 
@@ -29,15 +40,53 @@ def clone_time(curves: Resampled, schedule: Schedule, level: float) -> Transitio
 
 
 def clone_loo_time(curves: Resampled, schedule: Schedule, level: float) -> TransitionTime:
-    """Speciation by `clone-loo`, with the interval that the resamples at hand give."""
-    name = "same_class_probability_loo"
-    return curve_time(curves, schedule, "speciation", "clone-loo", name, level)
+    """Speciation by `clone-loo`.
+
+    Where few neighbours decide, the leave-one-out weights are overconfident: their confidence,
+    E[sum p'^2], lies above E[p'] of the true class, which it equals for the population. The
+    interval then reaches to where the latter crosses the level.
+    """
+    time = curve_time(curves, schedule, "speciation", "clone-loo", LOO, level)
+    if time.t is None or time.low is None or time.high is None:
+        return time
+    at = float(np.log(snr(time.t)))
+    apart = curves.both(LOO) - curves.both(OWN)
+    gaps = np.array([np.interp(at, curves.log_gamma, row) for row in apart])
+    if abs(gaps[0]) < OVERCONFIDENT * max(float(gaps[1:].std()), 1e-3):
+        return time
+    other = curve_time(curves, schedule, "speciation", "clone-loo", OWN, level)
+    low = min(time.low, 0.0 if other.low is None else other.low)
+    high = max(time.high, time.high if other.high is None else other.high)
+    why = (
+        f"few training points decide the class here: the weights' confidence {level:.3g} is "
+        f"{level - gaps[0]:.3g} of the true class; the interval spans both"
+    )
+    return clocked(schedule, "speciation", "clone-loo", time.t, (low, high), (*time.warnings, why))
 
 
-def resampled_largest(
+@dataclass(frozen=True)
+class Largest:
+    """Lambda of the population: `value`, and resamples of the estimate (B,)."""
+
+    value: float
+    resamples: np.ndarray
+
+
+def of_population(eigenvalues: np.ndarray, n: int) -> tuple[float, float]:
+    """Lambda of the population from the eigenvalues (r,) of n points, largest first, and its
+    derivative by the sample's largest."""
+    others = np.zeros(max(n - 1, 2))
+    known = eigenvalues[: len(others)]
+    others[: len(known)] = known
+    gaps = 1 / np.maximum(others[0] - others[1:], 1e-6 * others[0])
+    value = 1 / gaps.mean()
+    return float(value), float(value**2 * (gaps**2).mean())
+
+
+def largest(
     spectrum: Spectrum, matrix: np.ndarray, cloud: Cloud, rng: np.random.Generator
-) -> np.ndarray:
-    """Lambda of bootstrap resamples (B,), in the leading subspace.
+) -> Largest:
+    """Lambda and its bootstrap resamples, in the leading subspace.
 
     `matrix` (r, r) is the `spectrum.covariance` of the cloud.
     """
@@ -49,33 +98,45 @@ def resampled_largest(
         mean = share @ scores
         second = (scores * share[:, None]).T @ scores - np.outer(mean, mean)
         drawn.append(np.linalg.eigvalsh(second.astype(np.float64))[-1])
-    resampled = np.array(drawn) * cloud.n / (cloud.n - 1)
-    # repeated points inflate Lambda where n << d: take that bias off
-    return np.asarray(np.maximum(resampled * spectrum.largest / resampled.mean(), 1e-300))
+    resampled = np.array(drawn)
+    # repeated points inflate Lambda where n << d: only the spread is theirs
+    spread = spectrum.largest * (resampled / resampled.mean() - 1)
+    value, slope = of_population(spectrum.eigenvalues, cloud.n)
+    return Largest(value, np.maximum(value + slope * spread, 1e-300))
 
 
-def spectral_time(spectrum: Spectrum, resampled: np.ndarray, schedule: Schedule) -> TransitionTime:
-    """Speciation by `spectral`; `resampled` (B,) from `resampled_largest`."""
+def spectral_time(spectrum: Spectrum, largest: Largest, schedule: Schedule) -> TransitionTime:
+    """Speciation by `spectral`."""
     warnings = _blind(spectrum)
-    if spectrum.largest <= 1:
+    if largest.value <= 1:
         why = (
-            f"the largest eigenvalue is {spectrum.largest:.3g}, not above 1, "
+            f"the largest eigenvalue is {largest.value:.3g}, not above 1, "
             "so that (1/2) log Lambda is not positive"
         )
         return clocked(schedule, "speciation", "spectral", None, warnings=(*warnings, why))
     with np.errstate(divide="ignore"):
-        bounds = numerics.interval(np.maximum(0.5 * np.log(resampled), 0))
-    t = 0.5 * math.log(spectrum.largest)
-    return clocked(schedule, "speciation", "spectral", t, bounds, warnings)
+        bounds = [0.5 * math.log(max(x, 1.0)) for x in _ends(spectrum, largest)]
+    t = 0.5 * math.log(largest.value)
+    return clocked(schedule, "speciation", "spectral", t, (bounds[0], bounds[1]), warnings)
 
 
-def spectral_exact_time(
-    spectrum: Spectrum, resampled: np.ndarray, schedule: Schedule
-) -> TransitionTime:
-    """Speciation by `spectral-exact`; `resampled` (B,) from `resampled_largest`."""
-    t = 0.5 * math.log1p(spectrum.largest)
-    bounds = numerics.interval(0.5 * np.log1p(resampled))
-    return clocked(schedule, "speciation", "spectral-exact", t, bounds, _blind(spectrum))
+def spectral_exact_time(spectrum: Spectrum, largest: Largest, schedule: Schedule) -> TransitionTime:
+    """Speciation by `spectral-exact`."""
+    t = 0.5 * math.log1p(largest.value)
+    low, high = (0.5 * math.log1p(x) for x in _ends(spectrum, largest))
+    return clocked(schedule, "speciation", "spectral-exact", t, (low, high), _blind(spectrum))
+
+
+def _ends(spectrum: Spectrum, largest: Largest) -> tuple[float, float]:
+    """The 95 % interval of Lambda; between the mean eigenvalue and the sample's largest where that
+    does not stand out from noise."""
+    low, high = numerics.interval(largest.resamples)
+    assert low is not None
+    assert high is not None
+    if _blind(spectrum):
+        positive = spectrum.eigenvalues[spectrum.eigenvalues > 0]
+        return min(low, float(positive.mean())), max(high, spectrum.largest)
+    return low, high
 
 
 def _blind(spectrum: Spectrum) -> tuple[str, ...]:

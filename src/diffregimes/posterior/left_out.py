@@ -1,0 +1,308 @@
+"""Means over draws with each of G groups of points left out in turn, and under heated weights.
+
+Every group holds the same share of every class. Without group g the others are a smaller sample of
+the same population: neither its points nor the draws that start from them take part. The spread
+of the G means is the error of a mean as one of the population (delete-a-group jackknife),
+
+    Var = (G - 1)/G sum_g (m_(-g) - mean of them)^2,
+
+with both parts that a point plays, as the true point of x and as one of the candidates, and with
+the noise of the draws.
+
+Heated weights are w' ~ e^{beta l}, beta <= 1. The log-odds between classes a and b,
+
+    D_ab = log [1/n_a sum_{nu in a} e^{beta l_nu}] - log [1/n_b sum_{nu in b} e^{beta l_nu}]
+
+for x noised from a point of a, which itself is left out and not counted, have as their mean
+M_ab(beta) what the population has there, as long as many points compete at that beta.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TypeVar
+
+import numpy as np
+import torch
+from scipy.stats import t as student
+from torch import Tensor
+
+from ..common.parallel import Progress, workers
+from ..common.rng import numpy_generator
+from ..data.cloud import Cloud, square_distances
+from ..process import snr
+from .moments import PAIRS_PER_BLOCK, Moments, draw_block, exponents
+from .observables import observables
+
+GROUPS = 16
+T95 = float(student.ppf(0.975, GROUPS - 1))  # standard errors to either side that hold 95 %
+_LEAST = 1e-300  # of a sum in units of the largest exponential of its row
+_MASK = -1e30  # exponent that takes a point out of every sum
+_ROW_BYTES = 320  # buffers for each row and point, of each of the workers
+_CLASS_BYTES = 64 * GROUPS * 8  # and for each row and class
+
+
+@dataclass(frozen=True)
+class Grouped:
+    """A cloud whose points lie by class and by group within it: `sizes` (K, G) in that order."""
+
+    cloud: Cloud
+    sizes: np.ndarray
+
+    @property
+    def group(self) -> np.ndarray:
+        """Of every row of the cloud, (n,)."""
+        classes, groups = self.sizes.shape
+        return np.repeat(np.tile(np.arange(groups), classes), self.sizes.ravel())
+
+    @property
+    def remaining(self) -> np.ndarray:
+        """Points of each class in the whole set and without each group, (1 + G, K)."""
+        whole = self.sizes.sum(axis=1)
+        return np.vstack([whole, whole - self.sizes.T])
+
+
+def grouped(cloud: Cloud, groups: int = GROUPS, seed: int = 0) -> Grouped:
+    """Deal the points of each class out to the groups, as evenly as goes."""
+    rng = numpy_generator(seed, "groups")
+    counts = np.diff(cloud.bounds)
+    rows = np.concatenate([a + rng.permutation(b - a) for a, b in pairwise(cloud.bounds)])
+    first = np.concatenate([[0], np.cumsum(counts)[:-1]])  # where the dealing goes on
+    dealt = (np.arange(groups) - first[:, None]) % groups
+    sizes = counts[:, None] // groups + (dealt < counts[:, None] % groups)
+    moved = Cloud(
+        cloud.coordinates[rows], cloud.labels[rows], cloud.order[rows],
+        cloud.bounds, cloud.scale, cloud.d,
+    )  # fmt: skip
+    return Grouped(moved, sizes)
+
+
+def jackknife_error(values: np.ndarray) -> np.ndarray:
+    """Standard error from values (..., 1 + G): of the whole set first, then without each group."""
+    without = values[..., 1:]
+    groups = without.shape[-1]
+    return np.asarray(np.sqrt((groups - 1) * without.var(axis=-1)))
+
+
+class _Segments:
+    """log sum e^l over every class and group of each row, with the points' own weights at hand."""
+
+    def __init__(self, exponent: Tensor, sizes: Tensor, shape: tuple[int, int]):
+        self._sizes, self._shape = sizes, shape
+        top = self._reduced(exponent, "max").clamp_min(_MASK)  # -inf where it is empty
+        self._below = exponent - top.repeat_interleave(sizes, dim=-1)
+        self._weight = self._below.exp()
+        self._sum = self._reduced(self._weight, "sum")
+        log_sum = top.double() + self._sum.double().log()
+        self.top = log_sum.amax(-1, keepdim=True)
+        self._log_top = top.double()
+        # of each class and group, in units of the largest of the row; 0 where it is empty
+        self.share = self._folded((log_sum - self.top).exp())
+
+    def _reduced(self, values: Tensor, how: str) -> Tensor:
+        lengths = self._sizes.expand(*values.shape[:-1], -1).contiguous()
+        return torch.segment_reduce(values, how, lengths=lengths, axis=values.ndim - 1, unsafe=True)
+
+    def _folded(self, values: Tensor) -> Tensor:
+        return values.reshape(*values.shape[:-1], *self._shape)
+
+    def mean(self, values: Tensor | None) -> Tensor:
+        """Mean of `values`, or of l (None), over the weights of each class and group."""
+        of = self._below if values is None else values
+        mean = self._reduced(self._weight * of, "sum").double() / self._sum.double()
+        if values is None:
+            mean = mean + self._log_top
+        return self._folded(torch.where(self._sum > 0, mean, 0.0))
+
+    def square(self) -> Tensor:
+        """sum w^2 of each class and group, of weights that sum to one in it."""
+        squares = self._reduced(self._weight.square(), "sum").double() / self._sum.double() ** 2
+        return self._folded(torch.where(self._sum > 0, squares, 0.0))
+
+
+def _rest(groups: int, device: torch.device) -> Tensor:
+    """(G, 1 + G): sums over all groups, and over all but one."""
+    others = 1 - torch.eye(groups, dtype=torch.float64, device=device)
+    return torch.cat([torch.ones_like(others[:, :1]), others], dim=1)
+
+
+def _moments(segments: _Segments, square: Tensor, rest: Tensor, scale: float) -> Moments:
+    """Of the whole set and without each group: leading shape (1 + G, 2, p)."""
+    share = segments.share
+    by_class = (share @ rest).movedim(-1, 0)  # (1 + G, 2, p, K)
+    total = by_class.sum(-1).clamp_min(_LEAST)
+
+    def sums(of_segment: Tensor) -> Tensor:
+        return (of_segment @ rest).sum(-2).movedim(-1, 0)
+
+    return Moments(
+        segments.top[..., 0] + total.log(),
+        sums(share * segments.mean(None)) / total,
+        (sums(share.square() * segments.square()) / total**2).clamp_min(_LEAST).log(),
+        sums(share * segments.mean(square)) / total * scale**2,
+        by_class / total[..., None],
+    )
+
+
+def _exponent_rows(
+    grouped: Grouped, block: int, seed: int, memory_mib: int
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Rows mu (p,) of a block, |a_mu - a_nu|^2 (p, n) and z.(a_nu - a_mu) (p, n), own ones out."""
+    cloud = grouped.cloud
+    one = _ROW_BYTES * cloud.n + _CLASS_BYTES * len(grouped.sizes)
+    rows = int(np.clip(memory_mib * 2**20 // one, 1, PAIRS_PER_BLOCK))
+    drawn = draw_block(cloud, block, seed)
+    for start in range(0, PAIRS_PER_BLOCK, rows):
+        chosen, noise = drawn.points[start : start + rows], drawn.noise[start : start + rows]
+        own = cloud.coordinates[chosen]
+        along = noise @ cloud.coordinates.T - (noise * own).sum(1, keepdim=True)
+        yield chosen, square_distances(own, cloud.coordinates), along
+
+
+def _both_signs(
+    square: Tensor, along: Tensor, chosen: Tensor, gamma: float, beta: float = 1.0
+) -> Tensor:
+    """beta l for z and -z, (2, p, n), the true points taken out."""
+    out = torch.stack([exponents(square, sign * along, gamma, unit=beta) for sign in (1.0, -1.0)])
+    out[:, torch.arange(len(chosen), device=chosen.device), chosen] = _MASK
+    return out
+
+
+def left_out_means(
+    cloud: Cloud,
+    times: np.ndarray,
+    *,
+    blocks: int,
+    seed: int = 0,
+    memory_mib: int = 1024,
+    progress: Progress | None = None,
+) -> dict[str, np.ndarray]:
+    """The mean of every observable at `times` (T,), in the whole set and without each group.
+
+    Values (T, 1 + G) by the names of `observables.OBSERVABLES`, from `blocks` blocks of draws.
+    """
+    parts = grouped(cloud, seed=seed)
+    device = cloud.coordinates.device
+    sizes = torch.from_numpy(parts.sizes.ravel()).to(device)
+    rest = _rest(GROUPS, device)
+    group = torch.from_numpy(parts.group).to(device)
+    gammas = snr(times)
+
+    def sums(block: int) -> dict[str, np.ndarray]:
+        out: dict[str, np.ndarray] = {}
+        for chosen, square, along in _exponent_rows(parts, block, seed, memory_mib):
+            kept = _kept(group[chosen])
+            for j, gamma in enumerate(gammas):
+                scaled = float(gamma) * cloud.scale**2
+                segments = _Segments(_both_signs(square, along, chosen, scaled), sizes,
+                                     parts.sizes.shape)  # fmt: skip
+                both = square.expand(2, -1, -1)
+                at = _moments(segments, both, rest, cloud.scale)
+                # log n of the whole set serves all: it moves the means of all groups alike
+                values = observables(at, parts.cloud, chosen, np.full(1 + GROUPS, gamma))
+                for name, value in values.items():
+                    row = out.setdefault(name, np.zeros((len(gammas), 1 + GROUPS)))
+                    row[j] += (value.mean(1) * kept).sum(-1).cpu().numpy()
+        return out
+
+    total: dict[str, np.ndarray] = {}
+    for done in _mapped(sums, blocks, device, memory_mib, progress):
+        for name, value in done.items():
+            total[name] = total.get(name, 0) + value
+    units = _units(parts, blocks, seed).sum(axis=1)
+    return {name: value / units for name, value in total.items()}
+
+
+@dataclass(frozen=True)
+class HeatedLogOdds:
+    """`log_odds` (T, B, 1 + G, K, K): M_ab at inverse temperatures `beta` (B,), of the whole set
+    and without each group; `same_point` (T, B): E[sum w'^2], one over the points that compete."""
+
+    times: np.ndarray
+    beta: np.ndarray
+    log_odds: np.ndarray
+    same_point: np.ndarray
+
+
+def heated_log_odds(
+    cloud: Cloud,
+    times: np.ndarray,
+    beta: np.ndarray,
+    *,
+    blocks: int,
+    seed: int = 0,
+    memory_mib: int = 1024,
+    progress: Progress | None = None,
+) -> HeatedLogOdds:
+    """M_ab(beta) at `times` (T,) from `blocks` blocks of draws."""
+    parts = grouped(cloud, seed=seed)
+    device = cloud.coordinates.device
+    sizes = torch.from_numpy(parts.sizes.ravel()).to(device)
+    rest = _rest(GROUPS, device)
+    left = torch.from_numpy(parts.remaining).to(device)
+    group = torch.from_numpy(parts.group).to(device)
+    classes = len(parts.sizes)
+    labels = torch.nn.functional.one_hot(parts.cloud.labels, classes).double()
+
+    def sums(block: int) -> tuple[np.ndarray, np.ndarray]:
+        shape = len(times), len(beta)
+        odds = np.zeros((*shape, 1 + GROUPS, classes, classes))
+        same = np.zeros(shape)
+        for chosen, square, along in _exponent_rows(parts, block, seed, memory_mib):
+            mine = labels[chosen]  # (p, K)
+            kept = _kept(group[chosen])  # (1 + G, p)
+            competing = (left[:, None] - mine).log()  # (1 + G, p, K)
+            for j, gamma in enumerate(snr(times)):
+                scaled = float(gamma) * cloud.scale**2
+                for k, b in enumerate(beta):
+                    exponent = _both_signs(square, along, chosen, scaled, float(b))
+                    segments = _Segments(exponent, sizes, parts.sizes.shape)
+                    by_class = (segments.share @ rest).clamp_min(_LEAST).movedim(-1, 0)
+                    density = by_class.log().mean(1) - competing  # (1 + G, p, K)
+                    apart = (density * mine).sum(-1, keepdim=True) - density
+                    odds[j, k] += torch.einsum("gp,pa,gpb->gab", kept, mine, apart).cpu().numpy()
+                    whole = segments.share.sum((-2, -1))
+                    squares = (segments.share.square() * segments.square()).sum((-2, -1))
+                    same[j, k] += float((squares / whole**2).mean(0).sum())
+        return odds, same
+
+    done = list(_mapped(sums, blocks, device, memory_mib, progress))
+    units = _units(parts, blocks, seed)  # (1 + G, K)
+    odds = np.sum([x[0] for x in done], axis=0) / np.maximum(units, 1)[..., None]
+    same = np.sum([x[1] for x in done], axis=0) / (blocks * PAIRS_PER_BLOCK)
+    return HeatedLogOdds(np.asarray(times), np.asarray(beta), odds, same)
+
+
+def _kept(group: Tensor) -> Tensor:
+    """(1 + G, p): 1 where the set holds the point of the draw."""
+    left_out = torch.nn.functional.one_hot(group, GROUPS).double().T
+    return torch.cat([torch.ones_like(left_out[:1]), 1 - left_out])
+
+
+def _units(parts: Grouped, blocks: int, seed: int) -> np.ndarray:
+    """Draws of each class whose point is in each set, (1 + G, K), counted in pairs."""
+    points = [draw_block(parts.cloud, b, seed).points.cpu().numpy() for b in range(blocks)]
+    drawn = np.concatenate(points)
+    counts = np.zeros(parts.sizes.shape[::-1])
+    np.add.at(counts, (parts.group[drawn], parts.cloud.labels.cpu().numpy()[drawn]), 1)
+    whole = counts.sum(axis=0)
+    return np.vstack([whole, whole - counts])
+
+
+_Done = TypeVar("_Done")
+
+
+def _mapped(
+    work: Callable[[int], _Done],
+    blocks: int,
+    device: torch.device,
+    memory_mib: int,
+    progress: Progress | None,
+) -> Iterator[_Done]:
+    with workers(device, memory_mib) as pool:
+        for k, done in enumerate(pool.map(work, range(blocks))):
+            if progress:
+                progress(k + 1, blocks, "errors of the population")
+            yield done
