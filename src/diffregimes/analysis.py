@@ -31,7 +31,7 @@ from .results import Analysis, Curves, Duplicate, Exposure, Recipe, TransitionTi
 from .transitions.comparison import compare
 from .transitions.criteria import Evidence, headline, transition_times
 from .transitions.crossing import resample
-from .transitions.needed import from_curves
+from .transitions.needed import at_speciation
 from .transitions.points import most_exposed, point_times
 from .transitions.regimes import verdict
 
@@ -197,9 +197,7 @@ def _concluded(
     by_method = {(x.transition, x.method): x for x in times}
     deciding = by_method["speciation", chosen.speciation]
     copying = by_method["collapse", chosen.collapse]
-    needed = None
-    if deciding.t is not None:
-        needed = from_curves(deciding.t, evidence.line, curves, evidence.spectrum, dataset.n)
+    needed = at_speciation(deciding, evidence.line, curves, evidence.spectrum, dataset.n)
     theory = None
     if dataset.population is not None:
         law = dataset.population

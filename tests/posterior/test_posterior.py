@@ -28,7 +28,7 @@ def some_draws(cloud, pairs=24, seed=0, block=0):
 def evaluate(cloud, draws, times, **options):
     gamma = snr(times)
     weights = moments(cloud, draws, gamma, **options)
-    return observables(weights, cloud.labels[draws.points], gamma, cloud.n, cloud.d)
+    return observables(weights, cloud, draws.points, gamma)
 
 
 def reference(cloud, draws, t, sign):

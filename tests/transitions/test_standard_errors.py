@@ -22,7 +22,7 @@ from diffregimes.data.neighbours import nearest_neighbours
 from diffregimes.populations.mixture import GaussianMixture
 from diffregimes.posterior.sweep import sweep
 from diffregimes.process import signal, snr, time_from_snr, variance
-from diffregimes.transitions import crossing, influence, points, speciation
+from diffregimes.transitions import crossing, points, speciation
 from diffregimes.transitions.criteria import clone_level
 
 Z95 = 1.96

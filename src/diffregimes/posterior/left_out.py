@@ -19,6 +19,7 @@ M_ab(beta) what the population has there, as long as many points compete at that
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -38,10 +39,9 @@ from .observables import observables
 
 GROUPS = 16
 T95 = float(student.ppf(0.975, GROUPS - 1))  # standard errors to either side that hold 95 %
-_LEAST = 1e-300  # of a sum in units of the largest exponential of its row
+_LEAST = 1e-38  # of a sum in units of the largest weight: float32 knows nothing below
 _MASK = -1e30  # exponent that takes a point out of every sum
-_ROW_BYTES = 320  # buffers for each row and point, of each of the workers
-_CLASS_BYTES = 64 * GROUPS * 8  # and for each row and class
+_TILE = 2**18  # rows times points at a time: the buffers stay in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -87,39 +87,33 @@ def jackknife_error(values: np.ndarray) -> np.ndarray:
 
 
 class _Segments:
-    """log sum e^l over every class and group of each row, with the points' own weights at hand."""
+    """Sums of the weights e^l of each row over every class and group.
 
-    def __init__(self, exponent: Tensor, sizes: Tensor, shape: tuple[int, int]):
-        self._sizes, self._shape = sizes, shape
-        top = self._reduced(exponent, "max").clamp_min(_MASK)  # -inf where it is empty
-        self._below = exponent - top.repeat_interleave(sizes, dim=-1)
-        self._weight = self._below.exp()
-        self._sum = self._reduced(self._weight, "sum")
-        log_sum = top.double() + self._sum.double().log()
-        self.top = log_sum.amax(-1, keepdim=True)
-        self._log_top = top.double()
-        # of each class and group, in units of the largest of the row; 0 where it is empty
-        self.share = self._folded((log_sum - self.top).exp())
+    In place on `exponent` (..., n), l in the order of the groups; `share` (..., K, G) is in units
+    of e^top, with `top` (...) the largest l of the row.
+    """
 
-    def _reduced(self, values: Tensor, how: str) -> Tensor:
-        lengths = self._sizes.expand(*values.shape[:-1], -1).contiguous()
-        return torch.segment_reduce(values, how, lengths=lengths, axis=values.ndim - 1, unsafe=True)
+    def __init__(self, exponent: Tensor, sizes: Tensor, shape: tuple[int, ...]):
+        self._lengths = sizes.expand(*exponent.shape[:-1], -1).contiguous()
+        self._shape = shape
+        top = exponent.amax(-1, keepdim=True)
+        self._below = exponent.sub_(top)
+        self.weight = self._below.exp()
+        self.top = top[..., 0].double()
+        self.share = self._summed(self.weight)
 
-    def _folded(self, values: Tensor) -> Tensor:
-        return values.reshape(*values.shape[:-1], *self._shape)
+    def _summed(self, values: Tensor) -> Tensor:
+        axis = values.ndim - 1
+        sums = torch.segment_reduce(values, "sum", lengths=self._lengths, axis=axis, unsafe=True)
+        return sums.double().reshape(*values.shape[:-1], *self._shape)
 
-    def mean(self, values: Tensor | None) -> Tensor:
-        """Mean of `values`, or of l (None), over the weights of each class and group."""
-        of = self._below if values is None else values
-        mean = self._reduced(self._weight * of, "sum").double() / self._sum.double()
-        if values is None:
-            mean = mean + self._log_top
-        return self._folded(torch.where(self._sum > 0, mean, 0.0))
+    def logs(self) -> Tensor:
+        """sum w log w of each class and group, in the units of `share`."""
+        return self._summed(self._below.mul_(self.weight))
 
-    def square(self) -> Tensor:
-        """sum w^2 of each class and group, of weights that sum to one in it."""
-        squares = self._reduced(self._weight.square(), "sum").double() / self._sum.double() ** 2
-        return self._folded(torch.where(self._sum > 0, squares, 0.0))
+    def squares(self) -> Tensor:
+        """sum w^2; the last thing to be asked, for it takes the place of the weights."""
+        return self._summed(self.weight.square_())
 
 
 def _rest(groups: int, device: torch.device) -> Tensor:
@@ -128,31 +122,29 @@ def _rest(groups: int, device: torch.device) -> Tensor:
     return torch.cat([torch.ones_like(others[:, :1]), others], dim=1)
 
 
-def _moments(segments: _Segments, square: Tensor, rest: Tensor, scale: float) -> Moments:
-    """Of the whole set and without each group: leading shape (1 + G, 2, p)."""
-    share = segments.share
-    by_class = (share @ rest).movedim(-1, 0)  # (1 + G, 2, p, K)
+def _moments(segments: _Segments, rest: Tensor) -> Moments:
+    """Of the whole set and without each group: leading shape (1 + G, 2, p). Without distances."""
+    by_class = (segments.share @ rest).movedim(-1, 0)  # (1 + G, 2, p, K)
     total = by_class.sum(-1).clamp_min(_LEAST)
 
-    def sums(of_segment: Tensor) -> Tensor:
-        return (of_segment @ rest).sum(-2).movedim(-1, 0)
+    def mean(of_segment: Tensor) -> Tensor:
+        return (of_segment @ rest).sum(-2).movedim(-1, 0) / total
 
     return Moments(
-        segments.top[..., 0] + total.log(),
-        sums(share * segments.mean(None)) / total,
-        (sums(share.square() * segments.square()) / total**2).clamp_min(_LEAST).log(),
-        sums(share * segments.mean(square)) / total * scale**2,
+        segments.top + total.log(),
+        segments.top + mean(segments.logs()),
+        (mean(segments.squares()) / total).clamp_min(_LEAST).log(),
+        torch.full_like(total, torch.nan),
         by_class / total[..., None],
     )
 
 
 def _exponent_rows(
-    grouped: Grouped, block: int, seed: int, memory_mib: int
+    grouped: Grouped, block: int, seed: int
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Rows mu (p,) of a block, |a_mu - a_nu|^2 (p, n) and z.(a_nu - a_mu) (p, n), own ones out."""
     cloud = grouped.cloud
-    one = _ROW_BYTES * cloud.n + _CLASS_BYTES * len(grouped.sizes)
-    rows = int(np.clip(memory_mib * 2**20 // one, 1, PAIRS_PER_BLOCK))
+    rows = int(np.clip(_TILE // (cloud.n + 64 * grouped.sizes.size), 1, PAIRS_PER_BLOCK))
     drawn = draw_block(cloud, block, seed)
     for start in range(0, PAIRS_PER_BLOCK, rows):
         chosen, noise = drawn.points[start : start + rows], drawn.noise[start : start + rows]
@@ -165,7 +157,9 @@ def _both_signs(
     square: Tensor, along: Tensor, chosen: Tensor, gamma: float, beta: float = 1.0
 ) -> Tensor:
     """beta l for z and -z, (2, p, n), the true points taken out."""
-    out = torch.stack([exponents(square, sign * along, gamma, unit=beta) for sign in (1.0, -1.0)])
+    out = torch.empty(2, *square.shape, device=square.device)
+    exponents(square, along, gamma, unit=beta, out=out[0])
+    torch.add(out[0], along, alpha=-2 * beta * math.sqrt(gamma), out=out[1])
     out[:, torch.arange(len(chosen), device=chosen.device), chosen] = _MASK
     return out
 
@@ -179,9 +173,10 @@ def left_out_means(
     memory_mib: int = 1024,
     progress: Progress | None = None,
 ) -> dict[str, np.ndarray]:
-    """The mean of every observable at `times` (T,), in the whole set and without each group.
+    """The mean of every observable but the mmse, in the whole set and without each group.
 
-    Values (T, 1 + G) by the names of `observables.OBSERVABLES`, from `blocks` blocks of draws.
+    Values (T, 1 + G) at `times` (T,) by the names of `observables.OBSERVABLES`, from `blocks`
+    blocks of draws. A weight 87 nats below the largest of its row counts as none.
     """
     parts = grouped(cloud, seed=seed)
     device = cloud.coordinates.device
@@ -192,14 +187,12 @@ def left_out_means(
 
     def sums(block: int) -> dict[str, np.ndarray]:
         out: dict[str, np.ndarray] = {}
-        for chosen, square, along in _exponent_rows(parts, block, seed, memory_mib):
+        for chosen, square, along in _exponent_rows(parts, block, seed):
             kept = _kept(group[chosen])
             for j, gamma in enumerate(gammas):
                 scaled = float(gamma) * cloud.scale**2
-                segments = _Segments(_both_signs(square, along, chosen, scaled), sizes,
-                                     parts.sizes.shape)  # fmt: skip
-                both = square.expand(2, -1, -1)
-                at = _moments(segments, both, rest, cloud.scale)
+                exponent = _both_signs(square, along, chosen, scaled)
+                at = _moments(_Segments(exponent, sizes, parts.sizes.shape), rest)
                 # log n of the whole set serves all: it moves the means of all groups alike
                 values = observables(at, parts.cloud, chosen, np.full(1 + GROUPS, gamma))
                 for name, value in values.items():
@@ -212,7 +205,7 @@ def left_out_means(
         for name, value in done.items():
             total[name] = total.get(name, 0) + value
     units = _units(parts, blocks, seed).sum(axis=1)
-    return {name: value / units for name, value in total.items()}
+    return {name: value / units for name, value in total.items() if name != "mmse"}
 
 
 @dataclass(frozen=True)
@@ -250,10 +243,10 @@ def heated_log_odds(
         shape = len(times), len(beta)
         odds = np.zeros((*shape, 1 + GROUPS, classes, classes))
         same = np.zeros(shape)
-        for chosen, square, along in _exponent_rows(parts, block, seed, memory_mib):
+        for chosen, square, along in _exponent_rows(parts, block, seed):
             mine = labels[chosen]  # (p, K)
             kept = _kept(group[chosen])  # (1 + G, p)
-            competing = (left[:, None] - mine).log()  # (1 + G, p, K)
+            competing = (left[:, None] - mine).clamp_min(1).log()  # (1 + G, p, K)
             for j, gamma in enumerate(snr(times)):
                 scaled = float(gamma) * cloud.scale**2
                 for k, b in enumerate(beta):
@@ -263,9 +256,9 @@ def heated_log_odds(
                     density = by_class.log().mean(1) - competing  # (1 + G, p, K)
                     apart = (density * mine).sum(-1, keepdim=True) - density
                     odds[j, k] += torch.einsum("gp,pa,gpb->gab", kept, mine, apart).cpu().numpy()
-                    whole = segments.share.sum((-2, -1))
-                    squares = (segments.share.square() * segments.square()).sum((-2, -1))
-                    same[j, k] += float((squares / whole**2).mean(0).sum())
+                    norm = torch.linalg.vector_norm(segments.weight, dim=-1).double()
+                    participation = (norm / segments.share.sum((-2, -1))).square()
+                    same[j, k] += float(participation.mean(0).sum())
         return odds, same
 
     done = list(_mapped(sums, blocks, device, memory_mib, progress))

@@ -19,7 +19,7 @@ collapse comes near; their middle errs by much less, 0.02 nats at n = 32 n_subse
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -35,7 +35,7 @@ from ..populations.mixture import GaussianMixture
 from ..posterior.grid import pilot_times
 from ..posterior.sweep import sweep
 from ..process import snr, time_from_snr
-from ..results import Curves, PointsNeeded, Spectrum
+from ..results import Curves, PointsNeeded, Spectrum, TransitionTime
 from .collapse import EntropyLine
 
 FREE = "loo_free_energy_over_log_n"
@@ -44,6 +44,7 @@ FEWEST = 16 * SMALLEST  # below it no subset's collapse lies clear of that of th
 CLEAR = 32  # sizes up to n/32 measure c, or the smallest
 SUBSETS = 6  # at most so many subsets of each size
 _PILOT, _DRAWS = 512, 2048
+_EARLIEST = 1e-3  # t, of the ends of an interval
 
 
 @dataclass(frozen=True)
@@ -159,6 +160,21 @@ def _fits(scanned: Scan, rows: np.ndarray, at: float) -> tuple[float, float, flo
     line, curve = (np.polyfit(x, log_n, degree) for degree in (1, 2))
     first, second, third = (float(np.polyval(c, at)) - offset for c in (near, line, curve))
     return first, second, third
+
+
+def at_speciation(
+    time: TransitionTime, line: EntropyLine | None, curves: Curves, spectrum: Spectrum, n: int
+) -> PointsNeeded | None:
+    """`from_curves` at a transition time, its interval that over all of the time's."""
+    if time.t is None:
+        return None
+    value = from_curves(time.t, line, curves, spectrum, n)
+    early, late = (
+        from_curves(max(x, _EARLIEST), line, curves, spectrum, n)
+        for x in (time.t if time.low is None else time.low, time.high or time.t)
+    )
+    ends = min(value.low, late.low), max(value.high, early.high)
+    return replace(value, low=ends[0], high=ends[1])
 
 
 def from_curves(
