@@ -4,10 +4,10 @@
     python benchmarks/interval_study.py table study.jsonl
 
 Laws: d 16 to 2048, n 200 to 20 000, mean norm mu~ 0.05 to 2 (|m|^2 = d mu~^2), sigma 0.3 to 4, all
-log-uniform, d n at most 6e6; two to five classes at random directions; half with unequal weights (Dirichlet), half
-with covariances that differ by class (a scale of its own, and a random spectrum). In half of them
-the collapse comes first (log n below the information at t_S). From every law `--clouds` sets of n
-points are drawn; killed, the same command goes on where it stood.
+log-uniform, d n at most 6e6; two to five classes at random directions; half with unequal weights
+(Dirichlet), half with covariances that differ by class (a scale of its own, and a random spectrum).
+In half of them the collapse comes first (log n below the information at t_S). From every law
+`--clouds` sets of n points are drawn; killed, the same command goes on where it stood.
 
 The truth: t_S by `balance` and `clone-loo`, where phi of the law reaches its level; by `spectral`
 from the law's covariance; points needed, the law's information at t_S. The other criteria (`clone`,
@@ -29,6 +29,7 @@ from scipy.interpolate import CubicSpline
 from scipy.optimize import brentq
 
 import diffregimes as dr
+from diffregimes.common.numerics import Z95
 from diffregimes.data.datasets import from_arrays
 from diffregimes.populations.covariances import Covariance
 from diffregimes.populations.mixture import GaussianMixture
@@ -81,9 +82,12 @@ def truth(law: GaussianMixture, seed: int) -> dict[str, float] | None:
     log_t = np.log(fine)
     at = float(brentq(CubicSpline(log_t, phi - level), log_t[0], log_t[-1], xtol=1e-7))
     information = float(CubicSpline(log_t, known["information"])(at))
+    slope = np.gradient(phi, fine)
+    se = known.se["same_class_probability"]
+    error = float(np.interp(at, log_t, se) / abs(np.interp(at, log_t, slope)))
     top = float(law.eigenvalues()[0])
     return {
-        "t_s": math.exp(at), "needed": information,
+        "t_s": math.exp(at), "t_s_se": error, "needed": information,
         "spectral": 0.5 * math.log(top) if top > 1 else math.nan,
     }  # fmt: skip
 
@@ -157,8 +161,11 @@ def _line(name: str, first: bool, rows: list[dict]) -> None:
             by_law[x["law"]].append((x, seen[:3]))
     for group in by_law.values():
         for k, (x, (t, low, high)) in enumerate(group):
-            exact, error = x["t_s" if name in ("balance", "clone-loo") else name] if (
-                name in (*KNOWN, "needed")) else math.nan, 0.0  # fmt: skip
+            exact, error = math.nan, 0.0
+            if name in ("balance", "clone-loo"):
+                exact, error = x["t_s"], Z95 * x["t_s_se"]
+            elif name in (*KNOWN, "needed"):
+                exact = x[name]
             if name in RELATIVE:
                 others = [y for j, (_, y) in enumerate(group) if j != k]
                 if len(others) < 2:

@@ -25,7 +25,7 @@ from .data.spectrum import covariance, spectrum
 from .posterior.grid import adapt_times, pilot_times
 from .posterior.moments import PAIRS_PER_BLOCK
 from .posterior.observables import PRECISION_CURVES
-from .posterior.reliability import reliability
+from .posterior.reliability import overconfidence, reliability
 from .posterior.sweep import Sample, sweep
 from .results import Analysis, Curves, Duplicate, Exposure, Recipe, TransitionTime
 from .transitions.comparison import compare
@@ -88,11 +88,11 @@ def analyze(
     Analysis
         `verdict` in words; `times`, by `time("speciation")` and `time("collapse")` those of the
         headline, or by the methods of `transitions.criteria.CRITERIA`: spectral, spectral-exact,
-        landau, clone, clone-loo; free-energy, entropy, clone, gaussian-bound. `curves` over t, by
-        the names of `posterior.observables.OBSERVABLES`, as in `curves["mmse"]`. `points` at risk,
-        `point_times` and `duplicates`; `spectrum`; `points_needed` to put the collapse at the
-        speciation; `reliability`, the self-checks; `theory` where the law is known; `dataset`,
-        `recipe` and `notes`, what was analyzed and how.
+        landau, clone, clone-loo, balance; free-energy, entropy, clone, gaussian-bound. `curves`
+        over t, by the names of `posterior.observables.OBSERVABLES`, as in `curves["mmse"]`.
+        `points` at risk, `point_times` and `duplicates`; `spectrum`; `points_needed` to put the
+        collapse at the speciation; `reliability`, the self-checks; `theory` where the law is known;
+        `dataset`, `recipe` and `notes`, what was analyzed and how.
 
     Raises
     ------
@@ -202,6 +202,10 @@ def _concluded(
     if dataset.population is not None:
         law = dataset.population
         theory = compare(law, curves, times, dataset.n, evidence.level, evidence.seed)
+    flags = reliability(sample, dataset.n)
+    broken = tuple(x.message for x in flags if not x.ok)
+    if dataset.labelled and deciding.t is not None:
+        flags = (*flags, overconfidence(sample, deciding.t))
     return Analysis(
         dataset=describe(dataset),
         spectrum=evidence.spectrum,
@@ -210,9 +214,9 @@ def _concluded(
         points=exposed,
         point_times=point_times(sample)[1],
         duplicates=twins,
-        reliability=reliability(sample, dataset.n),
+        reliability=flags,
         points_needed=needed,
-        verdict=verdict(deciding, copying, needed, dataset.n),
+        verdict=verdict(deciding, copying, needed, dataset.n, broken),
         recipe=recipe,
         notes=dataset.notes + _notes(curves),
         theory=theory,

@@ -10,6 +10,7 @@ import pytest
 import diffregimes as dr
 from clouds import SCHEDULE, blobs, prepared
 from diffregimes.posterior.sweep import sweep
+from diffregimes.results import TransitionTime
 from diffregimes.transitions import criteria
 from diffregimes.transitions.criteria import CRITERIA, METHODS, Criterion, Evidence, headline
 from diffregimes.transitions.crossing import curve_time, resample
@@ -31,7 +32,9 @@ def evidence():
     rng = np.random.default_rng(0)
     curves = resample(sweep(cloud, TIMES, draws=512), rng)
     counts = dataset.class_counts
-    return Evidence(curves, spectrum, matrix, cloud, SCHEDULE, counts, rng, 0, 1024)
+    return Evidence(
+        curves, spectrum, matrix, cloud, SCHEDULE, counts, rng, 0, 1024, 2, lambda *_: None
+    )
 
 
 def test_the_names_of_the_criteria():
@@ -42,10 +45,11 @@ def test_the_names_of_the_criteria():
         "landau",
         "clone",
         "clone-loo",
+        "balance",
     ]
     collapse = "free-energy", "entropy", "clone", "gaussian-bound"
     assert tuple(x.name for x in CRITERIA if x.transition == "collapse") == collapse
-    assert len(METHODS) == len(CRITERIA) == 9
+    assert len(METHODS) == len(CRITERIA) == 10
     assert all(METHODS.values())
 
 
@@ -53,7 +57,7 @@ def test_every_criterion_signs_with_its_name(evidence):
     seen = []
     times = criteria.transition_times(evidence, lambda *x: seen.append(x))
     assert [(x.transition, x.method) for x in times] == list(METHODS)
-    assert [x[:2] for x in seen] == [(k, 9) for k in range(10)]
+    assert [x[:2] for x in seen] == [(k, 10) for k in range(11)]
 
 
 def test_the_two_spectral_times_share_the_resamples(evidence):
@@ -66,13 +70,13 @@ def test_the_two_spectral_times_share_the_resamples(evidence):
 
 def test_the_interval_of_clone_loo_covers_the_population(evidence):
     times = {x.method: x for x in criteria.transition_times(evidence, lambda *_: None)[:5]}
-    found = times["clone-loo"]
+    seen = times["clone-loo"]
     alone = curve_time(
-        evidence.curves, SCHEDULE, "speciation", "clone-loo", "same_class_probability_loo",
+        evidence.seen, SCHEDULE, "speciation", "clone-loo", "same_class_probability_loo",
         evidence.level,
     )  # fmt: skip
-    assert found.t == alone.t
-    assert found.high - found.low > 1.1 * (alone.high - alone.low)
+    assert seen.t == alone.t
+    assert seen.high - seen.low > 1.1 * (alone.high - alone.low)
 
 
 def test_a_new_criterion_arrives_and_changes_no_other_number(monkeypatch):
@@ -85,9 +89,16 @@ def test_a_new_criterion_arrives_and_changes_no_other_number(monkeypatch):
     assert written[-1]["method"] == "half-entropy"
 
 
-def test_the_headline_hangs_on_the_labels():
-    assert headline(True) == criteria.Headline("clone-loo", "free-energy")
-    assert headline(False) == criteria.Headline("spectral", "free-energy")
+def test_the_headline_hangs_on_the_labels_and_on_what_is_known():
+    def at(method, t):
+        return TransitionTime("speciation", method, t)
+
+    known = [at("spectral", 1.0), at("clone-loo", 1.1), at("balance", 1.2)]
+    assert headline(True, known) == criteria.Headline("balance", "free-energy")
+    assert headline(False, known) == criteria.Headline("spectral", "free-energy")
+    # many classes: no log-odds of their pairs
+    assert headline(True, [*known[:2], at("balance", None)]).speciation == "clone-loo"
+    assert headline(True, [at("clone-loo", None), at("balance", None)]).speciation == "balance"
     for labelled in (True, False):
-        chosen = headline(labelled)
+        chosen = headline(labelled, known)
         assert {("speciation", chosen.speciation), ("collapse", chosen.collapse)} <= set(METHODS)

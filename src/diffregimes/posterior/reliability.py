@@ -4,6 +4,10 @@ Nishimori: E[w_mu] = E[sum w^2] at every t (the true point and a posterior draw 
 exchangeable). Two routes to the entropy: E[H(w)] = E[log sum e^l]. I-MMSE: d(d f^e)/d gamma
 = -mmse/2, so the drop of the entropy between two times is the integral of the mmse. None of
 these is built into the pass; a slip in the weights breaks all three.
+
+The leave-one-out weights obey one more where they stand for the population's, E[sum p'^2] =
+E[p' of the true class]: confidence equals own. Where few points decide it fails, and that is a fact
+of the data and not of the run (`overconfidence`).
 """
 
 from __future__ import annotations
@@ -19,6 +23,8 @@ from .sweep import Sample
 
 Z_LIMIT = 4.5  # of the largest of some 40 correlated z-scores: 400 sound runs stayed below 3.6
 _FLOOR = 1e-4  # what float32 weights are held to; errors below it are not news
+CLASS_FLAG = "class-nishimori"
+_OVERCONFIDENT = 2e-3  # of a probability: less moves no time
 _QUADRATURE = 5e-3  # of log n: what a cubic spline through 40 times may miss
 
 
@@ -61,6 +67,25 @@ def reliability(sample: Sample, n: int) -> tuple[Flag, ...]:
         )
         for name, z, words in checks
     )
+
+
+def overconfidence(sample: Sample, t: float) -> Flag:
+    """Confidence less own probability of the leave-one-out class weights, where t_S lies."""
+    confidence, own = (
+        sample.values[name] for name in ("same_class_probability_loo", "own_class_probability_loo")
+    )
+    at = int(np.argmin(np.abs(np.log(sample.times) - math.log(t))))
+    z = _largest_z((confidence - own)[:, at : at + 1], _OVERCONFIDENT)
+    said = f"{confidence[:, at].mean():.3f} against {own[:, at].mean():.3f}"
+    ok = z < Z_LIMIT
+    message = (
+        "at t_S the class weights without the sample itself are as confident as they are right "
+        f"(Nishimori of the population): {said}"
+        if ok
+        else "at t_S few training points decide the class, and their weights are more confident "
+        f"than right, {said}: do not read t_S off the curve of phi_loo; `balance` allows for it"
+    )
+    return Flag(CLASS_FLAG, ok, z, Z_LIMIT, message)
 
 
 def i_mmse_residual(sample: Sample, n: int) -> np.ndarray:

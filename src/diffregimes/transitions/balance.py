@@ -118,7 +118,8 @@ def _unbiased(log_odds: np.ndarray) -> np.ndarray:
     """Without what the finite number of points adds, to first order in 1/n (jackknife); the sets
     without a group (B, T, 1 + G, K, K) move with the whole."""
     whole, without = log_odds[:, :, :1], log_odds[:, :, 1:]
-    return log_odds - (GROUPS - 1) * (without.mean(axis=2, keepdims=True) - whole)
+    bias = (GROUPS - 1) * (without.mean(axis=2, keepdims=True) - whole)
+    return np.asarray(log_odds - bias)
 
 
 def _nearer(nodes: np.ndarray, phi: np.ndarray, place: float, level: float) -> float:

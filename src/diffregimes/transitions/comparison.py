@@ -247,12 +247,14 @@ def _exact_time(
     key = time.transition, time.method
     off = math.inf  # how far such reasons move the time
     t: float | None
-    if key[0] == "speciation" and time.method in ("clone", "clone-loo"):
+    if key[0] == "speciation" and time.method in ("clone", "clone-loo", "balance"):
         phi = known["same_class_probability"]
         t = _root(known.t, phi - level)
         if t is not None and time.method == "clone-loo":
             slope = float(np.interp(t, known.t, np.gradient(phi, known.t)))
             off = abs(float(np.interp(t, known.t, shift)) / slope)
+        if time.method == "balance":
+            off = 0.0
     elif key[0] == "collapse" and time.method in ("free-energy", "entropy"):
         t = _root(known.t, math.log(n) - known["information"])
     elif time.method in ("spectral", "spectral-exact"):

@@ -68,9 +68,27 @@ def _spans(*ends: tuple[Regime, float]) -> Spans:
 
 
 def verdict(
+    speciation: TransitionTime,
+    collapse: TransitionTime,
+    needed: PointsNeeded | None,
+    n: int,
+    broken: tuple[str, ...] = (),
+) -> Verdict:
+    """The regimes in words, from the two headline times.
+
+    `broken` are the self-checks that failed: with one of them the verdict is open.
+    """
+    said = _verdict(speciation, collapse, needed, n)
+    reasons = tuple(f"A self-check of this run failed: not so that {x}." for x in broken)
+    if not reasons:
+        return said
+    headline = f"Open, since a self-check failed. {said.headline}"
+    return Verdict(headline, (*reasons, *said.sentences), said.regimes, None)
+
+
+def _verdict(
     speciation: TransitionTime, collapse: TransitionTime, needed: PointsNeeded | None, n: int
 ) -> Verdict:
-    """The regimes in words, from the two headline times."""
     t_s, t_c = speciation.t, collapse.t
     if t_c is None:
         return _without_collapse(t_s)
@@ -103,8 +121,24 @@ def verdict(
         )
         spans = _spans((WANDERING, t_c), (MEMORIZING, 0.0))
     if close:
-        headline = f"The class is decided and copying starts at about the same time, t = {t_s:.2f}."
+        headline = _about_the_same(speciation, collapse)
+    sentences += [f"{why[0].upper()}{why[1:]}." for why in speciation.warnings]
     return Verdict(headline, (apart, *sentences), spans, None if close else t_c < t_s)
+
+
+def _about_the_same(speciation: TransitionTime, collapse: TransitionTime) -> str:
+    """The headline where the intervals overlap."""
+    assert speciation.t is not None
+    assert collapse.t is not None
+    if abs(speciation.t - collapse.t) < 0.1 * collapse.t:
+        return (
+            "The class is decided and copying starts at about the same time, "
+            f"t = {speciation.t:.2f}."
+        )
+    return (
+        f"Open which comes first: the class is decided between t = {speciation.low:.2f} and "
+        f"{speciation.high:.2f}, copying starts at t = {collapse.t:.2f}."
+    )
 
 
 def _without_collapse(t_s: float | None) -> Verdict:
