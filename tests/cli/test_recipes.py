@@ -8,8 +8,15 @@ from typing import Any
 import pytest
 import typer
 
-from command import runner, untrained
+from command import runner, untrained, without_drawing
 from diffregimes.cli.app import app
+
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    without_drawing(monkeypatch)
+
 
 DATA = {"labels": None, "key": None, "classes": "0,1", "per_class": 12}
 SCORE = {"score": None, "label": None}
