@@ -132,7 +132,9 @@ def test_a_new_observable_arrives_everywhere():
     column = [float(row[header.index("tried_score_norm")]) for row in rows]
     assert column == written["tried_score_norm"]
     again = dr.Analysis.from_dict(json.loads(found.to_json()))
-    np.testing.assert_array_equal(again.curves["tried_score_norm"], found.curves["tried_score_norm"])
+    np.testing.assert_array_equal(
+        again.curves["tried_score_norm"], found.curves["tried_score_norm"]
+    )
 
 
 def test_a_new_observable_changes_no_other_number(monkeypatch):
