@@ -6,11 +6,13 @@ BIN := .venv/bin
 demo: .venv/ready
 	$(BIN)/diffregimes analyze digits
 
+# worksteal: each worker begins with a half of the suite, so that the tests of a file share their
+# fixtures; one that is done takes from the other
 test: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist worksteal
 
 benchmark: .venv/ready
 	$(BIN)/python benchmarks/speed.py

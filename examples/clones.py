@@ -48,7 +48,7 @@ def main() -> None:
         print(f"{t:7.3f} {'   '.join(cells)}")
 
     options.out.mkdir(parents=True, exist_ok=True)
-    write_outcome(found, {"example": "clones", "seed": 0}, options.out)
+    write_outcome(found, options.out)
     print(f"figure: {options.out / 'clones.png'}")
 
 

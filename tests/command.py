@@ -56,6 +56,14 @@ def without_report(monkeypatch):
     monkeypatch.setattr("diffregimes.report.runs.write_report", stub)
 
 
+def without_drawing(monkeypatch):
+    """Figures are made as always, but not turned into files, which takes a second for a page."""
+    monkeypatch.setattr(
+        "diffregimes.report.figures.style._saved",
+        lambda figure, **how: b'<svg viewBox="0 0 1 1"></svg>',
+    )
+
+
 def pixels(n: int = 60, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Images (n, 4, 3), uint8, of the classes 3, 5 and 8, a third each: dark, grey, bright."""
     labels = np.arange(n) % 3

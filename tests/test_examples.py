@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
-import subprocess
+import io
+import runpy
 import sys
 from pathlib import Path
 
@@ -20,10 +22,11 @@ def run(tmp_path_factory):
     def once(name):
         if name not in done:
             out = tmp_path_factory.mktemp(Path(name).stem)
-            command = [sys.executable, str(EXAMPLES / name), "--quick", "--out", str(out)]
-            result = subprocess.run(command, capture_output=True, text=True, check=False)
-            assert result.returncode == 0, result.stderr
-            done[name] = out, result.stdout
+            printed = io.StringIO()
+            with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
+                patch.setattr(sys, "argv", [name, "--quick", "--out", str(out)])
+                runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+            done[name] = out, printed.getvalue()
         return done[name]
 
     return once

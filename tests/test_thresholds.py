@@ -23,11 +23,15 @@ from diffregimes.posterior.grid import adapt_times, pilot_times
 from diffregimes.posterior.reliability import reliability
 from diffregimes.posterior.sweep import Sample, sweep
 from diffregimes.process import snr, time_from_snr
+from diffregimes.report.words import theory_in_words
 from diffregimes.results import Share, Spectrum
 from diffregimes.transitions.collapse import entropy_line
 from diffregimes.transitions.comparison import compare
 from diffregimes.transitions.crossing import Resampled, curve_time
 from diffregimes.transitions.needed import points_needed
+from diffregimes.transitions.scaling import ScaledCurve, crossing
+from diffregimes.transitions.speciation import landau_time
+from sample_analysis import make_analysis, with_theory
 
 # --- data -----------------------------------------------------------------------------------------
 
@@ -152,6 +156,27 @@ def test_so_many_points_carry_a_fit(n, enough):
         points_needed(0.3, data)
 
 
+@pytest.mark.parametrize(("n", "told"), [(48, True), (52, False)])
+def test_a_landau_time_of_few_points_is_told(n, told):
+    """Of points at -1 and 1 every one counts, whatever the tilt, and I - gamma Cov is 1 - gamma."""
+    _, cloud, _, spectral = prepared(np.tile([-1.0, 1.0], n // 2)[:, None], np.arange(n) // 2 % 2)
+    found = landau_time(spectral, cloud, SCHEDULE, np.random.default_rng(0))
+    assert found.t == pytest.approx(float(time_from_snr(1.0)), rel=1e-3)
+    expected = (f"the tilted average rests on {n} effective points",)
+    assert found.warnings == (expected if told else ())
+
+
+@pytest.mark.parametrize(("phi", "looked_at"), [(0.59, 0), (0.61, 1), (0.94, 1), (0.96, 0)])
+def test_curves_cross_where_phi_is_neither_chance_nor_certain(phi, looked_at):
+    x = np.linspace(0.6, 1.5, 9)
+    flat = [ScaledCurve(d, x, np.full(9, phi), np.full(9, 1e-6)) for d in (256, 1024)]
+    if looked_at:
+        assert crossing(flat, np.random.default_rng(0)).phi == pytest.approx(phi, abs=1e-4)
+        return
+    with pytest.raises(InputError, match=r"between 0\.6 and 0\.95"):
+        crossing(flat, np.random.default_rng(0))
+
+
 # --- theory beside the analysis -------------------------------------------------------------------
 
 
@@ -174,6 +199,14 @@ def test_phi_is_judged_by_twenty_undecided_draws(undecided, is_judged):
         for name in ("same_class_probability_loo", "class_entropy"):
             assert np.isfinite(theory.z[name][at]) == is_judged, name
         assert np.isfinite(theory.z["information"][2])  # it has no such limit
+
+
+@pytest.mark.parametrize(("z", "agrees"), [(3.4, True), (3.6, False)])
+def test_theory_is_left_at_z_scores_that_chance_hardly_reaches(z, agrees):
+    said = theory_in_words(with_theory(make_analysis(), z).theory)
+    assert f"|z| is at most {z}" in said
+    assert said.startswith("The analysis agrees") == agrees
+    assert ("more than chance explains" in said) != agrees
 
 
 # --- audits ---------------------------------------------------------------------------------------

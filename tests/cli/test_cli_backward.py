@@ -98,7 +98,7 @@ def test_batches_change_nothing(run, tmp_path):
 def test_killed_runs_go_on(run, tmp_path):
     out = tmp_path / "out"
     arguments = (
-        "clones", "digits", "--per-class", "60", "--steps", "100", "--pairs", "600",
+        "clones", "digits", "--per-class", "30", "--steps", "60", "--pairs", "600",
         "--times", "0.1,0.5", "--out",
     )  # fmt: skip
     command = [sys.executable, "-m", "diffregimes", *arguments, str(out)]

@@ -266,6 +266,10 @@ def test_phi_agrees_with_that_of_the_nearest_points(judge, digits):
     off = np.abs(ends.curves()[name] - want.curves()[name])
     assert (off <= 2 * wrong[::-1] + 1e-12).all()  # curves go by increasing time
     found = outcome(ends, setup)
+    assert json.loads(found.to_json())["recipe"] == found.recipe
+    told = {"sampler": "bridge", "steps": len(run.grid) - 1, "seed": 0, "branches": 2}
+    assert {k: v for k, v in found.recipe.items() if k != "versions"} == told
+    assert found.recipe["versions"]["torch"] == torch.__version__
     forward = found.forward[name]
     assert forward.min() < 0.7  # clones differ
     p = forward.clip(1 / 400, 1 - 1 / 400)

@@ -27,7 +27,7 @@ TIMES = np.array([0.05, 0.2, 0.5, 1.0, 2.5])
 MMSE = next(x.function for x in OBSERVABLES if x.name == "mmse")
 # 1/Delta = 1 + gamma and e^{-2t}/Delta = gamma
 SCORE_NORM = Observable(
-    "score_norm",
+    "tried_score_norm",
     "score norm",
     "inverse squared data units",
     False,
@@ -115,8 +115,8 @@ def test_the_score_norm_follows_from_the_mmse():
     z = []
     for k, t in enumerate(TIMES):
         norms = brute_score_norms(points.astype(np.float64), t, 20_000)
-        error = np.hypot(norms.std() / np.sqrt(len(norms)), curves.se["score_norm"][k])
-        z.append((curves["score_norm"][k] - norms.mean()) / error)
+        error = np.hypot(norms.std() / np.sqrt(len(norms)), curves.se["tried_score_norm"][k])
+        z.append((curves["tried_score_norm"][k] - norms.mean()) / error)
         assert error < 0.02 * norms.mean()
     assert np.abs(z).max() < 4, z
 
@@ -124,15 +124,17 @@ def test_the_score_norm_follows_from_the_mmse():
 @pytest.mark.usefixtures("with_score_norm")
 def test_a_new_observable_arrives_everywhere():
     found = dr.analyze(*blobs(60, 5), times=TIMES, draws=512)
-    assert list(found.curves.values) == [*CURVES, "score_norm"]
+    assert list(found.curves.values) == [*CURVES, "tried_score_norm"]
     written = json.loads(found.to_json())["curves"]
-    assert written["score_norm"] == found.curves["score_norm"].tolist()
-    assert len(written["score_norm_se"]) == len(TIMES)
+    assert written["tried_score_norm"] == found.curves["tried_score_norm"].tolist()
+    assert len(written["tried_score_norm_se"]) == len(TIMES)
     header, *rows = csv.reader(curves_csv(found.curves).splitlines())
-    column = [float(row[header.index("score_norm")]) for row in rows]
-    assert column == written["score_norm"]
+    column = [float(row[header.index("tried_score_norm")]) for row in rows]
+    assert column == written["tried_score_norm"]
     again = dr.Analysis.from_dict(json.loads(found.to_json()))
-    np.testing.assert_array_equal(again.curves["score_norm"], found.curves["score_norm"])
+    np.testing.assert_array_equal(
+        again.curves["tried_score_norm"], found.curves["tried_score_norm"]
+    )
 
 
 def test_a_new_observable_changes_no_other_number(monkeypatch):

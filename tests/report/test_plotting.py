@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import subprocess
 import sys
 
@@ -127,6 +128,21 @@ def test_the_texts_of_the_marks_do_not_overlap(t_s, t_c, width):
     for line in marks:
         box = line.get_window_extent()
         assert not any(box.x0 > x.x0 and box.x1 < x.x1 and box.y1 > x.y1 for x in (one, other))
+
+
+def test_the_clocks_of_the_time_line_follow_its_limits():
+    ax = plotting.plot_regimes(make_analysis())
+    ax.set_xlim(0.4, 0.1)
+    ax.set_xlim(1.2, 0.02)
+    ticks = [(x.get_position()[0], x.get_text()) for x in ax.texts if x.get_va() == "top"]
+    assert len(ticks) > 12
+    assert len(set(ticks)) == len(ticks), "those of other limits are gone"
+    assert all(0.02 <= t <= 1.2 for t, _ in ticks)
+    # DDPM step 100, noise level 0.5, log-SNR 2: each where the process has it
+    steps = process.linear_schedule().times
+    two = process.time_from_snr(math.exp(2))
+    for text, t in (("100", steps[99]), ("0.5", 0.5 * math.log(1.25)), ("2", two)):
+        assert any(x == text and at == pytest.approx(float(t)) for at, x in ticks), text
 
 
 def test_settings_and_backend_of_the_user_stay_as_they_are():

@@ -15,8 +15,8 @@ what it has learned around the data, clones what it does on its own samples.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -44,12 +44,13 @@ EARLIEST = 1e-9  # t = 0 has no posterior over points; nearest is nearest
 class Ends:
     """Where clones ended: `classes` and `points` (pairs, T, B) for B clones that part at each of
     `times` (T,); `points` is None without training points. In a U-turn the first of B = 2 is the
-    start itself."""
+    start itself. `recipe` says how they were run."""
 
     times: np.ndarray
     classes: np.ndarray
     points: np.ndarray | None
     kind: str = "clones"
+    recipe: Mapping[str, Any] = field(default_factory=dict)
 
     def agreement(self, name: str) -> np.ndarray:
         """Share of agreeing pairs among the B clones of every draw, (pairs, T)."""
@@ -171,7 +172,8 @@ def run_clones(
         rows=1 + len(at) * (branches - 1), dimension=size,
         at=at, branches=branches, compared=training is not None, text="clones",
     )  # fmt: skip
-    return Ends(run.grid[at], blocks["classes"], blocks.get("points"))
+    recipe = run.told(branches=branches)
+    return Ends(run.grid[at], blocks["classes"], blocks.get("points"), "clones", recipe)
 
 
 def run_uturns(
@@ -227,7 +229,7 @@ def run_uturns(
         run, "uturn", draws, task, rows=len(at), dimension=data.shape[1],
         at=at, compared=training is not None, text="U-turns",
     )  # fmt: skip
-    return Ends(run.grid[at], blocks["classes"], blocks.get("points"), "uturn")
+    return Ends(run.grid[at], blocks["classes"], blocks.get("points"), "uturn", run.told())
 
 
 def _placed(run: Run, times: Any) -> list[int]:

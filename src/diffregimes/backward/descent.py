@@ -26,6 +26,7 @@ from torch import Tensor
 from ..common.checks import InputError, in_range
 from ..common.files import replacing, write_atomically
 from ..common.parallel import Progress, workers
+from ..common.recipe import versions
 from ..common.rng import torch_generator
 from ..scores import AbstractScore
 from .samplers import Step, decreasing, sampler
@@ -79,6 +80,13 @@ class Run:
     @property
     def end(self) -> float:
         return float(self.grid[-1])
+
+    def told(self, **more: Any) -> dict[str, Any]:
+        """`recipe`, or what is known here without one: the sampler, `more`, and versions."""
+        if self.recipe:
+            return dict(self.recipe)
+        own = {"sampler": self.sampler, "steps": len(self.grid) - 1, "seed": self.seed}
+        return {**own, **more, "versions": versions()}
 
     def rows(self, d: int) -> int:
         """States of d numbers at a time."""

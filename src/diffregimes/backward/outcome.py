@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,8 @@ FORMAT = "diffregimes.backward/1"
 @dataclass(frozen=True)
 class Outcome(Shown):
     """`simulated` curves with 95 % intervals (Wilson for two branches, else bootstrap), `forward`
-    at the same times, z in combined standard errors, and `line`, the forward curves on a fine grid.
+    at the same times, z in combined standard errors, `line`, the forward curves on a fine grid, and
+    the `recipe` of the run.
     """
 
     kind: str
@@ -34,6 +35,7 @@ class Outcome(Shown):
     z: Mapping[str, np.ndarray]
     line: Curves
     notes: tuple[str, ...]
+    recipe: Mapping[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         t, worst = self.simulated.t, max(float(np.abs(z).max()) for z in self.z.values())
@@ -58,12 +60,12 @@ class Outcome(Shown):
             }
         return out
 
-    def to_json(self, recipe: Mapping[str, Any]) -> str:
+    def to_json(self) -> str:
         fields = {
             "format": FORMAT,
             "kind": self.kind,
             "pairs": self.simulated.draws,
-            "recipe": dict(recipe),
+            "recipe": dict(self.recipe),
             "curves": self.columns(),
             "notes": list(self.notes),
         }
@@ -93,7 +95,7 @@ def outcome(ends: Ends, setup: Experiment) -> Outcome:
         error = np.maximum(simulated.se[name], chance if two else 0.5 / simulated.draws)
         error = np.maximum(np.hypot(error, forward.se[name]), 1e-12)
         z[name] = (simulated[name] - forward[name]) / error
-    return Outcome(ends.kind, simulated, intervals, forward, z, fine, setup.notes)
+    return Outcome(ends.kind, simulated, intervals, forward, z, fine, setup.notes, ends.recipe)
 
 
 def forward_times(setup: Experiment) -> dict[str, float]:

@@ -25,6 +25,7 @@ from .options import (
     Label,
     Out,
     flowing,
+    range_option,
 )
 
 if TYPE_CHECKING:
@@ -60,13 +61,7 @@ class AuditedDataOptions(DataOptions):
 
     pixel_range: Annotated[
         str | None,
-        typer.Option(
-            "--range",
-            rich_help_panel=DATA,
-            metavar="LO,HI",
-            help="Scale of the pixels that the model takes.",
-            show_default="that of recipe.json in MODEL, else -1,1",
-        ),
+        range_option("that of recipe.json in MODEL, else -1,1"),
     ] = None
 
 
@@ -119,10 +114,8 @@ class AuditOptions:
         self.computation.check()
 
     def recorded(self) -> dict[str, Any]:
-        """Without what changes no number, and what is told elsewhere: the names of these stand
-        last in every results.json."""
-        left_out = "out", "memory_mib", "batch", "model", "classifier"
-        return {**recorded(self, *left_out), "left_out": left_out}
+        """Without what changes no number, and what is told elsewhere."""
+        return recorded(self, "out", "memory_mib", "batch", "model", "classifier")
 
 
 def audit(options: AuditOptions) -> None:

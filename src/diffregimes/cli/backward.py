@@ -204,7 +204,7 @@ def _compare(kind: str, options: Clones | UTurns, ends: Callable[[Task], Ends]) 
         task = _prepared(kind, options, times, progress)
         with staged(task.folder) as stage:
             compared = outcome(ends(task), task.setup)
-            write_outcome(compared, task.recipe, stage)
+            write_outcome(compared, stage)
         task.done()
     from ..report.terminal.backward import print_outcome
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -64,6 +64,17 @@ Batch = Annotated[
 Scale = tuple[float, float]
 
 
+def range_option(default: str) -> Any:
+    """--range, the same for every command but for what it is without."""
+    return typer.Option(
+        "--range",
+        rich_help_panel=DATA,
+        metavar="LO,HI",
+        help="Scale of the pixels; must be that of the model: --range=-1,1",
+        show_default=default,
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class DataOptions:
     """What is read of SOURCE."""
@@ -97,13 +108,7 @@ class DataOptions:
     ] = None
     pixel_range: Annotated[
         str | None,
-        typer.Option(
-            "--range",
-            rich_help_panel=DATA,
-            metavar="LO,HI",
-            help="Scale of the pixels; must be that of the model: --range=-1,1",
-            show_default="0,1 for integer pixels, floats as they are",
-        ),
+        range_option("0,1 for integer pixels, floats as they are"),
     ] = None
     pad: Annotated[
         int,
@@ -158,13 +163,7 @@ class ModelDataOptions(DataOptions):
 
     pixel_range: Annotated[
         str | None,
-        typer.Option(
-            "--range",
-            rich_help_panel=DATA,
-            metavar="LO,HI",
-            help="Scale of the pixels.",
-            show_default="that of --model; without: 0,1 for integer pixels, floats as they are",
-        ),
+        range_option("that of --model; without: 0,1 for integer pixels, floats as they are"),
     ] = None
 
 

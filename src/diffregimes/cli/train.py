@@ -16,13 +16,13 @@ import typer
 from .command import command, recorded
 from .options import (
     ACCURACY,
-    DATA,
     TRAINING,
     DataOptions,
     Out,
     Seed,
     Source,
     flowing,
+    range_option,
     source_name,
 )
 
@@ -57,7 +57,7 @@ class TrainingDataOptions(DataOptions):
 
     pixel_range: Annotated[
         str,
-        typer.Option("--range", rich_help_panel=DATA, metavar="LO,HI", help="Scale of the pixels."),
+        range_option("-1,1"),
     ] = "-1,1"
 
 

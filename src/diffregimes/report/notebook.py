@@ -236,7 +236,7 @@ _fill.register(Audit, write_audit)
 @_fill.register
 def _(outcome: Outcome, dataset: Dataset | None, folder: Path) -> None:
     write_page(outcome, folder / "report.html", dataset)
-    write_outcome(outcome, {}, folder)
+    write_outcome(outcome, folder)
 
 
 @_fill.register

@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 PHASES = "diffregimes.phase-diagram/1"
 
 
-def write_outcome(compared: Outcome, recipe: Mapping[str, Any], folder: Path) -> None:
+def write_outcome(compared: Outcome, folder: Path) -> None:
     """KIND.png, KIND.svg, KIND.csv and results.json into an existing folder."""
     figure: Any = plot_outcome(compared).get_figure(root=True)
     (folder / f"{compared.kind}.png").write_bytes(png_bytes(figure))
     (folder / f"{compared.kind}.svg").write_bytes(svg_bytes(figure))
     (folder / f"{compared.kind}.csv").write_text(columns_csv(compared.columns()), encoding="utf-8")
-    (folder / LAST).write_text(compared.to_json(recipe) + "\n", encoding="utf-8")
+    (folder / LAST).write_text(compared.to_json() + "\n", encoding="utf-8")
 
 
 def write_generated(

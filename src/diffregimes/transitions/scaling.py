@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.interpolate import CubicSpline
+from scipy.interpolate import CubicSpline, PPoly
 
 from ..common.checks import InputError
 from ..common.numerics import LEVEL, RESAMPLES
@@ -52,19 +52,21 @@ def crossing(curves: Sequence[ScaledCurve], rng: np.random.Generator) -> Crossin
     low, high = max(c.x[0] for c in curves), min(c.x[-1] for c in curves)
     if not low < high:
         raise InputError("the curves share no range of t/t_S; choose times around t_S for each d.")
-    crossings = [_least_spread(curves, [c.phi for c in curves], low, high)]
-    for _ in range(RESAMPLES):
-        drawn = [c.phi + c.se * rng.standard_normal(len(c.phi)) for c in curves]
-        crossings.append(_least_spread(curves, drawn, low, high))
+    lengths = [len(c.phi) for c in curves]
+    noise = rng.standard_normal((RESAMPLES, sum(lengths)))
+    noise = np.vstack([np.zeros(sum(lengths)), noise])  # the first are the curves as they are
+    parts = np.split(noise, np.cumsum(lengths)[:-1], axis=1)
+    drawn = [c.phi + c.se * z for c, z in zip(curves, parts, strict=True)]
+    splines = [CubicSpline(c.x, v, axis=1) for c, v in zip(curves, drawn, strict=True)]
+    crossings = [
+        _least_spread([PPoly.construct_fast(s.c[..., k], s.x) for s in splines], low, high)
+        for k in range(1 + RESAMPLES)
+    ]
     (x_low, phi_low), (x_high, phi_high) = np.percentile(crossings[1:], LEVEL, axis=0).tolist()
     return Crossing(crossings[0][0], x_low, x_high, crossings[0][1], phi_low, phi_high)
 
 
-def _least_spread(
-    curves: Sequence[ScaledCurve], values: list[np.ndarray], low: float, high: float
-) -> tuple[float, float]:
-    splines = [CubicSpline(c.x, v) for c, v in zip(curves, values, strict=True)]
-
+def _least_spread(splines: list[PPoly], low: float, high: float) -> tuple[float, float]:
     for zoom in range(4):
         x = np.linspace(low, high, 65)
         heights = np.array([s(x) for s in splines])

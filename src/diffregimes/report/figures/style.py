@@ -16,17 +16,18 @@ from matplotlib.figure import Figure
 
 def svg_bytes(figure: Figure) -> bytes:
     """The figure as SVG without a date: the same bytes in every run."""
-    out = io.BytesIO()
-    with rc_context(STYLE):
-        figure.savefig(out, format="svg", metadata={"Date": None})
-    return out.getvalue()
+    return _saved(figure, format="svg", metadata={"Date": None})
 
 
 def png_bytes(figure: Figure) -> bytes:
     """The figure as PNG, on white: a viewer with a dark background would swallow the axes."""
+    return _saved(figure, format="png", dpi=160, facecolor="white")
+
+
+def _saved(figure: Figure, **how: Any) -> bytes:
     out = io.BytesIO()
     with rc_context(STYLE):
-        figure.savefig(out, format="png", dpi=160, facecolor="white")
+        figure.savefig(out, **how)
     return out.getvalue()
 
 

@@ -5,11 +5,12 @@ It is drawn wide for a page or a slide, and narrow, with shorter words, for a te
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Literal
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 
 from ... import process
@@ -117,12 +118,29 @@ def _clock_rows(analysis: Analysis, ax: Axes) -> None:
         times = process.schedule(analysis.recipe.schedule).times
         steps = [1000, 500, 200, 100, 50, 20, 10, 1, 300, 700, 400, 150, 5, 2]
         rows.insert(1, ("DDPM step", ClockLocator(steps, lambda k: times[int(k) - 1])))
-    for row, (name, clock) in enumerate(rows):
-        y = 0.44 - 0.125 * row
+    for row, (name, _) in enumerate(rows):
+        y = _height(row)
         ax.axhline(y, color="gray", lw=0.6)
         ax.text(-0.012, y, name, transform=ax.transAxes, ha="right", va="center")
-        for value in clock.spaced(ax.get_xlim(), inches(ax)):
-            at = float(clock.to_t(value))
-            ax.plot([at, at], [y, y + 0.022], color="gray", lw=0.8)
-            label = f"{value:g}".replace("-", "−")
-            ax.text(at, y - 0.012, label, ha="center", va="top", fontsize="small")
+    drawn: list[Artist] = []
+
+    def ticks(ax: Axes) -> None:
+        while drawn:
+            drawn.pop().remove()
+        for row, (_, clock) in enumerate(rows):
+            drawn.extend(_clock_ticks(clock, ax, _height(row)))
+
+    ticks(ax)
+    ax.callbacks.connect("xlim_changed", ticks)
+
+
+def _height(row: int) -> float:
+    return 0.44 - 0.125 * row
+
+
+def _clock_ticks(clock: ClockLocator, ax: Axes, y: float) -> Iterator[Artist]:
+    for value in clock.spaced(ax.get_xlim(), inches(ax)):
+        at = float(clock.to_t(value))
+        yield from ax.plot([at, at], [y, y + 0.022], color="gray", lw=0.8)
+        label = f"{value:g}".replace("-", "−")
+        yield ax.text(at, y - 0.012, label, ha="center", va="top", fontsize="small")

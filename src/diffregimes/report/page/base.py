@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
@@ -47,14 +48,14 @@ class Figures(Mapping[str, Markup]):
 def rendered(
     template: str, figures: Mapping[str, Markup], *, aside: Collection[str] = (), **values: Any
 ) -> str:
-    """The page as text. Raises RuntimeError for a figure that the template places nowhere, except
-    for those that are left `aside` on purpose."""
+    """The page as text, without a line's end between a number and its %. Raises RuntimeError for a
+    figure that the template places nowhere, except for those that are left `aside` on purpose."""
     placing = Figures(figures)
     text = environment().get_template(template).render(figures=placing, **values)
     lost = sorted(set(figures) - placing.placed - set(aside))
     if lost:
         raise RuntimeError(f"{template} places no figure {', '.join(lost)}; name it there")
-    return text
+    return re.sub(r"(?<=\d) %", "\N{NO-BREAK SPACE}%", text)
 
 
 def figure_of(ax: Any) -> Figure:
