@@ -21,8 +21,8 @@ from diffregimes.populations.mixture import GaussianMixture, two_gaussians
 from diffregimes.posterior.sweep import sweep
 from diffregimes.process import snr
 from diffregimes.results import Comparison, Curves
-from diffregimes.theory import TwoGaussians, collapse_time, speciation_times
-from diffregimes.transitions import collapse, comparison
+from diffregimes.theory import TwoGaussians, collapse_time, gaussian_bound, speciation_times
+from diffregimes.transitions import choice, collapse, comparison
 from diffregimes.transitions.comparison import EXCESS, FREE, LOO, WITHIN, compare
 from diffregimes.transitions.criteria import clone_level
 
@@ -132,16 +132,16 @@ def test_the_choice_of_the_points_is_what_moves_clouds_apart():
     """Variance of the curves over clouds, each with so many draws that these hardly count."""
     law, n, clouds = two_gaussians(4, 0.8, 0.7, 0.3), 250, 100
     times = np.array([0.8, 1.3, 2.5])
-    expected = comparison._finite_n(law, times, n, seed=1).choice
+    expected = choice.chosen(law, times, n, seed=1).choice
     means, errors = {}, {}
     for seed in range(clouds):
         curves = measured(dataset(law, n, seed), times, 2048, seed)
         for name in expected:
             means.setdefault(name, []).append(curves[name])
             errors.setdefault(name, []).append(curves.se[name])
-    for name, choice in expected.items():
-        ratio = np.var(means[name], axis=0, ddof=1) / choice**2
-        draws = np.mean(np.square(errors[name]), axis=0) / choice**2
+    for name, chosen in expected.items():
+        ratio = np.var(means[name], axis=0, ddof=1) / chosen**2
+        draws = np.mean(np.square(errors[name]), axis=0) / chosen**2
         error = math.sqrt(2 / (clouds - 1))
         assert (ratio > 1 - 4 * error).all(), name
         assert (ratio < 1 + draws + 4 * error).all(), name
@@ -280,7 +280,7 @@ def test_any_mixture_from_python(monkeypatch):
 @pytest.mark.parametrize("n", [10, 10**6])
 def test_the_bound_of_theory_is_that_of_the_estimator_by_another_route(values, n):
     values = np.asarray(values, dtype=np.float64)
-    t = comparison._bound_time(values, np.log(n))
+    t = gaussian_bound.time(values, np.log(n))
     assert information_bound(values, snr(t))[0] == pytest.approx(np.log(n), abs=1e-10)
 
 

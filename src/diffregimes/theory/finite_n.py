@@ -86,6 +86,7 @@ class FiniteN:
 
     excess      E[H(w)] = E[H(index | x_t)]
     within      E[H(index | class, x_t)]
+    classes     E[H(class | x_t)], their difference
     free        F = E[log sum_{nu != mu} e^{l_nu}]
     same_point  phi_C = E[w_mu] = E[sum w^2]
 
@@ -96,6 +97,7 @@ class FiniteN:
     log_n: float
     excess: np.ndarray
     within: np.ndarray
+    classes: np.ndarray
     free: np.ndarray
     same_point: np.ndarray
     se: dict[str, np.ndarray]
@@ -115,7 +117,7 @@ def means(
     in_range("draws", draws, 2 * _SETS, 10**7)
     numbers = _Numbers.sobol(classes.d, classes.means.shape[1], draws, seed)
     found = np.array([_means(classes, float(time), log_n, numbers) for time in times])
-    names = "excess", "within", "free", "same_point"
+    names = "excess", "within", "classes", "free", "same_point"
     values = dict(zip(names, found[:, :, 0].T, strict=True))
     return FiniteN(times, log_n, **values, se=dict(zip(names, found[:, :, 1].T, strict=True)))
 
@@ -155,7 +157,7 @@ class _Numbers:
 
 
 def _means(law: Classes, t: float, log_n: float, numbers: _Numbers) -> np.ndarray:
-    """(4, 2): the four means at t and their standard errors."""
+    """(5, 2): the means at t and their standard errors."""
     noise, shrink = float(variance(t)), float(signal(t))
     spreads = law.variances * shrink**2
     own = (np.square(numbers.noise).sum(axis=1) + numbers.length**2) / 2
@@ -169,17 +171,18 @@ def _means(law: Classes, t: float, log_n: float, numbers: _Numbers) -> np.ndarra
         mine = slice(k, k + 1)
         class_ = _Levels(law.d, noise, spreads[mine], law.weights[mine], squares[:, mine])
         excess, free, same = _averages(every, own, log_n)
-        values = np.stack([excess, _averages(class_, own, log_n)[0], free, same])
+        within = _averages(class_, own, log_n)[0]
+        values = np.stack([excess, within, excess - within, free, same])
         gaps = shrink**2 * np.square(law.means[k] - law.means).sum(axis=1)
         known = np.concatenate([[law.d / 2], gaps + law.d * (noise + spread)])
         parts.append(_controlled(values, np.column_stack([own, squares]) - known))
-    by_set = np.array(parts).reshape(len(parts), 4, _SETS, -1).mean(axis=-1)
+    by_set = np.array(parts).reshape(len(parts), 5, _SETS, -1).mean(axis=-1)
     sets = np.tensordot([1.0] if law.symmetric else law.weights, by_set, 1)
     return np.stack([sets.mean(axis=1), sets.std(axis=1, ddof=1) / math.sqrt(_SETS)], axis=-1)
 
 
 def _controlled(values: np.ndarray, of_mean_zero: np.ndarray) -> np.ndarray:
-    """`values` (4, M) without what is linear in (M, R) numbers whose mean is known to be zero."""
+    """`values` (5, M) without what is linear in (M, R) numbers whose mean is known to be zero."""
     centred = of_mean_zero - of_mean_zero.mean(axis=0)
     slopes = np.linalg.lstsq(centred, values.T, rcond=1e-10)[0]
     return np.asarray(values - (of_mean_zero @ slopes).T)
@@ -267,9 +270,9 @@ def _survival(levels: _Levels, log_n: float) -> tuple[np.ndarray, np.ndarray, np
 def _power(many: np.ndarray, log_n: float) -> np.ndarray:
     """[1 - q]^{n - 1} from n q."""
     if log_n > 30:
-        return np.exp(-many)
+        return np.asarray(np.exp(-many))
     n = math.exp(log_n)
-    return np.exp((n - 1) * np.log1p(-np.minimum(many / n, 1 - 1e-15)))
+    return np.asarray(np.exp((n - 1) * np.log1p(-np.minimum(many / n, 1 - 1e-15))))
 
 
 def _line(levels: _Levels, log_n: float) -> float:

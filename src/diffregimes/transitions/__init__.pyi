@@ -1,3 +1,4 @@
+from . import choice as choice
 from . import collapse as collapse
 from . import comparison as comparison
 from . import criteria as criteria
