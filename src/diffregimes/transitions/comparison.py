@@ -41,7 +41,8 @@ from .choice import LOO, WITHIN, Chosen, chosen
 
 DRAWS = 20_000  # for the curves of laws that have no quadrature
 _CLOSE = 2**27  # numbers drawn for a time of such a law, at most
-_SOBOL = 1024  # points of the cube for the means over sets of n points, over the classes
+_SOBOL = 2048  # points of the cube for the means over sets of n points, over the classes
+NEAR = 0.002, 0.98  # phi_C of times for which these means are computed
 _UNDECIDED = 20  # draws: (1 - phi) times their number, and the like
 FREE, SAME = "loo_free_energy_over_log_n", "same_point_probability"
 EXCESS = "excess_entropy_over_alpha"
@@ -64,8 +65,10 @@ def compare(
     seed = int(numpy_generator(seed, "comparison").integers(2**62))
     known = law.population_curves(curves.t, draws=DRAWS, seed=seed)
     choice = chosen(law, curves.t, n, seed)
-    means, own = _means(law, curves.t, n, seed)
-    own = {**_own_errors(known, math.log(n)), **own}
+    means, own = _means(law, curves.t, choice.same_point, n, seed)
+    population = _own_errors(known, math.log(n))
+    own = {k: np.where(np.isnan(v), population.get(k, v), v) for k, v in own.items()}
+    own = {**population, **own}
     low, high = _bands(known, choice, n)
     for side in (low, high):
         side.update({k: np.where(np.isnan(v), side.get(k, v), v) for k, v in means.items()})
@@ -86,35 +89,49 @@ By = dict[str, np.ndarray]  # (T,) by the name of a curve
 ONE_VALUE = LOO, "class_entropy", "mmse"  # curves that the law gives a value, not a band
 
 
-def _means(law: GaussianMixture, t: np.ndarray, n: int, seed: int) -> tuple[By, By]:
+def _means(
+    law: GaussianMixture, t: np.ndarray, same_point: np.ndarray, n: int, seed: int
+) -> tuple[By, By]:
     """Means over sets of n points and their errors, by curve; none unless classes are isotropic.
 
-    NaN where hardly a second point competes.
+    NaN away from the collapse, where `same_point` (T,) is next to 0 or 1: bands are narrow there.
     """
     spreads = np.array([float(c.diagonal[0]) for c in law.covariances]) + np.zeros(len(law.weights))
     if any(c.dimension is not None for c in law.covariances) or not (spreads > 0).all():
         return {}, {}
+    near = (same_point > NEAR[0]) & (same_point < NEAR[1])
+    if not near.any():
+        return {}, {}
     span = ((law.means - law.mean) @ law.basis).numpy()
     classes = finite_n.Classes(law.d, span, spreads, law.weights.numpy())
     log_n, draws = math.log(n), max(64, _SOBOL // law.n_components)
-    found = finite_n.means(classes, t, log_n, draws, seed)
-    se = found.se
-    excess, free = found.excess / log_n, found.free / log_n
-    return {
-        EXCESS: excess,
-        "information": log_n - found.excess,
-        WITHIN: found.within,
-        "class_entropy": found.classes,
-        FREE: free,
-        SAME: found.same_point,
-    }, {
-        EXCESS: se["excess"] / log_n,
-        "information": se["excess"],
-        WITHIN: se["within"],
-        "class_entropy": se["classes"],
-        FREE: se["free"] / log_n,
-        SAME: se["same_point"],
-    }
+    found = finite_n.means(classes, t[near], log_n, draws, seed)
+
+    def on_the_grid(values: By) -> By:
+        out = {k: np.full(len(t), np.nan) for k in values}
+        for name, row in values.items():
+            out[name][near] = row
+        return out
+
+    return on_the_grid(
+        {
+            EXCESS: found.excess / log_n,
+            "information": log_n - found.excess,
+            WITHIN: found.within,
+            "class_entropy": found.classes,
+            FREE: found.free / log_n,
+            SAME: found.same_point,
+        }
+    ), on_the_grid(
+        {
+            EXCESS: found.se["excess"] / log_n,
+            "information": found.se["excess"],
+            WITHIN: found.se["within"],
+            "class_entropy": found.se["classes"],
+            FREE: found.se["free"] / log_n,
+            SAME: found.se["same_point"],
+        }
+    )
 
 
 def _bands(known: Curves, finite: Chosen, n: int) -> tuple[By, By]:
@@ -157,7 +174,9 @@ def _widths(known: Curves, finite: Chosen, n: int, classes: int, means: By) -> B
         EXCESS: finite.gap / math.log(n),
         WITHIN: finite.gap_within,
     }
-    exact = {k: np.where(np.isnan(v), width.get(k, np.inf), 0.0) for k, v in means.items()}
+    # a number has no width; what classes do to sets of points is known to first order alone
+    sure = (k for k in means if k not in ("class_entropy", WITHIN))
+    exact = {k: np.where(np.isnan(means[k]), width.get(k, np.inf), 0.0) for k in sure}
     return {**width, **exact}
 
 
@@ -166,17 +185,17 @@ def _choice_errors(curves: Curves, finite: Chosen, n: int, means: By) -> By:
     first = {**finite.choice, EXCESS: finite.choice["information"] / math.log(n)}
     if not means:
         return first
-    decided = np.nan_to_num(means[SAME], nan=1.0)
+    decided = np.nan_to_num(means[SAME], nan=0.0)  # beyond, first order is all
     pairs = curves.draws / 2
-    out = {k: first[k] for k in (LOO, "mmse")}
-    for name in means:
+    out = dict(first)
+    for name in (EXCESS, "information", FREE, SAME):
         neighbours = curves.se[name] ** 2 * pairs / n  # sigma^2/n
         if name == SAME:
             out[name] = np.sqrt(neighbours * max(0.0, 1 - n / pairs))
-        elif name == FREE:
-            out[name] = np.sqrt(first[EXCESS] ** 2 + decided * neighbours)
         else:
-            out[name] = np.sqrt(((1 - decided) * first[name]) ** 2 + decided * neighbours)
+            follows = 1.0 if name == FREE else 1 - decided
+            lost = follows * out.get(name, first[EXCESS])
+            out[name] = np.sqrt(lost**2 + decided * neighbours)
     return out
 
 
@@ -199,10 +218,9 @@ def _z_scores(
     seen = curves.draws * (1 - known["same_class_probability"])
     rare = {LOO: seen, "class_entropy": seen}
     if SAME in choice:
-        decided = high[SAME]
+        decided = low[SAME]  # a lower bound where it is no number
         few = curves.draws * np.minimum(decided, 1 - decided)
-        rare |= dict.fromkeys((SAME, EXCESS, "information", WITHIN), curves.draws * (1 - decided))
-        rare |= {SAME: few}
+        rare |= dict.fromkeys((EXCESS, "information"), curves.draws * (1 - decided)) | {SAME: few}
     for name, chosen_error in choice.items():
         total = np.sqrt(curves.se[name] ** 2 + chosen_error**2 + own[name] ** 2)
         clear = width[name] < total
