@@ -12,9 +12,9 @@ The standard error of z has these parts:
   quadrature;
 - the choice of the n points, to first order in 1/n (`choice`). A draw that is decided follows it no
   more: log(1 + S) moves by 1 - w_mu of what log S does, on average by 1 - phi_C;
-- beside it, what the chance neighbours of each point do to the few that compete: n points know as
-  much of it as n pairs of draws, sigma^2/n, in the share phi_C of the draws that few decide. F and
-  phi_C have no other. (Measured on sets of points: mean z^2 is 0.4 to 1.9 with it.)
+- beside it, what the chance neighbours of each point do where few compete: n points know as much
+  of it as n pairs of draws, sigma^2/n, in the share phi_C of the draws that few decide (for phi_C
+  itself in all). This is no theorem: mean z^2 over sets of points is 0.4 to 1.5 with it.
 - for phi and the mmse, to second order: the weights of 1/phi_C points that compete for x_t have a
   relative variance of phi_C, which moves phi by about (1 - phi) phi_C, the mmse by mmse phi_C, and
   the class entropy, where its mean is not known, by (K - 1) phi_C/2.
@@ -191,7 +191,7 @@ def _choice_errors(curves: Curves, finite: Chosen, n: int, means: By) -> By:
     for name in (EXCESS, "information", FREE, SAME):
         neighbours = curves.se[name] ** 2 * pairs / n  # sigma^2/n
         if name == SAME:
-            out[name] = np.sqrt(neighbours * max(0.0, 1 - n / pairs))
+            out[name] = np.sqrt(neighbours)
         else:
             follows = 1.0 if name == FREE else 1 - decided
             lost = follows * out.get(name, first[EXCESS])
