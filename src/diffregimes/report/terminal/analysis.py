@@ -109,7 +109,7 @@ def _against(theory: Comparison) -> str:
         return "exact theory: too few points compete for it to judge the curves"
     name, largest = farthest(theory)
     return (
-        f"exact theory: {len(counts)} curves, {sum(counts)} values above the collapse, "
+        f"exact theory: {len(counts)} curves, {sum(counts)} values, "
         f"largest |z| {largest:.1f} ({name})"
     )
 
