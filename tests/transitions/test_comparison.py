@@ -31,6 +31,7 @@ from diffregimes.theory import (
 from diffregimes.transitions import choice, collapse, comparison
 from diffregimes.transitions.comparison import EXCESS, FREE, LOO, SAME, WITHIN, compare
 from diffregimes.transitions.criteria import clone_level
+from diffregimes.transitions.crossing import resample
 
 CURVES = (LOO, "class_entropy", "information", WITHIN, "mmse", EXCESS)
 OF_POINTS = (FREE, SAME)  # judged too where their means over sets of n points are known
@@ -279,6 +280,32 @@ def test_sampled_times_lie_within_their_errors(monkeypatch):
         assert abs(np.mean(z)) < 4 / math.sqrt(40)
         assert 1 - 3 * math.sqrt(2 / 40) < np.mean(np.square(z)) < 1 + 3 * math.sqrt(2 / 40)
         assert se < 0.02 * t
+
+
+@pytest.mark.parametrize(("sigma", "right"), [(1.0, True), (1.1, False), (0.9, False)])
+def test_collapse_times_are_judged(sigma, right):
+    """z of the times of n points about those of their law, and far from those of another."""
+    z: dict[str, list[float]] = {"free-energy": [], "clone": []}
+    law = two_gaussians(16, 1, sigma)
+    grid = np.geomspace(0.35, 0.9, 6)
+    rng = np.random.default_rng(0)
+    for seed in range(10 if right else 3):
+        data = dataset(two_gaussians(16), 300, seed)
+        sample = sweep(prepare(data.points, data.labels), grid, draws=1024, seed=seed)
+        curves = resample(sample, rng)
+        times = (
+            collapse.free_energy_time(curves, SCHEDULE),
+            collapse.clone_time(curves, SCHEDULE),
+        )
+        theory = compare(law, sample.curves(), times, data.n, 0.775, seed)
+        for name in z:
+            z[name].append(theory.time("collapse", name).z)
+    for name, values in z.items():
+        if right:
+            square = np.mean(np.square(values))
+            assert 0.1 < square < 1 + 3 * math.sqrt(2 / len(values)), name
+        else:
+            assert abs(np.mean(values)) > 3, name
 
 
 def test_results_of_before_have_no_error():
