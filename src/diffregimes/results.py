@@ -201,22 +201,25 @@ class Verdict:
 
 @dataclass(frozen=True)
 class ExactTime:
-    """What exact theory says of a transition by `method`: t (None: no such time), and the z-score
-    of the estimate where its interval speaks of the population."""
+    """What exact theory says of a transition by `method`: t (None: no such time), the z-score of
+    the estimate where its interval can be judged, and the standard error of t itself, 0 where it
+    was not sampled."""
 
     transition: str
     method: str
     t: float | None
     z: float | None
+    se: float = 0.0
 
 
 @dataclass(frozen=True)
 class Comparison:
     """Exact theory beside the curves, for points drawn from a known law.
 
-    `low` and `high` (T,) bound each curve on the times of `Curves`: one number far above the
-    collapse, a band near it; a curve may have one of the two only. `z` (T,) counts standard
-    errors outside the band, NaN where the band is too wide to judge by (see `comparison`).
+    `low` and `high` (T,) bound each curve on the times of `Curves`: one number, or a band near the
+    collapse where the mean over sets of n points is not known; a curve may have one of the two
+    only. `z` (T,) counts standard errors outside, NaN where nothing can be judged (see
+    `comparison`).
     """
 
     low: Mapping[str, np.ndarray]

@@ -242,6 +242,32 @@ def test_condensation_time(alpha, sigma):
         assert time == pytest.approx(found, rel=1e-8)
 
 
+def test_roots_over_the_whole_range_of_parameters():
+    """Every root is found wherever its parameters are allowed, and solves its equation."""
+    rng = np.random.default_rng(0)
+    for _ in range(400):
+        t, sigma = 10 ** rng.uniform(-12, math.log10(300)), 10 ** rng.uniform(-9, 9)
+        mu = [None, 0.0, 10 ** rng.uniform(-9, 9)][rng.integers(3)]
+        alpha = 10 ** rng.uniform(-9, 5.9)
+        of = rem.levels(t, sigma, mu)
+        v = rem._depth(of, alpha)
+        r = -math.expm1(-v)
+        assert 0.5 * (of.reach / of.spread * r**2 + v - r) == pytest.approx(alpha, rel=1e-6)
+        assert 0 <= rem.lowest_energy(of, alpha) <= float(rem.energy(of, 0.0)) * (1 + 1e-9)
+        assert 0 <= rem.participation(of, alpha) <= 1
+        assert rem.free_energy(of, alpha) <= alpha + float(rem.cumulant(of, 1.0)) + 1e-9 * alpha
+        assert 0 <= rem.condensation_time(alpha, sigma, mu) < math.inf
+        law = TwoGaussians(10 ** rng.uniform(0, 12), mu or 0.0, sigma)
+        assert collapse_time(law, 10 ** rng.uniform(-6, 8.9)) >= 0
+
+
+def test_levels_that_hardly_differ():
+    """t = 38: eps_min = B/(2 Delta) (1 - sqrt(2 alpha s^2/B))^2 or so, no error of the solver."""
+    of = rem.levels(38.0, 1.0)
+    assert rem.lowest_energy(of, 0.1) == pytest.approx(0.5, abs=1e-12)
+    assert not rem.is_glass(of, 0.1)
+
+
 def test_few_and_many_levels(of):
     """alpha -> 0: the typical level alone. alpha -> infinity: liquid."""
     typical = float(rem.energy(of, 0.0))

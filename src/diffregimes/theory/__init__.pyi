@@ -1,4 +1,6 @@
 from . import class_channel as class_channel
+from . import finite_n as finite_n
+from . import gaussian_bound as gaussian_bound
 from . import gaussian_mixture as gaussian_mixture
 from . import phases as phases
 from . import random_energy as random_energy

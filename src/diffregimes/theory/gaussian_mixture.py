@@ -156,7 +156,8 @@ def collapse_time(law: TwoGaussians, log_n: float, order: str = "exact") -> floa
     def gap(log_gamma: float) -> float:
         return float(information_at(law, np.asarray(log_gamma))) - log_n
 
-    return _time(float(brentq(gap, low - 1e-9, high + 1e-9, xtol=1e-13)))
+    slack = 1e-9 * max(1.0, abs(low), abs(high))  # beyond the rounding of log n
+    return _time(float(brentq(gap, low - slack, high + slack, xtol=1e-13)))
 
 
 def speciation_times(law: TwoGaussians) -> dict[str, float | None]:

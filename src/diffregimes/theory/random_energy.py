@@ -167,14 +167,23 @@ def condensation_time(alpha: float, sigma: float, mu: float | None = None) -> fl
 
 
 def _depth(of: Levels, alpha: float) -> float:
-    """v = -log(1 - r) >= 0 at eps_min: [(B/s^2)(1 - e^{-v})^2 - (1 - e^{-v}) + v]/2 = alpha."""
+    """v = -log(1 - r) >= 0 at eps_min: [(B/s^2)(1 - e^{-v})^2 - (1 - e^{-v}) + v]/2 = alpha.
+
+    In log v, since v may be as small as sqrt(alpha): from above, v - 1/4 <= 2 alpha <= (B/s^2 +
+    1/2) v^2.
+    """
     _check_alpha(alpha)
+    ratio = of.reach / of.spread
 
-    def gap(v: float) -> float:
+    def gap(log_v: float) -> float:
+        v = math.exp(log_v)
         r = -math.expm1(-v)
-        return 0.5 * (of.reach / of.spread * r**2 - r + v) - alpha
+        # v - r without a difference of nearly equal numbers
+        rest = v - r if v > 1e-2 else v**2 * (1 / 2 - v * (1 / 6 - v * (1 / 24 - v / 120)))
+        return 0.5 * (ratio * r**2 + rest) - alpha
 
-    return float(brentq(gap, 0.0, 2 * alpha + 0.25, xtol=1e-300, rtol=1e-14))
+    low, high = 0.5 * math.log(2 * alpha / (ratio + 0.5)), math.log(2 * alpha + 0.25)
+    return math.exp(float(brentq(gap, low - 1e-6, high + 1e-6, xtol=1e-14)))
 
 
 def _width(of: Levels, lam: Reals) -> np.ndarray:

@@ -1,4 +1,5 @@
 from . import balance as balance
+from . import choice as choice
 from . import collapse as collapse
 from . import comparison as comparison
 from . import criteria as criteria

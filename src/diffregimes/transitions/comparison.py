@@ -1,53 +1,51 @@
 """The exact theory of a mixture beside the analysis of points drawn from it.
 
-While I(a; x_t) lies well below log n, many points compete for x_t and every curve is that of the
-population: phi and the class entropy, I(a; x_t), the excess entropy log n - I, the mmse. Nearer to
-the collapse the number of points within reach of x_t fluctuates. With i = log P(x_t|a)/P(x_t) and
-q = (n - 1) e^{-i}, what the other points weigh on average over clouds,
-
-    log n - I  <=  E[H(w)]  <=  log n - I + E log(1 - 1/n + e^i/n)  =  E log(1 + q),
-
-concavity of the entropy below, Jensen's inequality above. The same within the class of a, where
-e^i/n becomes e^i/(n p_c), bounds H(index | class, x_t); likewise F <= log(n - 1) - I and
-phi_C >= E[1/(1 + q)]. So the theory of an entropy is a band, and z counts standard errors from
-the band; the other curves have one value.
+Far above the collapse, I(a; x_t) well below log n, many points compete for x_t and every curve is
+that of the population: phi and the class entropy, I(a; x_t), the excess entropy log n - I, the
+mmse. Nearer to the collapse the number of points within reach of x_t fluctuates, and the mean over
+sets of n points is another: for classes that are isotropic, each with its own spread, it is known
+(`theory.finite_n`) for the entropies, F and phi_C at every t. For other laws the theory of an
+entropy is a band that the mean lies in (`choice`), and z counts standard errors from the band.
 
 The standard error of z has these parts:
-- the draws of the analysis, and those of the theory where it has no quadrature;
-- the choice of the n points, to first order in 1/n: phi, the entropies and the mmse are the least
-  mean loss of a guess at x_t (Brier, logarithmic, square), so that a point moves them by its own
-  mean loss E[loss | a], and the choice has the variance Var_a(E[loss | a])/n;
-- to second order: the weights of 1/phi_C points that compete for x_t have a relative variance of
-  phi_C, which moves phi by about (1 - phi) phi_C, the class entropy by (K - 1) phi_C/2, the mmse
-  by mmse phi_C.
+- the draws of the analysis, sigma^2/m for m pairs of draws, and those of the theory where it has no
+  quadrature;
+- the choice of the n points, to first order in 1/n (`choice`). A draw that is decided follows it no
+  more: log(1 + S) moves by 1 - w_mu of what log S does, on average by 1 - phi_C;
+- beside it, what the chance neighbours of each point do where few compete: n points know as much
+  of it as n pairs of draws, sigma^2/n, in the share phi_C of the draws that few decide (for phi_C
+  itself in all). This is no theorem: mean z^2 over sets of points is 0.4 to 1.5 with it.
+- for phi and the mmse, to second order: the weights of 1/phi_C points that compete for x_t have a
+  relative variance of phi_C, which moves phi by about (1 - phi) phi_C, the mmse by mmse phi_C, and
+  the class entropy, where its mean is not known, by (K - 1) phi_C/2.
 
 z is given where the band, or the second order, is smaller than the rest; for phi and the class
-entropy moreover where the classes of some draws are open, since draws do not know the error of
-what they hardly ever see.
+entropy moreover where the classes of some draws are open, and for phi_C and the excess entropy
+where some draws are decided, or not: draws do not know the error of what they hardly ever see.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
-import torch
-from scipy.integrate import quad
 from scipy.optimize import brentq
 
 from ..common.numerics import Z95
-from ..common.rng import numpy_generator, torch_generator
+from ..common.rng import numpy_generator
 from ..populations.mixture import GaussianMixture
-from ..process import signal, snr, time_from_snr, variance
+from ..process import snr, time_from_snr
 from ..results import Comparison, Curves, ExactTime, TransitionTime
+from ..theory import finite_n, gaussian_bound
+from .choice import LOO, WITHIN, Chosen, chosen
 
 DRAWS = 20_000  # for the curves of laws that have no quadrature
-_UNDECIDED = 20  # draws: (1 - phi) times their number
-_POINTS = 2500  # with two noises each, for the bands and the choice of the points
-LOO, FREE = "same_class_probability_loo", "loo_free_energy_over_log_n"
-EXCESS, WITHIN = "excess_entropy_over_alpha", "within_class_entropy"
-_LOSSES = LOO, "class_entropy", "information", WITHIN, "mmse"
+_CLOSE = 2**27  # numbers drawn for a time of such a law, at most
+_SOBOL = 2048  # points of the cube for the means over sets of n points, over the classes
+NEAR = 0.002, 0.98  # phi_C of times for which these means are computed
+_UNDECIDED = 20  # draws: (1 - phi) times their number, and the like
+FREE, SAME = "loo_free_energy_over_log_n", "same_point_probability"
+EXCESS = "excess_entropy_over_alpha"
 
 
 def compare(
@@ -66,21 +64,77 @@ def compare(
     # other draws than those a dataset of the same seed may consist of
     seed = int(numpy_generator(seed, "comparison").integers(2**62))
     known = law.population_curves(curves.t, draws=DRAWS, seed=seed)
-    finite = _finite_n(law, curves.t, n, seed)
-    low, high = _bands(known, finite, n)
-    width = _widths(known, finite, n, law.n_components)
-    own = _own_errors(known, math.log(n))
-    z = _z_scores(curves, known, low, high, width, own, _choice_errors(finite, math.log(n)))
+    choice = chosen(law, curves.t, n, seed)
+    means, own = _means(law, curves.t, choice.same_point, n, seed)
+    population = _own_errors(known, math.log(n))
+    own = {k: np.where(np.isnan(v), population.get(k, v), v) for k, v in own.items()}
+    own = {**population, **own}
+    low, high = _bands(known, choice, n)
+    for side in (low, high):
+        side.update({k: np.where(np.isnan(v), side.get(k, v), v) for k, v in means.items()})
+    width = _widths(known, choice, n, law.n_components, means)
+    more = _choice_errors(curves, choice, n, means)
+    z = _z_scores(curves, known, (low, high), width, own, more)
     shift = np.hypot(width[LOO], own[LOO])
-    exact = (_exact_time(law, known, shift, time, n, level) for time in times)
+    exact = [_exact_time(law, known, shift, time, n, level, seed) for time in times]
+    if means:
+        pairs = zip(exact, times, strict=True)
+        exact = [_of_points(x, time, curves.t, means, more, own) for x, time in pairs]
     return Comparison(low, high, z, tuple(x for x in exact if x is not None))
 
 
+# collapse times of n points: the curve that has a level there
+OF_POINTS = {("collapse", "free-energy"): (FREE, 0.0), ("collapse", "clone"): (SAME, 0.5)}
 By = dict[str, np.ndarray]  # (T,) by the name of a curve
 ONE_VALUE = LOO, "class_entropy", "mmse"  # curves that the law gives a value, not a band
 
 
-def _bands(known: Curves, finite: _FiniteN, n: int) -> tuple[By, By]:
+def _means(
+    law: GaussianMixture, t: np.ndarray, same_point: np.ndarray, n: int, seed: int
+) -> tuple[By, By]:
+    """Means over sets of n points and their errors, by curve; none unless classes are isotropic.
+
+    NaN away from the collapse, where `same_point` (T,) is next to 0 or 1: bands are narrow there.
+    """
+    spreads = np.array([float(c.diagonal[0]) for c in law.covariances]) + np.zeros(len(law.weights))
+    if any(c.dimension is not None for c in law.covariances) or not (spreads > 0).all():
+        return {}, {}
+    near = (same_point > NEAR[0]) & (same_point < NEAR[1])
+    if not near.any():
+        return {}, {}
+    span = ((law.means - law.mean) @ law.basis).numpy()
+    classes = finite_n.Classes(law.d, span, spreads, law.weights.numpy())
+    log_n, draws = math.log(n), max(64, _SOBOL // law.n_components)
+    found = finite_n.means(classes, t[near], log_n, draws, seed)
+
+    def on_the_grid(values: By) -> By:
+        out = {k: np.full(len(t), np.nan) for k in values}
+        for name, row in values.items():
+            out[name][near] = row
+        return out
+
+    return on_the_grid(
+        {
+            EXCESS: found.excess / log_n,
+            "information": log_n - found.excess,
+            WITHIN: found.within,
+            "class_entropy": found.classes,
+            FREE: found.free / log_n,
+            SAME: found.same_point,
+        }
+    ), on_the_grid(
+        {
+            EXCESS: found.se["excess"] / log_n,
+            "information": found.se["excess"],
+            WITHIN: found.se["within"],
+            "class_entropy": found.se["classes"],
+            FREE: found.se["free"] / log_n,
+            SAME: found.se["same_point"],
+        }
+    )
+
+
+def _bands(known: Curves, finite: Chosen, n: int) -> tuple[By, By]:
     """Between what the mean of each curve over sets of n points lies."""
     log_n = math.log(n)
     entropy = known["class_entropy"]
@@ -96,7 +150,7 @@ def _bands(known: Curves, finite: _FiniteN, n: int) -> tuple[By, By]:
         EXCESS: of_points(excess) / log_n,
         WITHIN: of_points(excess - entropy),
         "information": log_n - top,
-        "same_point_probability": finite.same_point,
+        SAME: finite.same_point,
     }
     high = {
         **same,
@@ -108,11 +162,11 @@ def _bands(known: Curves, finite: _FiniteN, n: int) -> tuple[By, By]:
     return low, high
 
 
-def _widths(known: Curves, finite: _FiniteN, n: int, classes: int) -> By:
+def _widths(known: Curves, finite: Chosen, n: int, classes: int, means: By) -> By:
     """The width of the band of each curve, or the second order of the choice of the points."""
     # root mean squares of sums of K - 1 squares, whose means the module's docstring gives
     second = math.sqrt((classes + 1) / max(classes - 1, 1)) * finite.same_point
-    return {
+    width = {
         LOO: (1 - known["same_class_probability"]) * second,
         "class_entropy": (classes - 1) / 2 * second,
         "mmse": known["mmse"] * finite.same_point,
@@ -120,11 +174,29 @@ def _widths(known: Curves, finite: _FiniteN, n: int, classes: int) -> By:
         EXCESS: finite.gap / math.log(n),
         WITHIN: finite.gap_within,
     }
+    # a number has no width; what classes do to sets of points is known to first order alone
+    sure = (k for k in means if k not in ("class_entropy", WITHIN))
+    exact = {k: np.where(np.isnan(means[k]), width.get(k, np.inf), 0.0) for k in sure}
+    return {**width, **exact}
 
 
-def _choice_errors(finite: _FiniteN, log_n: float) -> By:
+def _choice_errors(curves: Curves, finite: Chosen, n: int, means: By) -> By:
     """Standard errors from the choice of the points, of every curve that is judged."""
-    return {**finite.choice, EXCESS: finite.choice["information"] / log_n}
+    first = {**finite.choice, EXCESS: finite.choice["information"] / math.log(n)}
+    if not means:
+        return first
+    decided = np.nan_to_num(means[SAME], nan=0.0)  # beyond, first order is all
+    pairs = curves.draws / 2
+    out = dict(first)
+    for name in (EXCESS, "information", FREE, SAME):
+        neighbours = curves.se[name] ** 2 * pairs / n  # sigma^2/n
+        if name == SAME:
+            out[name] = np.sqrt(neighbours)
+        else:
+            follows = 1.0 if name == FREE else 1 - decided
+            lost = follows * out.get(name, first[EXCESS])
+            out[name] = np.sqrt(lost**2 + decided * neighbours)
+    return out
 
 
 def _own_errors(known: Curves, log_n: float) -> By:
@@ -138,98 +210,26 @@ def _own_errors(known: Curves, log_n: float) -> By:
 
 
 def _z_scores(
-    curves: Curves, known: Curves, low: By, high: By, width: By, own: By, choice: By
+    curves: Curves, known: Curves, band: tuple[By, By], width: By, own: By, choice: By
 ) -> By:
     """Standard errors outside the band, NaN where its width is not the smaller."""
     z = {}
-    open_draws = (1 - known["same_class_probability"]) * curves.draws
-    for name, chosen in choice.items():
-        total = np.sqrt(curves.se[name] ** 2 + chosen**2 + own[name] ** 2)
+    low, high = band
+    seen = curves.draws * (1 - known["same_class_probability"])
+    rare = {LOO: seen, "class_entropy": seen}
+    if SAME in choice:
+        decided = low[SAME]  # a lower bound where it is no number
+        few = curves.draws * np.minimum(decided, 1 - decided)
+        rare |= dict.fromkeys((EXCESS, "information"), curves.draws * (1 - decided)) | {SAME: few}
+    for name, chosen_error in choice.items():
+        total = np.sqrt(curves.se[name] ** 2 + chosen_error**2 + own[name] ** 2)
         clear = width[name] < total
-        if name in (LOO, "class_entropy"):
-            clear &= open_draws >= _UNDECIDED
+        clear &= rare.get(name, np.full(len(total), np.inf)) >= _UNDECIDED
         if name in ONE_VALUE:
             total = np.hypot(total, width[name])
         outside = curves[name] - np.clip(curves[name], low[name], high[name])
         z[name] = np.where(clear, outside / np.maximum(total, 1e-12), np.nan)
     return z
-
-
-@dataclass(frozen=True)
-class _FiniteN:
-    """What n points add to the law, (T,) each: the width of the bands in nats, E[1/(1 + q)], and
-    the standard error from their choice, by curve."""
-
-    gap: np.ndarray
-    gap_within: np.ndarray
-    same_point: np.ndarray
-    choice: dict[str, np.ndarray]
-
-
-def _finite_n(law: GaussianMixture, t: np.ndarray, n: int, seed: int) -> _FiniteN:
-    """Averages over points under two noises each.
-
-    The covariance of the losses under the two noises is the variance of their mean given the
-    point; z and -z serve together, which takes out what is linear in z and would drown it at
-    large t. Dimensions across the span of the means, D of them, tell nothing of the class; there
-    i is (D/2) log(Gamma/Delta) and half a difference of chi-squares (`information_density`).
-    """
-    near = law.in_span() if law.isotropic else law
-    rest = law.d - near.d
-    s2 = float(law.covariances[0].diagonal[0])
-    losses = np.empty((len(t), len(_LOSSES), 2, 2, _POINTS))  # noise, sign
-    rows = max(1, 2**21 // near.d)
-    seeds = numpy_generator(seed, "points").integers(2**62, size=_POINTS)
-    for start in range(0, _POINTS, rows):
-        part = slice(start, min(start + rows, _POINTS))
-        a, labels = near.sample(part.stop - start, int(seeds[start]))
-        generator = torch_generator(seed, "noise", start)
-        noise = torch.randn((2, *a.shape), generator=generator, dtype=torch.float64)
-        for j, time in enumerate(t):
-            for k, sign in np.ndindex(2, 2):
-                z = noise[k] if sign == 0 else -noise[k]
-                losses[j, :, k, sign, part] = _losses(near, float(time), a, labels, z)
-    centred = losses.mean(axis=3)
-    centred -= centred.mean(axis=-1, keepdims=True)
-    spread = (centred[:, :, 0] * centred[:, :, 1]).mean(axis=-1).clip(min=0)
-    _, of_class, told, _, _ = losses.swapaxes(0, 1)
-    if rest:
-        kept = variance(t) / (variance(t) + s2 * np.exp(-2 * t))  # Delta/Gamma
-        spread[:, 2:4] += (rest / 2 * (1 - kept) ** 2)[:, None]
-        spread[:, 4] += 2 * rest * kept**4 * s2**2
-        kept = kept[:, None, None, None]
-        both = numpy_generator(seed, "rest").chisquare(rest, (2, *told.shape[1:]))
-        told = told - rest / 2 * np.log(kept) + np.sqrt(1 - kept) / 2 * (both[0] - both[1])
-    ratio = np.clip(told - math.log(n), -700, 700)
-    gap, gap_within = (
-        _least_upper(np.logaddexp(x, math.log1p(-1 / n))) for x in (ratio, ratio + of_class)
-    )
-    same = (1 / (1 + (1 - 1 / n) * np.exp(-ratio))).mean(axis=(1, 2, 3))
-    choice = dict(zip(_LOSSES, np.sqrt(spread / n).T, strict=True))
-    return _FiniteN(gap, gap_within, same, choice)
-
-
-def _least_upper(values: np.ndarray) -> np.ndarray:
-    """Mean of (T, 2, 2, m) with a standard error on top, not below 0."""
-    points = values.mean(axis=(1, 2))
-    error = points.std(axis=1) / math.sqrt(points.shape[1])
-    return np.asarray(np.maximum(points.mean(axis=1) + error, 0))
-
-
-def _losses(
-    law: GaussianMixture, t: float, a: torch.Tensor, labels: torch.Tensor, z: torch.Tensor
-) -> np.ndarray:
-    """(5, m): what point a adds to each of `_LOSSES` (the second is also -log p_c, the third i)."""
-    noise = float(variance(t))
-    x = float(signal(t)) * a + math.sqrt(noise) * z
-    p = law.class_posterior(x, t)
-    own = p.gather(1, labels[:, None])[:, 0]
-    of_class = -own.clamp(min=1e-300).log()
-    given = -0.5 * (z.square().sum(1) + law.d * math.log(2 * math.pi * noise))
-    told = given - law.log_prob(x, t)
-    square = (a - law.denoise(x, t)).square().sum(1)
-    brier = 2 * own - p.square().sum(1)
-    return torch.stack([brier, of_class, told, told + of_class, square]).numpy()
 
 
 def _exact_time(
@@ -239,6 +239,7 @@ def _exact_time(
     time: TransitionTime,
     n: int,
     level: float,
+    seed: int,
 ) -> ExactTime | None:
     """What theory says for one method; z where the interval speaks of the population.
 
@@ -247,16 +248,15 @@ def _exact_time(
     key = time.transition, time.method
     off = math.inf  # how far such reasons move the time
     t: float | None
+    se = 0.0
     if key[0] == "speciation" and time.method in ("clone", "clone-loo", "balance"):
-        phi = known["same_class_probability"]
-        t = _root(known.t, phi - level)
+        t, se, slope = _crossing(law, known, "same_class_probability", level, seed)
         if t is not None and time.method == "clone-loo":
-            slope = float(np.interp(t, known.t, np.gradient(phi, known.t)))
-            off = abs(float(np.interp(t, known.t, shift)) / slope)
+            off = math.hypot(float(np.interp(t, known.t, shift)) / abs(slope), se)
         if time.method == "balance":
-            off = 0.0
+            off = se
     elif key[0] == "collapse" and time.method in ("free-energy", "entropy"):
-        t = _root(known.t, math.log(n) - known["information"])
+        t, se, _ = _crossing(law, known, "information", math.log(n), seed)
     elif time.method in ("spectral", "spectral-exact"):
         top, *others = law.eigenvalues()
         extra = time.method == "spectral-exact"
@@ -265,15 +265,69 @@ def _exact_time(
         gaps = np.maximum(top - np.array(others), 1e-12 * top)
         off = 0.5 * top / (top + extra) * float(np.sum(others / gaps)) / n
     elif time.method == "gaussian-bound":
-        t = _bound_time(law.eigenvalues(), math.log(n))
+        t = gaussian_bound.time(law.eigenvalues(), math.log(n))
     else:
         return None
+    error = _error(time)
     z = None
-    if t is not None and time.t is not None and time.low is not None and time.high is not None:
-        error = (time.high - time.low) / (2 * Z95)
-        if off < error:
-            z = (time.t - t) / math.hypot(error, off)
-    return ExactTime(*key, t, z)
+    if t is not None and time.t is not None and error is not None and off < error:
+        z = (time.t - t) / math.hypot(error, off)
+    return ExactTime(*key, t, z, se)
+
+
+def _error(time: TransitionTime) -> float | None:
+    if time.low is None or time.high is None:
+        return None
+    return (time.high - time.low) / (2 * Z95)
+
+
+def _crossing(
+    law: GaussianMixture, known: Curves, name: str, level: float, seed: int
+) -> tuple[float | None, float, float]:
+    """(t, standard error, slope) where a curve of the law has a level.
+
+    A curve that was sampled is sampled again about the crossing, with more draws.
+    """
+    t, curves = _root(known.t, known[name] - level), known
+    if t is None:
+        return None, 0.0, math.nan
+    if known.draws:
+        error = float(np.interp(t, known.t, known.se[name])) / abs(_slope(known.t, known[name], t))
+        half = max(0.05 * t, 6 * error)
+        near = np.linspace(max(t - half, t / 2), t + half, 5)
+        draws = int(np.clip(_CLOSE // (law.d * law.n_components), DRAWS, 16 * DRAWS))
+        closer = law.population_curves(near, draws=draws, seed=seed + 1)
+        again = _root(near, closer[name] - level)
+        t, curves = (again, closer) if again is not None else (t, known)
+    slope = _slope(curves.t, curves[name], t)
+    return t, float(np.interp(t, curves.t, curves.se[name])) / abs(slope), slope
+
+
+def _of_points(
+    exact: ExactTime | None, time: TransitionTime, grid: np.ndarray, means: By, errors: By, own: By
+) -> ExactTime | None:
+    """`exact` with the crossing of the means over sets of n points in its place, if there is one.
+
+    `errors` (T,) of those means are from the choice of the points, `own` those of the theory.
+    """
+    name, level = OF_POINTS.get((time.transition, time.method), (None, 0.0))
+    if name is None:
+        return exact
+    some = np.isfinite(means[name])
+    t = _root(grid[some], means[name][some] - level) if some.sum() > 3 else None
+    if t is None:
+        return ExactTime(time.transition, time.method, None, None)
+    slope = abs(_slope(grid[some], means[name][some], t))
+    chosen_error, se = (float(np.interp(t, grid, x[name])) / slope for x in (errors, own))
+    error = _error(time)
+    z = None
+    if time.t is not None and error is not None:
+        z = (time.t - t) / math.hypot(error, chosen_error, se)
+    return ExactTime(time.transition, time.method, t, z, se)
+
+
+def _slope(t: np.ndarray, values: np.ndarray, at: float) -> float:
+    return float(np.interp(at, t, np.gradient(values, t)))
 
 
 def _root(t: np.ndarray, values: np.ndarray) -> float | None:
@@ -287,29 +341,3 @@ def _root(t: np.ndarray, values: np.ndarray) -> float | None:
     k = int(change[-1])
     place = float(brentq(CubicSpline(axis, values), axis[k], axis[k + 1]))
     return float(time_from_snr(math.exp(-place)))
-
-
-def _bound_time(eigenvalues: np.ndarray, log_n: float) -> float:
-    """t at which the Gaussian information of a spectrum is log n."""
-
-    def excess(log_gamma: float) -> float:
-        return _gaussian_information(eigenvalues, log_gamma) - log_n
-
-    low = math.log(2 * log_n / float(eigenvalues.sum()))
-    high = 2 * log_n - math.log(float(eigenvalues[0])) + 1
-    return float(time_from_snr(math.exp(float(brentq(excess, low - 1e-9, high)))))
-
-
-def _gaussian_information(eigenvalues: np.ndarray, log_gamma: float) -> float:
-    """(1/2) integral_0^gamma sum lambda/(1 + s lambda) ds, the mmse of a Gaussian (I-MMSE).
-
-    The log-determinant by another route than `spectrum.information_bound`, which this judges.
-    """
-    start = math.log(1e-8 / float(eigenvalues[0]))  # below it the mmse is the variance
-
-    def integrand(log_s: float) -> float:
-        scaled = math.exp(log_s) * eigenvalues
-        return float((scaled / (1 + scaled)).sum())
-
-    rest = quad(integrand, start, log_gamma, epsabs=1e-12, epsrel=1e-12, limit=200)[0]
-    return 0.5 * (math.exp(start) * float(eigenvalues.sum()) + float(rest))

@@ -11,6 +11,7 @@ from rich.table import Table
 if TYPE_CHECKING:  # torch takes seconds to import: Ctrl-C must have its message by then
     from ...data.datasets import Dataset
     from ...results import Analysis, Comparison, ExactTime, TransitionTime
+from ...common.readable import plus_minus
 from ...results import TRANSITIONS
 from .table import NARROWEST
 
@@ -94,6 +95,8 @@ def _exact(known: ExactTime | None) -> list[str]:
     if known is None:
         return ["", ""]
     t = "none" if known.t is None else _number(known.t)
+    if known.se:
+        t = plus_minus(known.t, known.se)
     return [t, "" if known.z is None else f"{known.z:.1f}"]
 
 
@@ -106,7 +109,7 @@ def _against(theory: Comparison) -> str:
         return "exact theory: too few points compete for it to judge the curves"
     name, largest = farthest(theory)
     return (
-        f"exact theory: {len(counts)} curves, {sum(counts)} values above the collapse, "
+        f"exact theory: {len(counts)} curves, {sum(counts)} values, "
         f"largest |z| {largest:.1f} ({name})"
     )
 
