@@ -19,9 +19,9 @@ from torch import Tensor
 
 from ..common.checks import InputError, in_range
 from ..data.datasets import Dataset
-from ..process import Schedule
+from ..process import DDPM_FAMILY, SCHEDULERS, Schedule
 from ..scores import AbstractScore, CallableScore
-from .conventions import DDPM_FAMILY, SCHEDULERS, Convention, ddpm_convention, scheduler_convention
+from .conventions import Convention, ddpm_convention, scheduler_convention
 
 BATCH = 256
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -40,7 +40,8 @@ class LearnedScore(CallableScore):
     round_steps : the module takes whole steps: the nearest one
     batch : states that the module is given at a time
 
-    `earliest` and `latest` are the times it was trained between; `notes` says what was ignored.
+    `earliest` and `latest` are the times it was trained between, `schedule` the noise levels that
+    its scheduler numbers; `notes` says what was ignored.
     Raises `InputError` at times beyond `latest`.
     """
 
@@ -62,6 +63,7 @@ class LearnedScore(CallableScore):
         self.module, self.convention, self.label = module, convention, label
         self.round_steps, self.batch, self.notes = round_steps, batch, notes
         self.earliest, self.latest = convention.earliest, convention.latest
+        self.schedule = convention.schedule
         if isinstance(module, torch.nn.Module):
             module.eval()
 
@@ -133,7 +135,7 @@ def learned_score(
 ) -> LearnedScore:
     """A diffusers `UNet2DModel`, or a module with such a config and call, with its scheduler.
 
-    scheduler : one of `conventions.SCHEDULERS`; what it was set to sample with does not matter
+    scheduler : one of `process.SCHEDULERS`; what it was set to sample with does not matter
     label : the class, for a conditional model
     batch : states that the model is given at a time
 
