@@ -72,7 +72,8 @@ def analyze(
     draws : a fixed number of noised samples instead (rounded up to blocks of 256)
     times : Ornstein-Uhlenbeck times, increasing; an adaptive grid without
     seed : the same seed gives the same numbers, bit for bit
-    schedule : "linear", "cosine", a scheduler_config.json of diffusers, or a `process.Schedule`
+    schedule : "linear", "cosine", a scheduler_config.json of diffusers, or a `process.Schedule`:
+        what `ddpm_step` counts, and its name is `clock`
     device : "cpu" or a torch device for the posterior pass
     memory_mib : budget for the buffers of the pass; results do not depend on it
     progress : callback (done, total, text)

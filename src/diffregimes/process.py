@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -117,7 +117,7 @@ class Schedule:
     @property
     def finite_times(self) -> np.ndarray:
         """The same without a last step of no signal."""
-        return self.times[np.isfinite(self.times)]
+        return np.asarray(self.times[np.isfinite(self.times)])
 
     def step(self, t: float) -> int | None:
         """The step whose time is nearest to t; None where t lies beyond the last step."""
@@ -228,6 +228,7 @@ def scheduler_schedule(config: Mapping[str, Any], name: str, scheduler: str | No
     How it spaces the steps that it samples (karras sigmas, trailing, a dynamic shift) changes
     nothing: these are the levels that its network is trained on. Raises `InputError` for others.
     """
+    read: Callable[[Mapping[str, Any], str], np.ndarray]
     if scheduler in EDM_FAMILY:
         read, clock = _edm_signal, EDM_STEP
     elif scheduler in FLOW_FAMILY:

@@ -32,7 +32,14 @@ from diffregimes.learned.adapters import (
     module_score,
 )
 from diffregimes.learned.conventions import scheduler_convention
-from diffregimes.process import DDPM_FAMILY, SCHEDULERS, cosine_schedule, signal, time_from_snr, variance
+from diffregimes.process import (
+    DDPM_FAMILY,
+    SCHEDULERS,
+    cosine_schedule,
+    signal,
+    time_from_snr,
+    variance,
+)
 from diffregimes.scores import PREDICTIONS, EmpiricalScore
 from dressed import IMAGE, KINDS, Dressed, config, exact, made
 

@@ -49,6 +49,7 @@ from ..process import (
 )
 from ..scores import PREDICTIONS
 
+
 @dataclass(frozen=True)
 class Convention:
     """The table above for one network.
@@ -89,7 +90,7 @@ def ddpm_convention(schedule: Schedule, predicts: str) -> Convention:
 
 
 def flow_convention(steps: int, first: float, schedule: Schedule) -> Convention:
-    """Flow matching over `steps` steps, the first at s = `first`, its levels in `schedule`."""
+    """Flow matching over `steps` steps, the first at s = `first`."""
 
     def factors(t: float) -> tuple[float, float, float]:
         shrunk = 1 / (float(signal(t)) + math.sqrt(float(variance(t))))
@@ -105,7 +106,7 @@ def flow_convention(steps: int, first: float, schedule: Schedule) -> Convention:
 def edm_convention(
     spread: float, first: float, last: float, sign: float, schedule: Schedule
 ) -> Convention:
-    """EDM with sigma_data = `spread`, trained for sigma from `first` to `last`, as in `schedule`."""
+    """EDM with sigma_data = `spread`, trained for sigma from `first` to `last`."""
 
     def factors(t: float) -> tuple[float, float, float]:
         e, level = float(signal(t)), float(sigma(t))

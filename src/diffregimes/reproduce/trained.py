@@ -64,11 +64,10 @@ class Setting:
 
 @dataclass(frozen=True)
 class Network:
-    """A score that knows times up to `latest`; `identity` tells it from others."""
+    """A score; `identity` tells it from others."""
 
     score: AbstractScore
     identity: str
-    latest: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -179,7 +178,7 @@ def network(source: Source, dataset: Dataset, setting: Setting) -> Network:
         progress=setting.told(source.name),
     )
     score = learned_score(trained.pipeline.unet, trained.pipeline.scheduler)
-    return Network(score, weights_digest(trained.pipeline.unet), score.latest)
+    return Network(score, weights_digest(trained.pipeline.unet))
 
 
 def classifier(source: Source, dataset: Dataset, setting: Setting) -> Classes:
@@ -215,7 +214,6 @@ def prepared(
     setup = experiment(
         dataset,
         network=net.score,
-        latest=net.latest,
         grid=setting.preset.grid,
         steps=setting.preset.steps,
         count=count,
