@@ -85,7 +85,8 @@ def analyze(
     -------
     Analysis
         `verdict` in words; `times`, by `time("speciation")` and `time("collapse")` those of the
-        headline, or by the methods of `transitions.criteria.CRITERIA`: spectral, spectral-exact,
+        headline, or by the methods of `transitions.criteria.CRITERIA`: spectral,
+        spectral-first-channel (of images with colours), spectral-exact,
         landau, clone, clone-loo; free-energy, entropy, clone, gaussian-bound. `curves` over t, by
         the names of `posterior.observables.OBSERVABLES`, as in `curves["mmse"]`. `points` at risk,
         `point_times` and `duplicates`; `spectrum`; `points_needed` to put the collapse at the

@@ -119,6 +119,11 @@ class Schedule:
         """The same without a last step of no signal."""
         return np.asarray(self.times[np.isfinite(self.times)])
 
+    def place(self, t: float) -> float:
+        """The step at t as a real number, linear in t between the steps."""
+        times = self.finite_times
+        return float(np.interp(t, times, np.arange(1, len(times) + 1)))
+
     def step(self, t: float) -> int | None:
         """The step whose time is nearest to t; None where t lies beyond the last step."""
         times = self.finite_times

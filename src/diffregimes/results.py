@@ -134,13 +134,17 @@ class Spectrum:
 
     `noise_edge` is where the largest eigenvalue of structureless data of the same n, d and
     total variance would lie; `largest_first_channel` is the paper's Lambda (table 1), None
-    for data that are not images.
+    for data that are not images, with its standard error where these have colours.
     """
 
     largest: float
     largest_first_channel: float | None
     noise_edge: float
     eigenvalues: np.ndarray
+    largest_first_channel_se: float | None = None
+
+
+serial.layout(Spectrum, optional=("largest_first_channel_se",))
 
 
 @dataclass(frozen=True)
@@ -246,8 +250,9 @@ class Analysis(Shown):
     verdict        headline and sentences, the regimes, whether there is a generalizing one
     spectrum       eigenvalues of the covariance, the edge of pure noise
     times          t_S and t_C by every method of `transitions.criteria.CRITERIA`: speciation by
-                   spectral, spectral-exact, landau, clone and clone-loo; collapse by free-energy,
-                   entropy, clone and gaussian-bound
+                   spectral, spectral-first-channel (images with colours), spectral-exact,
+                   landau, clone and clone-loo; collapse by free-energy, entropy, clone and
+                   gaussian-bound
     curves         the observables of `posterior.observables.OBSERVABLES` over t
     points         the training points at most risk; `point_times` one time for each point drawn
     duplicates     pairs that are the same, or nearly so

@@ -30,7 +30,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 
 from ..common.checks import InputError
@@ -83,7 +82,7 @@ def ddpm_convention(schedule: Schedule, predicts: str) -> Convention:
         }[predicts]
 
     def step(t: float) -> float:
-        return float(np.interp(t, times, np.arange(len(times))))
+        return schedule.place(t) - 1
 
     latest = times[-1] + (times[-1] - times[-2]) / 2
     return Convention(factors, step, float(times[0]), float(latest), schedule)
