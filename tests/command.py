@@ -77,6 +77,27 @@ def contents(folder: Path) -> dict[str, bytes | None]:
     }
 
 
+# networks that predict different things in different clocks: their schedulers
+MODELS = {
+    "sample": ("DDPMScheduler", {"prediction_type": "sample"}),
+    "velocity, cosine": (
+        "DDIMScheduler",
+        {"prediction_type": "v_prediction", "beta_schedule": "squaredcos_cap_v2"},
+    ),
+    "zero snr": (
+        "DDIMScheduler",
+        {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True},
+    ),
+    "latent": (
+        "EulerDiscreteScheduler",
+        {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012},
+    ),
+    "edm": ("EDMEulerScheduler", {}),
+    "edm, little noise": ("EDMDPMSolverMultistepScheduler", {"sigma_max": 0.5}),
+    "flow": ("FlowMatchEulerDiscreteScheduler", {"shift": 3.0}),
+}
+
+
 def untrained(
     folder: Path, scheduler: str = "DDPMScheduler", size: int = 8, levels: int = 2, **options
 ) -> Path:

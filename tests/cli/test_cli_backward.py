@@ -15,7 +15,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from command import contents, runner, untrained
+from command import MODELS, contents, runner, untrained
 from diffregimes.backward.experiment import experiment
 from diffregimes.backward.samplers import SAMPLERS
 from diffregimes.data.readers import load
@@ -156,24 +156,6 @@ def test_a_run_that_cannot_be_ended_blocks_no_other(run, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-MODELS = {
-    "sample": ("DDPMScheduler", {"prediction_type": "sample"}),
-    "velocity, cosine": (
-        "DDIMScheduler",
-        {"prediction_type": "v_prediction", "beta_schedule": "squaredcos_cap_v2"},
-    ),
-    "zero snr": (
-        "DDIMScheduler",
-        {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True},
-    ),
-    "latent": (
-        "EulerDiscreteScheduler",
-        {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012},
-    ),
-    "edm": ("EDMEulerScheduler", {}),
-    "edm, little noise": ("EDMDPMSolverMultistepScheduler", {"sigma_max": 0.5}),
-    "flow": ("FlowMatchEulerDiscreteScheduler", {"shift": 3.0}),
-}
 FEW = {
     "generate": ("--samples", 4, "--steps", 12),
     "clones": ("--pairs", 4, "--steps", 12),
