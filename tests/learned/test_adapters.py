@@ -635,5 +635,5 @@ def test_a_network_that_fails_is_told_by_one_state(end):
     with pytest.raises(InputError, match=r"one state of the shape \(4, 6, 3\).*no such row"):
         check_fits(score, images)
     wrong = module_score(lambda x, steps: x[:, :1], SCHEDULE, shape=(3, 4, 6))
-    with pytest.raises(InputError, match="^the network gave the shape"):
+    with pytest.raises(InputError, match=r"^the network gave the shape"):
         check_fits(wrong, images)
