@@ -85,16 +85,43 @@ def contents(folder: Path) -> dict[str, bytes | None]:
     }
 
 
-def untrained(folder: Path) -> Path:
-    """A saved pipeline with a small network for images of 8x8 that has learned nothing."""
+# networks that predict different things in different clocks: their schedulers
+MODELS = {
+    "sample": ("DDPMScheduler", {"prediction_type": "sample"}),
+    "velocity, cosine": (
+        "DDIMScheduler",
+        {"prediction_type": "v_prediction", "beta_schedule": "squaredcos_cap_v2"},
+    ),
+    "zero snr": (
+        "DDIMScheduler",
+        {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True},
+    ),
+    "latent": (
+        "EulerDiscreteScheduler",
+        {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012},
+    ),
+    "edm": ("EDMEulerScheduler", {}),
+    "edm, little noise": ("EDMDPMSolverMultistepScheduler", {"sigma_max": 0.5}),
+    "flow": ("FlowMatchEulerDiscreteScheduler", {"shift": 3.0}),
+}
+
+
+def untrained(
+    folder: Path, scheduler: str = "DDPMScheduler", size: int = 8, levels: int = 2, **options
+) -> Path:
+    """A saved pipeline with a small network for images of 8x8 that has learned nothing.
+
+    options : of the scheduler
+    """
     diffusers = pytest.importorskip("diffusers")
     torch.manual_seed(0)
     sizes = {"in_channels": 1, "out_channels": 1, "layers_per_block": 1, "norm_num_groups": 4}
     blocks = {
-        "down_block_types": ("DownBlock2D", "DownBlock2D"),
-        "up_block_types": ("UpBlock2D", "UpBlock2D"),
-        "block_out_channels": (8, 8),
+        "down_block_types": ("DownBlock2D",) * levels,
+        "up_block_types": ("UpBlock2D",) * levels,
+        "block_out_channels": (8,) * levels,
     }
-    unet = diffusers.UNet2DModel(sample_size=8, **sizes, **blocks)
-    diffusers.DDPMPipeline(unet, diffusers.DDPMScheduler()).save_pretrained(folder)
+    unet = diffusers.UNet2DModel(sample_size=size, **sizes, **blocks)
+    made = getattr(diffusers, scheduler)(**options)
+    diffusers.DDPMPipeline(unet, made).save_pretrained(folder)
     return folder

@@ -46,6 +46,8 @@ VERDICT = "transitions/test_verdict.py"
 BACKWARD = "theory/test_regimes.py"
 POSTERIOR = "posterior/test_posterior.py"
 POPULATIONS = "populations/test_populations.py"
+SCHEDULERS = "test_schedulers.py"
+COMMAND = "cli/test_cli_backward.py"
 
 # faults that passed the tests once
 ONCE = (
@@ -137,6 +139,36 @@ FAULTS = (
     Fault("process.py", "np.argmin(np.abs(times - t))) + 1",
           "np.argmin(np.abs(times - t)))",
           "test_process.py"),
+    Fault("process.py", "(root - root[-1]) * root[0]",
+          "root * root[0]",
+          SCHEDULERS),
+    Fault("process.py", "and scheduler not in _NEVER_RESCALED",
+          "",
+          SCHEDULERS),
+    Fault("process.py", "shift * even / (1 + (shift - 1) * even)",
+          "even",
+          SCHEDULERS),
+    Fault("process.py", 'steps + (scheduler == "EDMEulerScheduler")',
+          "steps",
+          SCHEDULERS),
+    Fault("process.py", "t > times[-1] + math.log(2)",
+          "t > times[-1]",
+          SCHEDULERS),
+    Fault("process.py", "np.interp(t, times, np.arange(1, len(times) + 1))",
+          "np.interp(t, times, np.arange(0, len(times)))",
+          "learned/test_adapters.py::test_steps_between_the_steps"),
+    Fault("backward/experiment.py", "times[0] > latest + 1e-6",
+          "times[0] > latest + 9",
+          f"{COMMAND}::test_a_grid_beyond_the_model_is_told_before_the_work"),
+    Fault("backward/descent.py", 'or not any(store.glob("block-*.npz"))',
+          "",
+          f"{COMMAND}::test_unfinished_run_of_other_options"),
+    Fault("report/figures/backward.py", "(max(float(x), 1e-3) for x in (both.min(), both.max()))",
+          "(float(x) for x in (both.min(), both.max()))",
+          "report/test_plotting.py::test_last_changes_at_the_very_end"),
+    Fault("transitions/speciation.py", "sign * numerics.Z95 * error",
+          "sign * error",
+          "transitions/test_criteria.py::test_the_first_channel_is_the_papers"),
     Fault("data/cloud.py", "part -= part.mean(axis=0)",
           "part -= part.mean()",
           f"{POSTERIOR}::test_coordinates_keep_the_distances_of_the_points "

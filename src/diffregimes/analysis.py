@@ -75,7 +75,8 @@ def analyze(
     draws : a fixed number of noised samples instead (rounded up to blocks of 256)
     times : Ornstein-Uhlenbeck times, increasing; an adaptive grid without
     seed : the same seed gives the same numbers, bit for bit
-    schedule : "linear", "cosine", a scheduler_config.json of diffusers, or a `process.Schedule`
+    schedule : "linear", "cosine", a scheduler_config.json of diffusers, or a `process.Schedule`:
+        what `ddpm_step` counts, and its name is `clock`
     device : "cpu" or a torch device for the posterior pass
     memory_mib : budget for the buffers of the pass; results do not depend on it
     progress : callback (done, total, text)
@@ -87,12 +88,13 @@ def analyze(
     -------
     Analysis
         `verdict` in words; `times`, by `time("speciation")` and `time("collapse")` those of the
-        headline, or by the methods of `transitions.criteria.CRITERIA`: spectral, spectral-exact,
-        landau, clone, clone-loo, balance; free-energy, entropy, clone, gaussian-bound. `curves`
-        over t, by the names of `posterior.observables.OBSERVABLES`, as in `curves["mmse"]`.
-        `points` at risk, `point_times` and `duplicates`; `spectrum`; `points_needed` to put the
-        collapse at the speciation; `reliability`, the self-checks; `theory` where the law is known;
-        `dataset`, `recipe` and `notes`, what was analyzed and how.
+        headline, or by the methods of `transitions.criteria.CRITERIA`: spectral,
+        spectral-first-channel (of images with colours), spectral-exact, landau, clone, clone-loo,
+        balance; free-energy, entropy, clone, gaussian-bound. `curves` over t, by the names of
+        `posterior.observables.OBSERVABLES`, as in `curves["mmse"]`. `points` at risk,
+        `point_times` and `duplicates`; `spectrum`; `points_needed` to put the collapse at the
+        speciation; `reliability`, the self-checks; `theory` where the law is known; `dataset`,
+        `recipe` and `notes`, what was analyzed and how.
 
     Raises
     ------

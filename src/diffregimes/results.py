@@ -27,9 +27,9 @@ FORMAT = "diffregimes.analysis/1"
 class TransitionTime:
     """A transition time in Ornstein-Uhlenbeck time t, with a 95 % interval [low, high].
 
-    `ddpm_step` counts from 1 (least noise); `sigma` is the variance-exploding noise level
-    1/sqrt(snr). All three are None when the transition does not exist (t is None) or, for the
-    step, when t lies outside the schedule.
+    `ddpm_step` counts from 1 (least noise), in steps of the `clock`: of DDPM, or of an EDM or flow
+    scheduler; `sigma` is the variance-exploding noise level 1/sqrt(snr). All three are None when
+    the transition does not exist (t is None) or, for the step, when t lies outside the schedule.
     """
 
     transition: str  # "speciation" | "collapse"
@@ -41,14 +41,18 @@ class TransitionTime:
     sigma: float | None = None
     snr: float | None = None
     warnings: tuple[str, ...] = ()
+    clock: str = "DDPM step"
 
     def __str__(self) -> str:
         symbol = "t_S" if self.transition == "speciation" else "t_C"
         if self.t is None:
             return f"{symbol} ({self.method}): none in the range studied"
         interval = "" if self.low is None else f" [{self.low:.3f}, {self.high:.3f}]"
-        step = "" if self.ddpm_step is None else f", DDPM step {self.ddpm_step}"
+        step = "" if self.ddpm_step is None else f", {self.clock} {self.ddpm_step}"
         return f"{symbol} ({self.method}) = {self.t:.3f}{interval}{step}"
+
+
+serial.layout(TransitionTime, optional=("clock",))
 
 
 @dataclass(frozen=True)
@@ -130,13 +134,17 @@ class Spectrum:
 
     `noise_edge` is where the largest eigenvalue of structureless data of the same n, d and
     total variance would lie; `largest_first_channel` is the paper's Lambda (table 1), None
-    for data that are not images.
+    for data that are not images, with its standard error where these have colours.
     """
 
     largest: float
     largest_first_channel: float | None
     noise_edge: float
     eigenvalues: np.ndarray
+    largest_first_channel_se: float | None = None
+
+
+serial.layout(Spectrum, optional=("largest_first_channel_se",))
 
 
 @dataclass(frozen=True)
@@ -245,8 +253,9 @@ class Analysis(Shown):
     verdict        headline and sentences, the regimes, whether there is a generalizing one
     spectrum       eigenvalues of the covariance, the edge of pure noise
     times          t_S and t_C by every method of `transitions.criteria.CRITERIA`: speciation by
-                   spectral, spectral-exact, landau, clone, clone-loo and balance; collapse by
-                   free-energy, entropy, clone and gaussian-bound
+                   spectral, spectral-first-channel (images with colours), spectral-exact,
+                   landau, clone, clone-loo and balance; collapse by free-energy, entropy, clone
+                   and gaussian-bound
     curves         the observables of `posterior.observables.OBSERVABLES` over t
     points         the training points at most risk; `point_times` one time for each point drawn
     duplicates     pairs that are the same, or nearly so
@@ -269,6 +278,11 @@ class Analysis(Shown):
     points_needed: PointsNeeded | None
     notes: tuple[str, ...] = field(default=())
     theory: Comparison | None = None  # for points drawn from a mixture
+
+    @property
+    def clock(self) -> str:
+        """What the steps of its times are: "DDPM step", "EDM step" or "flow step"."""
+        return self.times[0].clock
 
     def time(self, transition: str, method: str | None = None) -> TransitionTime:
         """The headline time of a transition, or the one found by `method`."""

@@ -21,6 +21,7 @@ from diffregimes import from_arrays
 from diffregimes.cli import app as cli
 from diffregimes.cli.options import source_name
 from diffregimes.report.terminal.analysis import _number
+from diffregimes.results import Analysis
 
 IMAGES, LABELS = pixels()
 
@@ -205,6 +206,34 @@ def linear(start, end, steps):
 def cosine(steps):
     grid = np.cos((np.arange(steps + 1) / steps + 0.008) / 1.008 * np.pi / 2) ** 2
     return np.minimum(1 - grid[1:] / grid[:-1], 0.999)
+
+
+EDM = {
+    "_class_name": "EDMEulerScheduler",
+    "sigma_min": 0.002,
+    "sigma_max": 80.0,
+    "rho": 7.0,
+    "sigma_schedule": "karras",
+    "num_train_timesteps": 100,
+}
+
+
+def test_the_steps_of_a_model_without_ddpm_steps(results, tmp_path):
+    (tmp_path / "scheduler_config.json").write_text(json.dumps(EDM))
+    found = results("--schedule", "scheduler_config.json")
+    assert found["recipe"]["schedule"] == "EDMEulerScheduler in scheduler_config.json"
+    ramp = np.linspace(0.002 ** (1 / 7), 80 ** (1 / 7), 101) ** 7
+    for time in found["times"]:
+        assert time["clock"] == "EDM step"
+        if time["t"] is not None:
+            level = np.sqrt(np.expm1(2 * time["t"]))
+            nearest = np.abs(0.5 * np.log1p(ramp**2) - time["t"]).argmin() + 1
+            assert time["ddpm_step"] == nearest
+            assert level == pytest.approx(time["sigma"])
+    read = Analysis.from_dict(found)
+    assert read.clock == "EDM step"
+    there = next(x for x in read.times if x.t is not None)
+    assert f"EDM step {there.ddpm_step}" in str(there)
 
 
 CONFIG = {

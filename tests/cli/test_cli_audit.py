@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from command import contents, runner, untrained, without_drawing
+from command import MODELS, contents, runner, untrained, without_drawing
 from diffregimes.cli.audit import _apart
 from diffregimes.data.datasets import from_arrays
 from diffregimes.data.readers import load
@@ -202,6 +202,26 @@ def test_nonsense(run, model, tmp_path, options, said):
     assert ran.code == 2
     assert said in ran.err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("kind", ["sample", "zero snr", "edm, little noise", "flow"])
+def test_networks_of_every_kind(run, tmp_path, kind):
+    """Untrained, their states may grow: a report in any case, and nothing left beside it."""
+    name, options = MODELS[kind]
+    folder = untrained(tmp_path / "net", name, **options)
+    ran = run(folder, "--data", "digits", "--classes", "0,1", *FEW, "--out", tmp_path / "out")
+    assert ran.code == 0, ran.err
+    assert {x.name for x in tmp_path.iterdir()} == {"net", "out"}
+    assert json.loads((tmp_path / "out" / "results.json").read_text())["memorised"]["of"] == 24
+
+
+def test_a_network_that_fails_inside(run, tmp_path):
+    folder = untrained(tmp_path / "net", size=28, levels=4)
+    ran = run(folder, "--data", "digits", "--pad", 10, *FEW, "--out", tmp_path / "out")
+    assert ran.code == 2
+    assert "which 28 x 28 does not allow" in " ".join(ran.err.split())
+    assert [x.name for x in tmp_path.iterdir()] == ["net"]
 
 
 @pytest.mark.usefixtures("quick")

@@ -10,12 +10,17 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from command import contents, runner, untrained
+from command import MODELS, contents, runner, untrained
+from diffregimes.backward.experiment import experiment
+from diffregimes.backward.samplers import SAMPLERS
 from diffregimes.data.readers import load
+from diffregimes.learned.adapters import load_score
+from diffregimes.process import schedule
 
 DIGITS = ("digits", "--classes", "0,1", "--steps", "60")
 
@@ -125,10 +130,107 @@ def test_unfinished_run_of_other_options(run, tmp_path):
     store = tmp_path / ".out.unfinished"
     store.mkdir()
     (store / "recipe.json").write_text("{}")
-    ran = run("clones", *DIGITS, "--pairs", 4, "--times", "0.5", "--out", tmp_path / "out")
+    (store / "block-000003.npz").write_bytes(b"hours of work")
+    few = "--pairs", 4, "--times", "0.5", "--out", tmp_path / "out"
+    ran = run("clones", *DIGITS, *few)
     assert ran.code == 2
     assert "other options" in ran.err
-    assert store.exists()
+    assert (store / "block-000003.npz").exists()
+    (store / "block-000003.npz").unlink()  # without a finished block there is nothing to lose
+    assert run("clones", *DIGITS, *few).code == 0
+    assert not store.exists()
+
+
+def test_a_run_that_cannot_be_ended_blocks_no_other(run, tmp_path, monkeypatch):
+    step = SAMPLERS["bridge"].step
+
+    def blown(score, x, t, s, z):
+        x = step(score, x, t, s, z)
+        return x * float("inf") if s == 0 and len(x) < 50 else x  # the last block alone
+
+    few = "--pairs", 300, "--times", "0.5", "--out", tmp_path / "out"
+    monkeypatch.setitem(SAMPLERS, "bridge", replace(SAMPLERS["bridge"], step=blown))
+    ran = run("uturn", *DIGITS, "--batch", 256, *few)
+    assert ran.code == 2
+    assert "infinite or NaN" in ran.err
+    assert not list(tmp_path.iterdir())
+
+
+FEW = {
+    "generate": ("--samples", 4, "--steps", 12),
+    "clones": ("--pairs", 4, "--steps", 12),
+    "uturn": ("--pairs", 4, "--steps", 12),
+}
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    made = {}
+
+    def model(kind):
+        if kind not in made:
+            name, options = MODELS[kind]
+            made[kind] = untrained(tmp_path_factory.mktemp("model"), name, **options)
+        return made[kind]
+
+    return model
+
+
+@pytest.mark.parametrize(
+    ("command", "kind"),
+    [
+        *(("generate", kind) for kind in MODELS),
+        ("clones", "edm, little noise"),
+        ("clones", "flow"),
+        ("uturn", "zero snr"),
+        ("uturn", "latent"),
+    ],
+)
+def test_the_grid_follows_the_model(run, tmp_path, models, command, kind):
+    """Whatever the network predicts and however little noise it knows: its own levels."""
+    out = tmp_path / "out"
+    ran = run(command, *DIGITS[:3], "--model", models(kind), *FEW[command], "--out", out)
+    assert ran.code == 0, ran.err
+    assert {x.name for x in tmp_path.iterdir()} == {"out"}
+    found = json.loads((out / "results.json").read_text())
+    latest = found["recipe"]["model"]["latest"]
+    times = found["recipe"]["times"]
+    assert 0 < min(times) <= max(times) <= latest
+    if command == "generate":
+        changes = [
+            float(row[f"last_{x}_change"])
+            for row in csv.DictReader((out / "generated.csv").open())
+            for x in ("point", "class")
+        ]
+        assert max(changes) <= latest
+    config = models(kind) / "scheduler" / "scheduler_config.json"
+    own = experiment(load("digits", classes=["0", "1"]), network=load_score(models(kind))).grid
+    levels = schedule(str(config)).finite_times
+    assert own[0] <= latest
+    np.testing.assert_allclose(own, np.append(levels[::-1], 0), rtol=1e-3, atol=1e-7)
+
+
+def test_a_grid_beyond_the_model_is_told_before_the_work(run, tmp_path, models):
+    out = "--out", tmp_path / "out"
+    ran = run("generate", *DIGITS, "--model", models("latent"), "--grid", "linear", *out)
+    assert ran.code == 2
+    assert "grid (--grid) is 'linear', which starts at t = 4.5" in ran.err
+    assert "at t = 2.687; leave it out" in ran.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_network_that_fails_inside_is_told_before_the_work(run, tmp_path):
+    """Three halvings of 28 x 28: 28, 14, 7, and back comes 8."""
+    folder = untrained(tmp_path / "net", size=28, levels=4)
+    for command in ("generate", "clones", "uturn"):
+        ran = run(
+            command, *DIGITS[:3], "--pad", 10, "--model", folder, "--out", tmp_path / "out",
+        )  # fmt: skip
+        assert ran.code == 2
+        said = " ".join(ran.err.split())
+        assert "the network fails on one state of the shape (28, 28, 1) at t = 5e-05" in said
+        assert "It halves its images 3 times, which 28 x 28 does not allow" in said
+        assert {x.name for x in tmp_path.iterdir()} == {"net"}
 
 
 @pytest.fixture(scope="module")

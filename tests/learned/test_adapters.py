@@ -31,8 +31,15 @@ from diffregimes.learned.adapters import (
     load_score,
     module_score,
 )
-from diffregimes.learned.conventions import DDPM_FAMILY, SCHEDULERS, scheduler_convention
-from diffregimes.process import cosine_schedule, signal, time_from_snr, variance
+from diffregimes.learned.conventions import scheduler_convention
+from diffregimes.process import (
+    DDPM_FAMILY,
+    SCHEDULERS,
+    cosine_schedule,
+    signal,
+    time_from_snr,
+    variance,
+)
 from diffregimes.scores import PREDICTIONS, EmpiricalScore
 from dressed import IMAGE, KINDS, Dressed, config, exact, made
 
@@ -236,7 +243,8 @@ def test_beyond_the_last_level_there_is_no_score(kind, last):
     score = learned_score(Dressed(made(kind)), made(kind))
     assert score.latest == pytest.approx(last, abs=0.006)
     score.denoise(states(score.latest), score.latest)
-    with pytest.raises(InputError, match=rf"t is 5\.2, beyond .* at t = {score.latest:.4g}; start"):
+    said = rf"t is 5\.2, beyond .* at t = {score.latest:.4g}; take times"
+    with pytest.raises(InputError, match=said):
         score.denoise(states(5.2), 5.2)
 
 
@@ -593,18 +601,39 @@ def test_options_out_of_range():
 
 
 def test_network_and_data_fit_or_not():
+    def same(x, steps):
+        return x
+
     images = from_arrays(np.random.default_rng(0).random((6, 4, 6, 3)))
     grey = from_arrays(np.random.default_rng(0).random((6, 4, 6)))
-    score = module_score(torch.nn.Identity(), SCHEDULE, shape=(3, 4, 6))
+    score = module_score(same, SCHEDULE, shape=(3, 4, 6))
     check_fits(score, images)
     check_fits(score, from_arrays(images.points))  # flattened: the order is the user's word
     check_fits(exact(), images)
     with pytest.raises(InputError, match=r"\(4, 6, 3\), the data \(arrays\) are \(4, 6, 1\)"):
         check_fits(score, grey)
-    turned = module_score(torch.nn.Identity(), SCHEDULE, shape=(3, 6, 4))
+    turned = module_score(same, SCHEDULE, shape=(3, 6, 4))
     with pytest.raises(InputError, match=r"\(6, 4, 3\), the data"):
         check_fits(turned, images)
     with pytest.raises(InputError, match=r"states of 72 numbers, the data \(arrays\) have 24"):
         check_fits(exact(), grey)
     with pytest.raises(InputError, match="states of 72 numbers"):
         check_fits(score, from_arrays(grey.points))
+
+
+@pytest.mark.parametrize("end", [0, 999])
+def test_a_network_that_fails_is_told_by_one_state(end):
+    """At either end of its levels, whatever it raises; what it says itself stays as it is."""
+
+    def module(x, steps):
+        if round(float(steps[0])) == end:
+            raise IndexError("no such row")
+        return x
+
+    images = from_arrays(np.random.default_rng(0).random((6, 4, 6, 3)))
+    score = module_score(module, SCHEDULE, shape=(3, 4, 6))
+    with pytest.raises(InputError, match=r"one state of the shape \(4, 6, 3\).*no such row"):
+        check_fits(score, images)
+    wrong = module_score(lambda x, steps: x[:, :1], SCHEDULE, shape=(3, 4, 6))
+    with pytest.raises(InputError, match=r"^the network gave the shape"):
+        check_fits(wrong, images)

@@ -13,8 +13,10 @@ import pytest
 from matplotlib.figure import Figure
 
 from diffregimes import process
+from diffregimes.backward.tracking import Tracked
 from diffregimes.report.figures import analysis as plotting
 from diffregimes.report.figures import logsnr, style, timeaxis
+from diffregimes.report.figures.backward import plot_last_changes
 from diffregimes.report.page import pictures
 from diffregimes.transitions.criteria import blind_level, clone_level
 from diffregimes.transitions.regimes import REGIMES, regime
@@ -34,6 +36,21 @@ CASES = {
     "theory": lambda: with_theory(make_analysis()),
     "theory, nothing judged": lambda: with_theory(make_analysis(t_s=None, t_c=None), z=None),
 }
+
+
+@pytest.mark.parametrize("times", [(0.0, 0.0), (5.0, 5.0), (0.0, 3.0), (1e-6, 2e-6)])
+def test_last_changes_at_the_very_end(times):
+    """Of a network that blurs until its last step, or never changes its mind: all at one time."""
+    n = 6
+    point_time = np.linspace(*times, n)
+    found = Tracked(
+        np.arange(n), np.full(n, 0.9), np.ones(n), point_time, point_time, np.arange(n) % 2,
+        np.zeros((n, 4)), 0.0,
+    )  # fmt: skip
+    ax = plot_last_changes(found, {"class": 1.0})
+    for bars in ax.patches:
+        assert bars.get_data().values.sum() == pytest.approx(100)
+        assert (np.diff(bars.get_data().edges) > 0).all()
 
 
 @pytest.mark.parametrize("name", plotting.FIGURES)

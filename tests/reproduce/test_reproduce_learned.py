@@ -15,7 +15,9 @@ import pytest
 from command import runner
 from diffregimes import InputError, analyze, load
 from diffregimes.backward.clones import nearest_classes
+from diffregimes.data.spectrum import first_channel
 from diffregimes.learned import fitting, training
+from diffregimes.process import linear_schedule
 from diffregimes.reproduce import (
     figure_1,
     figure_2,
@@ -29,6 +31,7 @@ from diffregimes.reproduce import (
 from diffregimes.reproduce.sources import MissingData, Preset, Source
 from diffregimes.reproduce.tables import write
 from diffregimes.scores import EmpiricalScore
+from diffregimes.transitions.criteria import METHODS
 
 WHOLE = Source("digits", "digits 0/1", "digits", 3, 8, 12, classes=("0", "1"))
 DIGITS = replace(WHOLE, per_class=60)
@@ -103,7 +106,13 @@ def test_under_the_exact_score_clones_cross_where_the_forward_pass_does(monkeypa
     se = math.hypot(row.se * t_s, (clone.high - clone.low) / 3.92)
     assert 0.005 < se < 0.08
     assert abs(row.ours * t_s - clone.t) < 4 * se
-    assert row.paper == 1
+    assert row.paper is None  # digits are none of the paper's
+    steps = quantity(found, "DDPM step over that of t_S at phi = 0.775 of clones")
+    clock = linear_schedule()
+    assert steps.ours == pytest.approx(clock.place(row.ours * t_s) / clock.place(t_s), rel=1e-9)
+    np.testing.assert_allclose(
+        columns["step_over_step_s"], [clock.place(x) / clock.place(t_s) for x in columns["t"]]
+    )
     said = next(x for x in found.sentences if "end points" in x)
     share = float(said.split("end points ")[1].split("%")[0]) / 100
     assert abs(share - np.mean(data.labels == 0)) < 4 * math.sqrt(0.25 / 512) + 0.005
@@ -116,7 +125,7 @@ def test_lambda_is_that_of_the_first_channel(channels):
     spread = np.linspace(1, 3, 16 * channels)
     points = (rng.standard_normal((400, 16 * channels)) * spread).astype(np.float32)
     data = replace(load("gmm:d=4,n=10"), points=points, sample_shape=(4, 4, channels))
-    value, se = trained.top_eigenvalue(data)
+    value, se = first_channel(data)
     first = points.reshape(400, 16, channels)[:, :, 0].astype(float)
     assert value == pytest.approx(np.linalg.eigvalsh(np.cov(first.T))[-1], rel=1e-6)
     centred = first - first.mean(axis=0)
@@ -177,7 +186,7 @@ def test_other_clones_than_those_kept_are_told_apart(micro, monkeypatch, tmp_pat
 
 
 def test_the_papers_numbers_stand_beside_its_own_datasets(micro, monkeypatch, tmp_path):
-    paper = sources.Paper(10_000, 1024, 7.66, 1.02)
+    paper = sources.Paper(10_000, 1024, 7.66, 1.02, None, (0.943, (0.916, 0.971)))
     preset = replace(MICRO, speciation=(replace(DIGITS, paper=paper, note="a stand-in"),))
     monkeypatch.setitem(sources.PRESETS, "tiny", preset)
     found = table_1.reproduce("tiny", tmp_path)
@@ -186,8 +195,39 @@ def test_the_papers_numbers_stand_beside_its_own_datasets(micro, monkeypatch, tm
     assert row.z == pytest.approx((row.ours - 7.66) / row.se)
     assert quantity(found, "t_S").paper == 1.02
     assert found.numbers["paper_d"] == [1024]
+    row = quantity(found, "t at phi = 0.775 by clone-loo")
+    assert row.paper == 0.943
+    assert row.z == pytest.approx(
+        (row.ours - 0.943) / math.hypot(row.se, (0.971 - 0.916) / 3.92), rel=1e-6
+    )
+    named = {k: v[0] for k, v in found.numbers.items()}
+    assert row.ours == named["forward_loo"]
+    assert (named["paper_crossing_low"], named["paper_crossing_high"]) == (0.916, 0.971)
+    # the ratio of OU times and that of steps, from the betas themselves
+    kept = np.cumprod(1 - np.linspace(1e-4, 0.02, 1000))
+    one, two = (np.interp(x, -0.5 * np.log(kept), np.arange(1, 1001)) for x in (0.943, 1.018))
+    assert named["paper_crossing_step_ratio"] == pytest.approx(one / two, abs=5e-4)
+    assert named["paper_crossing_time_ratio"] == pytest.approx(0.926, abs=5e-4)
+    # the column of a criterion follows where the analysis has it
+    assert (named["balance"] is not None) == (("speciation", "balance") in METHODS)
     assert any("a stand-in" in x for x in found.sentences)
     assert not any(table_1.REDUCED in x for x in found.sentences)
+
+
+def test_the_papers_networks_in_both_clocks():
+    """t/t_S of their crossings: of Ornstein-Uhlenbeck times, and of linear steps."""
+    found = {}
+    for source in sources.preset("paper").speciation:
+        t_s = 0.5 * math.log(source.paper.largest)
+        both = (f(source.paper.crossing, t_s)[0] for f in (trained.over_t_s, trained.over_step_s))
+        found[source.key] = tuple(round(x, 3) for x in both)
+    assert found == {
+        "mnist": (0.926, 0.962),
+        "cifar": (0.677, 0.821),
+        "imagenet16": (1.04, 1.02),
+        "imagenet32": (0.921, 0.96),
+        "lsun": (0.738, 0.858),
+    }
 
 
 def test_under_the_exact_score_figure_5_shows_it_twice(monkeypatch, tmp_path):
@@ -315,7 +355,7 @@ def test_commands(micro, monkeypatch, capfd, tmp_path):
         said = run("--work", "work", "--out", "out", command=("reproduce", name))
         assert said.code == 0, said.err
         assert (tmp_path / "out" / f"{name}.png").is_file()
-        assert "forward-only" in said.out
+        assert "no network" in said.out
     said = run("--score", "trained", "--work", "work", command=("reproduce", "figure-5"))
     assert said.code == 0, said.err
     assert (tmp_path / "runs" / "figure-5-trained" / "figure-5-trained.csv").is_file()
@@ -404,5 +444,5 @@ def test_a_network_trained_for_a_minute_tells_the_classes_apart(monkeypatch, tmp
     assert phi[0] > 0.9
     assert phi[-1] < 0.8
     row = quantity(found, "t/t_S at phi = 0.775 of clones")
-    forward = quantity(found, "t/t_S at phi = 0.775 forward-only")
+    forward = quantity(found, "t/t_S at phi = 0.775 by clone-loo")
     assert abs(row.ours - forward.ours) < 4 * math.hypot(row.se, forward.se)

@@ -16,6 +16,7 @@ from diffregimes.transitions.criteria import CRITERIA, METHODS, Criterion, Evide
 from diffregimes.transitions.crossing import curve_time, resample
 
 TIMES = np.geomspace(0.02, 4, 12)
+GREY = [x for x in METHODS if x[1] != "spectral-first-channel"]  # without colours
 HALF = Criterion(
     "collapse",
     "half-entropy",
@@ -41,6 +42,7 @@ def test_the_names_of_the_criteria():
     """They stand in every results.json, and in this order."""
     assert [x.name for x in CRITERIA if x.transition == "speciation"] == [
         "spectral",
+        "spectral-first-channel",
         "spectral-exact",
         "landau",
         "clone",
@@ -49,23 +51,51 @@ def test_the_names_of_the_criteria():
     ]
     collapse = "free-energy", "entropy", "clone", "gaussian-bound"
     assert tuple(x.name for x in CRITERIA if x.transition == "collapse") == collapse
-    assert len(METHODS) == len(CRITERIA) == 10
+    assert len(METHODS) == len(CRITERIA) == 11
     assert all(METHODS.values())
 
 
 def test_every_criterion_signs_with_its_name(evidence):
     seen = []
     times = criteria.transition_times(evidence, lambda *x: seen.append(x))
-    assert [(x.transition, x.method) for x in times] == list(METHODS)
-    assert [x[:2] for x in seen] == [(k, 10) for k in range(11)]
+    assert [(x.transition, x.method) for x in times] == GREY
+    assert [x[:2] for x in seen] == [(k, 11) for k in range(12)]
 
 
 def test_the_two_spectral_times_share_the_resamples(evidence):
-    one, two = (CRITERIA[k].function(evidence) for k in (0, 1))
+    one, two = (CRITERIA[k].function(evidence) for k in (0, 2))
     # Lambda = e^{2t} by one and e^{2t} - 1 by the other, at every end of the intervals
     for end in ("t", "low", "high"):
         first, second = np.exp(2 * getattr(one, end)), np.exp(2 * getattr(two, end)) - 1
         assert first == pytest.approx(second, rel=1e-5)  # percentiles lie between two
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.1])
+def test_the_first_channel_is_the_papers(scale):
+    """Of colour images: (1/2) log of the top eigenvalue of one channel, with its interval; none of
+    grey images, whose only channel is all of them."""
+    rng = np.random.default_rng(0)
+    images = scale * rng.normal(0, 0.5, (300, 4, 4, 3)) + 0.5
+    images[..., 0] += scale * (np.arange(300) % 2)[:, None, None]  # the classes differ in red
+    found = dr.analyze(images, np.arange(300) % 2, times=TIMES, draws=512)
+    time = found.time("speciation", "spectral-first-channel")
+    largest = np.linalg.eigvalsh(np.cov(images[..., 0].reshape(300, 16).T))[-1]
+    assert found.spectrum.largest_first_channel == pytest.approx(largest, rel=1e-4)
+    if scale < 1:
+        assert time.t is None
+        assert "of the first channel is" in time.warnings[0]
+        return
+    assert time.t == pytest.approx(0.5 * np.log(largest), abs=1e-4)
+    resampled = []
+    for _ in range(400):
+        some = images[rng.integers(0, 300, 300), ..., 0].reshape(300, 16)
+        resampled.append(0.5 * np.log(np.linalg.eigvalsh(np.cov(some.T))[-1]))
+    assert time.high - time.low == pytest.approx(3.92 * np.std(resampled), rel=0.2)
+    again = dr.Analysis.from_dict(found.to_dict())
+    assert again.spectrum.largest_first_channel_se == found.spectrum.largest_first_channel_se
+    grey = dr.analyze(images[..., 0], np.arange(300) % 2, times=TIMES, draws=512)
+    assert [(x.transition, x.method) for x in grey.times] == GREY
+    assert grey.spectrum.largest == pytest.approx(largest, rel=1e-4)
 
 
 def test_the_interval_of_clone_loo_covers_the_population(evidence):

@@ -14,7 +14,6 @@ distance, so that shifted, mirrored or recoloured copies go unseen.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -84,9 +83,8 @@ def audit(
     """
     _check(score, dataset, held_out, samples, pairs)
     setup = experiment(
-        dataset, network=score, latest=float(getattr(score, "latest", math.inf)), grid="log-snr",
-        steps=steps, count=count, classify=classify, seed=seed, memory_mib=memory_mib,
-        device=device, progress=progress,
+        dataset, network=score, grid="log-snr", steps=steps, count=count, classify=classify,
+        seed=seed, memory_mib=memory_mib, device=device, progress=progress,
     )  # fmt: skip
     run = Run(
         setup.grid, seed=seed, batch=batch, dtype=setup.dtype, device=device,

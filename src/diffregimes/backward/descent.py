@@ -40,6 +40,10 @@ Observer = Callable[[Tensor, float], None]
 Arrays = dict[str, np.ndarray]
 
 
+class DeadEnd(InputError):
+    """A run that cannot be ended: it would fail again, and its stored blocks are of no use."""
+
+
 @dataclass(frozen=True)
 class Run:
     """How to run backwards: what clones, U-turns and tracking have in common.
@@ -223,15 +227,17 @@ def run_blocks(
                     future.result()
                 if run.progress:
                     run.progress(sum(shares), len(sizes), text)
-        except BaseException:
+        except BaseException as error:
             stop.set()
+            if isinstance(error, InputError):
+                raise DeadEnd(str(error)) from error
             raise
     results = [x.result() for x in futures]
     return {k: np.concatenate([x[k] for x in results]) for k in results[0]}
 
 
 def _opened(run: Run, options: Mapping[str, Any]) -> Path:
-    """The store, empty or of this very run; else `InputError`."""
+    """The store, without a finished block or of this very run; else `InputError`."""
     assert run.store is not None
     store = Path(run.store)
     known = {
@@ -246,7 +252,7 @@ def _opened(run: Run, options: Mapping[str, Any]) -> Path:
     named = store / "recipe.json"
     try:
         store.mkdir(parents=True, exist_ok=True)
-        if not named.exists():
+        if not named.exists() or not any(store.glob("block-*.npz")):
             write_atomically(named, text)
     except OSError as error:
         raise InputError(f"{store} cannot be written ({error}); choose another folder.") from error

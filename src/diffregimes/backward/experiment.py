@@ -58,9 +58,8 @@ def experiment(
     *,
     score: str | None = None,
     network: AbstractScore | None = None,
-    latest: float = math.inf,
     whole: bool = False,
-    grid: str = "linear",
+    grid: str | None = None,
     steps: int | None = None,
     count: int = 12,
     classify: Classify | None = None,
@@ -73,10 +72,11 @@ def experiment(
 
     score : "empirical" or "population" (default for points drawn from a mixture)
     network : a score that takes the place of both, run in all dimensions and compared with the
-        forward curves of score "empirical"; it knows times up to `latest`
+        forward curves of score "empirical"
     whole : run in all dimensions as they came, and not in those that matter (see above)
-    grid : "uniform" or "log-snr" in t, or a DDPM schedule: "linear", "cosine", a
-        scheduler_config.json; `steps` of it (1000, or the schedule's own)
+    grid : "uniform" or "log-snr" in t, or the levels of a schedule: "linear", "cosine", a
+        scheduler_config.json; `steps` of them (1000, or all of the schedule). Without it those of
+        the network's own schedule, and "linear" under an exact score
     count : so many default `times` for clones to part, where the curves change
     classify : the class of end points in the sample space, which means `whole`; by default that
         of the mixture, or of the nearest training point
@@ -86,8 +86,8 @@ def experiment(
     followed = whole  # to single points; the forward curves of a law do not know of them
     whole = whole or classify is not None or network is not None
     cloud, spectral = _spanned(dataset, progress)
-    down = _grid(grid, steps, spectral.largest, _resolved(cloud), latest)
-    notes = _about_start(float(down[0]), spectral.largest)
+    down = _grid(grid, steps, spectral.largest, _resolved(cloud), network)
+    notes = _about_start(float(down[0]), spectral.largest, network)
     empirical = partial(EmpiricalScore, memory_mib=memory_mib, device=device)
     if name == "population":
         assert law is not None
@@ -170,25 +170,43 @@ def _score_name(
     return name
 
 
-def _about_start(start: float, top: float) -> tuple[str, ...]:
+def _about_start(start: float, top: float, network: AbstractScore | None) -> tuple[str, ...]:
     """A note where the first time of the grid is not pure noise beside the largest variance."""
     left = top * float(signal(start)) ** 2
     if left <= _LAST:
         return ()
+    ends = start > 0.8 * float(getattr(network, "latest", math.inf))
+    hint = "the network knows no more noise" if ends else "take the grid log-snr or uniform"
     return (
         f"the process starts at t = {start:.2f}, where the data still have a variance "
-        f"of {left:.2g} beside the noise; take the grid log-snr or uniform",
+        f"of {left:.2g} beside the noise; {hint}",
     )
 
 
-def _grid(name: str, steps: int | None, top: float, end: float, latest: float) -> np.ndarray:
+def _grid(
+    name: str | None, steps: int | None, top: float, end: float, network: AbstractScore | None
+) -> np.ndarray:
+    """The times of the sampler, none beyond the last noise level of the network."""
+    latest = float(getattr(network, "latest", math.inf))
+    if name is None:
+        own = getattr(network, "schedule", None)
+        if own is not None:
+            return ddpm_times(own, steps)
+        name = "linear" if latest == math.inf else "log-snr"
     # where the largest direction is down to a thousandth of the noise
     start = min(latest, 0.5 * float(np.log(1e3 * max(top, 1.0))))
     if name == "uniform":
         return uniform_times(start, 0.0, steps or 1000)
     if name == "log-snr":
         return np.append(log_snr_times(start, end, (steps or 1000) - 1), 0.0)
-    return ddpm_times(schedule(name), steps)
+    times = ddpm_times(schedule(name), steps)
+    if times[0] > latest + 1e-6:
+        raise InputError(
+            f"grid (--grid) is {name!r}, which starts at t = {times[0]:.4g}, beyond the last noise "
+            f"level of the network at t = {latest:.4g}; leave it out for the network's own levels, "
+            "or take log-snr."
+        )
+    return times
 
 
 def _resolved(cloud: Cloud) -> float:

@@ -137,11 +137,12 @@ def log_snr_times(start: float, end: float, steps: int) -> np.ndarray:
 
 
 def ddpm_times(schedule: Schedule, steps: int | None = None) -> np.ndarray:
-    """The times of a DDPM schedule from its last step to its first, and 0: N + 1 of them.
+    """The times of a schedule from its last step to its first, and 0: N + 1 of them. A last step
+    that is pure noise, at t = infinity, is left out.
 
     `steps` < N takes every so many-th step, counted from the first as diffusers' "leading" spacing.
     """
-    every = schedule.times
+    every = schedule.finite_times
     if steps is not None:
         in_range("steps", steps, 1, len(every))
         every = every[:: len(every) // steps][:steps]

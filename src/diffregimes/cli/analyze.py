@@ -108,8 +108,8 @@ class Analyze:
         str,
         typer.Option(
             rich_help_panel=ACCURACY,
-            help="What the DDPM steps count: linear, cosine, or a scheduler_config.json of "
-            "diffusers.",
+            help="What the steps count: linear, cosine, or a scheduler_config.json of diffusers "
+            "(DDPM, DDIM, Euler and the like, EDM, flow matching).",
         ),
     ] = "linear"
     device: Device = "cpu"

@@ -25,6 +25,7 @@ from .options import (
     Label,
     Out,
     flowing,
+    kept_unless_dead,
     range_option,
 )
 
@@ -136,24 +137,25 @@ def audit(options: AuditOptions) -> None:
         opened, held_out, notes = _opened(options, progress)
         judge = _judge(options, opened.training)
         store = folder.parent / f".{folder.name}.unfinished"
-        audited = run(
-            opened.score,
-            opened.training,
-            held_out,
-            samples=options.samples,
-            pairs=options.pairs,
-            steps=options.steps,
-            classify=judge,
-            seed=computation.seed,
-            batch=options.batch,
-            device=computation.device,
-            memory_mib=computation.memory_mib,
-            store=store,
-            recipe=_recipe(options, opened, held_out, judge),
-            model=opened.facts,
-            notes=(*notes, *(judge.notes if judge else ())),
-            progress=progress,
-        )
+        with kept_unless_dead(store):
+            audited = run(
+                opened.score,
+                opened.training,
+                held_out,
+                samples=options.samples,
+                pairs=options.pairs,
+                steps=options.steps,
+                classify=judge,
+                seed=computation.seed,
+                batch=options.batch,
+                device=computation.device,
+                memory_mib=computation.memory_mib,
+                store=store,
+                recipe=_recipe(options, opened, held_out, judge),
+                model=opened.facts,
+                notes=(*notes, *(judge.notes if judge else ())),
+                progress=progress,
+            )
         with staged(folder) as stage:
             write_audit(audited, opened.training, stage)
         shutil.rmtree(store, ignore_errors=True)

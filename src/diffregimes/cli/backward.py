@@ -7,7 +7,6 @@ on where it stood.
 from __future__ import annotations
 
 import dataclasses
-import math
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from .options import (
     ScoreOptions,
     Source,
     flowing,
+    kept_unless_dead,
     numbers,
     source_name,
 )
@@ -178,7 +178,7 @@ def generate(options: Generate) -> None:
         task = _prepared("generate", options, None, progress)
         setup = task.setup
         assert setup.training is not None
-        with staged(task.folder) as stage:
+        with kept_unless_dead(task.store), staged(task.folder) as stage:
             tracked = track(
                 setup.score, setup.training, options.samples, run=task.run, classify=setup.classify
             )
@@ -202,7 +202,7 @@ def _compare(kind: str, options: Clones | UTurns, ends: Callable[[Task], Ends]) 
         from ..report.runs import write_outcome
 
         task = _prepared(kind, options, times, progress)
-        with staged(task.folder) as stage:
+        with kept_unless_dead(task.store), staged(task.folder) as stage:
             compared = outcome(ends(task), task.setup)
             write_outcome(compared, stage)
         task.done()
@@ -266,7 +266,7 @@ def _prepared(
 
 
 def _network(score: ScoreOptions, dataset: Dataset, device: str) -> Opened | None:
-    """The network to run; the grid follows its own schedule."""
+    """The network to run."""
     if score.model is None:
         if score.label is not None:
             raise InputError("--label came without --model; exact scores are not conditional.")
@@ -302,7 +302,6 @@ def _experiment(
         dataset,
         score=backward.score.score,
         network=opened.score if opened else None,
-        latest=opened.score.latest if opened else math.inf,
         whole=kind == "generate",
         classify=judge,
         grid=backward.sampling.grid,

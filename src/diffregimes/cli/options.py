@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -220,17 +223,21 @@ class SamplingOptions:
         str, typer.Option(rich_help_panel=ACCURACY, help=f"{described(list(SAMPLERS))}.")
     ] = "bridge"
     grid: Annotated[
-        str,
+        str | None,
         typer.Option(
             rich_help_panel=ACCURACY,
-            help="Steps of the sampler: a DDPM schedule (linear, cosine, a scheduler_config.json), "
-            "or uniform or log-snr.",
+            help="Steps of the sampler: the noise levels of a schedule (linear, cosine, a "
+            "scheduler_config.json), or uniform or log-snr.",
+            show_default="those of --model; without: linear",
         ),
-    ] = "linear"
+    ] = None
     steps: Annotated[
         int | None,
         typer.Option(
-            rich_help_panel=ACCURACY, metavar="N", help="Number of steps.", show_default="1000"
+            rich_help_panel=ACCURACY,
+            metavar="N",
+            help="Number of steps.",
+            show_default="1000; all of a schedule",
         ),
     ] = None
     batch: Batch = None
@@ -292,6 +299,18 @@ class TrainedOptions:
                 "warning: --preset paper trains for months on a CPU; expected --device cuda",
                 err=True,
             )
+
+
+@contextmanager
+def kept_unless_dead(store: Path) -> Iterator[None]:
+    """Leave the finished blocks of a run in `store`, to go on with, unless it cannot be ended."""
+    from ..backward.descent import DeadEnd
+
+    try:
+        yield
+    except DeadEnd:
+        shutil.rmtree(store, ignore_errors=True)
+        raise
 
 
 def numbers(option: str, text: str | None, example: str) -> list[float] | None:

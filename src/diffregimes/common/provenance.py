@@ -47,7 +47,7 @@ class Recipe:
 
     precision : standard error that the curves were drawn to, None where the draws were given
     times : "adaptive" or "given"
-    schedule : name of the clock behind `ddpm_step`
+    schedule : name of the clock behind `ddpm_step`: linear, cosine, or the scheduler and its file
     versions : of the package, python, torch and numpy
     command, options : of the command line, None from Python
     """

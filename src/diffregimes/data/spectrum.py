@@ -27,15 +27,27 @@ def spectrum(dataset: Dataset, matrix: torch.Tensor) -> Spectrum:
     eigenvalues = torch.linalg.eigvalsh(matrix).flip(0).clamp(min=0).numpy()
     features = int((dataset.points.max(axis=0) > dataset.points.min(axis=0)).sum())
     noise = eigenvalues.sum() / features
-    first = None
+    first, error = None, None
     if dataset.is_image:
-        if dataset.sample_shape[2] == 1:
-            first = float(eigenvalues[0])
-        else:
-            channel = dataset.points.reshape(dataset.n, -1, dataset.sample_shape[2])[:, :, 0]
-            first = largest_eigenvector(channel - channel.mean(axis=0))[0]
+        first = float(eigenvalues[0])
+        if dataset.sample_shape[2] > 1:
+            first, error = first_channel(dataset)
     edge = noise * (1 + math.sqrt(features / dataset.n)) ** 2
-    return Spectrum(float(eigenvalues[0]), first, float(edge), eigenvalues)
+    return Spectrum(float(eigenvalues[0]), first, float(edge), eigenvalues, error)
+
+
+def first_channel(dataset: Dataset) -> tuple[float, float]:
+    """Lambda of the first colour channel, as in the paper's table 1 (which takes pixels in [0, 1]),
+    and its standard error over points; of all features where there are no colours.
+
+    To first order Lambda moves with each point a by (v.(a - mean))^2 - Lambda, v its eigenvector.
+    """
+    points = dataset.points
+    if dataset.is_image:
+        points = points.reshape(dataset.n, -1, dataset.sample_shape[2])[:, :, 0]
+    centred = points - points.mean(axis=0, dtype=np.float64)
+    value, vector = largest_eigenvector(centred)
+    return value, float(((centred @ vector) ** 2).std(ddof=1)) / math.sqrt(dataset.n)
 
 
 def covariance(cloud: Cloud) -> torch.Tensor:

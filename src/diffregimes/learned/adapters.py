@@ -17,11 +17,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..common.checks import InputError, in_range
+from ..common.checks import InputError, in_range, out_of_memory
 from ..data.datasets import Dataset
-from ..process import Schedule
+from ..process import DDPM_FAMILY, SCHEDULERS, Schedule
 from ..scores import AbstractScore, CallableScore
-from .conventions import DDPM_FAMILY, SCHEDULERS, Convention, ddpm_convention, scheduler_convention
+from .conventions import Convention, ddpm_convention, scheduler_convention
 
 BATCH = 256
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -40,7 +40,8 @@ class LearnedScore(CallableScore):
     round_steps : the module takes whole steps: the nearest one
     batch : states that the module is given at a time
 
-    `earliest` and `latest` are the times it was trained between; `notes` says what was ignored.
+    `earliest` and `latest` are the times it was trained between, `schedule` the noise levels that
+    its scheduler numbers; `notes` says what was ignored.
     Raises `InputError` at times beyond `latest`.
     """
 
@@ -62,6 +63,7 @@ class LearnedScore(CallableScore):
         self.module, self.convention, self.label = module, convention, label
         self.round_steps, self.batch, self.notes = round_steps, batch, notes
         self.earliest, self.latest = convention.earliest, convention.latest
+        self.schedule = convention.schedule
         if isinstance(module, torch.nn.Module):
             module.eval()
 
@@ -70,8 +72,7 @@ class LearnedScore(CallableScore):
         if t > self.latest + 1e-6:
             raise InputError(
                 f"t is {t:.4g}, beyond the last noise level of the network at t = "
-                f"{self.latest:.4g}; start the sampler's grid there (`latest` of the score) or "
-                "below."
+                f"{self.latest:.4g}; take times up to there alone, as the grid log-snr does."
             )
         scale, skip, out = self.convention.factors(t)
         step = self.convention.step(max(t, self.earliest))
@@ -133,7 +134,7 @@ def learned_score(
 ) -> LearnedScore:
     """A diffusers `UNet2DModel`, or a module with such a config and call, with its scheduler.
 
-    scheduler : one of `conventions.SCHEDULERS`; what it was set to sample with does not matter
+    scheduler : one of `process.SCHEDULERS`; what it was set to sample with does not matter
     label : the class, for a conditional model
     batch : states that the model is given at a time
 
@@ -234,7 +235,8 @@ def load_score(
 
 
 def check_fits(score: AbstractScore, dataset: Dataset) -> None:
-    """Raise `InputError` unless the states of the score are like the points of the dataset."""
+    """Raise `InputError` unless the states of the score are like the points of the dataset, and,
+    if it is a network, it answers to one of them at either end of its noise levels."""
     takes, has = getattr(score, "shape", None), dataset.sample_shape
     if takes is not None and len(takes) == len(has) == 3 and takes != has:
         raise InputError(
@@ -247,6 +249,34 @@ def check_fits(score: AbstractScore, dataset: Dataset) -> None:
             f"the score takes states of {score.dimension} numbers, the data ({dataset.source}) "
             f"have {dataset.d}; expected the same, in the order and scale it was trained on."
         )
+
+    if isinstance(score, LearnedScore):
+        for t in score.schedule.finite_times[[0, -1]].tolist():
+            _check_answers(score, torch.from_numpy(dataset.points[:1]).float(), t)
+
+
+def _check_answers(score: LearnedScore, x: Tensor, t: float) -> None:
+    """Raise `InputError` if the network fails on a state x (1, d)."""
+    try:
+        score.denoise(x, t)
+    except Exception as error:  # whatever it is that goes wrong inside
+        if isinstance(error, InputError) or out_of_memory(error):
+            raise
+        assert score.shape is not None
+        height, width = score.shape[:2] if len(score.shape) == 3 else (0, 0)
+        blocks = getattr(getattr(score.module, "config", None), "block_out_channels", ())
+        factor = 2 ** (len(blocks) - 1) if blocks else 1
+        hint = ""
+        if height % factor or width % factor:
+            hint = (
+                f" It halves its images {len(blocks) - 1} times, which {height} x {width} does "
+                f"not allow: if it was trained on padded images, set sample_size in its "
+                "config.json to their size and pad the data (--pad 2 makes 32 of 28)."
+            )
+        raise InputError(
+            f"the network fails on one state of the shape {score.shape} at t = {t:.3g} "
+            f"({type(error).__name__}: {error}); expected an answer of the same shape.{hint}"
+        ) from error
 
 
 def _check_label(config: Any, label: int | None) -> None:

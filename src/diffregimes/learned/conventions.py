@@ -30,38 +30,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 
 from ..common.checks import InputError
-from ..process import Schedule, flow_time, sigma, signal, time_from_snr, variance
-from ..scores import PREDICTIONS
-
-# schedulers whose networks see DDPM's states and whole steps; they differ in how they sample
-DDPM_FAMILY = (
-    "DDPMScheduler",
-    "DDPMParallelScheduler",
-    "DDIMScheduler",
-    "DDIMParallelScheduler",
-    "DDIMInverseScheduler",
-    "PNDMScheduler",
-    "DEISMultistepScheduler",
-    "DPMSolverMultistepScheduler",
-    "DPMSolverMultistepInverseScheduler",
-    "DPMSolverSinglestepScheduler",
-    "DPMSolverSDEScheduler",
-    "UniPCMultistepScheduler",
-    "SASolverScheduler",
-    "EulerDiscreteScheduler",
-    "EulerAncestralDiscreteScheduler",
-    "HeunDiscreteScheduler",
-    "KDPM2DiscreteScheduler",
-    "KDPM2AncestralDiscreteScheduler",
-    "LMSDiscreteScheduler",
+from ..process import (
+    EDM_FAMILY,
+    FLOW_FAMILY,
+    OTHER_CLOCKS,
+    SCHEDULERS,
+    Schedule,
+    flow_time,
+    scheduler_schedule,
+    sigma,
+    signal,
+    time_from_snr,
+    variance,
 )
-EDM_FAMILY = ("EDMEulerScheduler", "EDMDPMSolverMultistepScheduler")
-FLOW_FAMILY = ("FlowMatchEulerDiscreteScheduler",)
-SCHEDULERS = (*DDPM_FAMILY, *EDM_FAMILY, *FLOW_FAMILY)
+from ..scores import PREDICTIONS
 
 
 @dataclass(frozen=True)
@@ -71,19 +56,21 @@ class Convention:
     factors : t -> (scale, skip, out)
     step : t -> the step, a real number, for t from `earliest` on
     earliest, latest : the times that it was trained between
+    schedule : the noise levels that it was trained on
     """
 
     factors: Callable[[float], tuple[float, float, float]]
     step: Callable[[float], float]
     earliest: float
     latest: float
+    schedule: Schedule
 
 
 def ddpm_convention(schedule: Schedule, predicts: str) -> Convention:
     """`predicts` is one of `scores.PREDICTIONS`; `InputError` for another."""
     if predicts not in PREDICTIONS:
         raise InputError(f"predicts is {predicts!r}; expected one of {', '.join(PREDICTIONS)}.")
-    times = schedule.times
+    times = schedule.finite_times
 
     def factors(t: float) -> tuple[float, float, float]:
         e, n = float(signal(t)), math.sqrt(float(variance(t)))
@@ -95,13 +82,13 @@ def ddpm_convention(schedule: Schedule, predicts: str) -> Convention:
         }[predicts]
 
     def step(t: float) -> float:
-        return float(np.interp(t, times, np.arange(len(times))))
+        return schedule.place(t) - 1
 
     latest = times[-1] + (times[-1] - times[-2]) / 2
-    return Convention(factors, step, float(times[0]), float(latest))
+    return Convention(factors, step, float(times[0]), float(latest), schedule)
 
 
-def flow_convention(steps: int, first: float) -> Convention:
+def flow_convention(steps: int, first: float, schedule: Schedule) -> Convention:
     """Flow matching over `steps` steps, the first at s = `first`."""
 
     def factors(t: float) -> tuple[float, float, float]:
@@ -111,10 +98,13 @@ def flow_convention(steps: int, first: float) -> Convention:
     def step(t: float) -> float:
         return steps * float(flow_time(t))
 
-    return Convention(factors, step, float(time_from_snr(((1 - first) / first) ** 2)), math.inf)
+    earliest = float(time_from_snr(((1 - first) / first) ** 2))
+    return Convention(factors, step, earliest, math.inf, schedule)
 
 
-def edm_convention(spread: float, first: float, last: float, sign: float) -> Convention:
+def edm_convention(
+    spread: float, first: float, last: float, sign: float, schedule: Schedule
+) -> Convention:
     """EDM with sigma_data = `spread`, trained for sigma from `first` to `last`."""
 
     def factors(t: float) -> tuple[float, float, float]:
@@ -126,32 +116,32 @@ def edm_convention(spread: float, first: float, last: float, sign: float) -> Con
         return 0.25 * math.log(float(sigma(t)))
 
     earliest, latest = (float(time_from_snr(1 / level**2)) for level in (first, last))
-    return Convention(factors, step, earliest, latest)
+    return Convention(factors, step, earliest, latest, schedule)
 
 
 def scheduler_convention(scheduler: Any) -> Convention:
     """Of the networks that a diffusers scheduler samples from; `InputError` if it is not known."""
     name, config = type(scheduler).__name__, getattr(scheduler, "config", None)
-    # settings by which these samplers serve networks of another clock
-    settings = {"use_flow_sigmas": True, "invert_sigmas": True, "timestep_type": "continuous"}
-    other = [k for k, v in settings.items() if getattr(config, k, None) == v]
+    other = [k for k, v in OTHER_CLOCKS.items() if getattr(config, k, None) == v]
     if config is None or name not in SCHEDULERS or other:
         raise InputError(
             f"the scheduler is {name}{''.join(f' with {x}' for x in other)}; known are "
-            f"{', '.join(SCHEDULERS)} without {', '.join(settings)}. For another network write a "
-            "function of t and take scores.CallableScore."
+            f"{', '.join(SCHEDULERS)} without {', '.join(OTHER_CLOCKS)}. For another network write "
+            "a function of t and take scores.CallableScore."
         )
     if name in FLOW_FAMILY:
-        return flow_convention(config.num_train_timesteps, scheduler.sigma_min)
+        levels = scheduler_schedule(config, name, name)
+        return flow_convention(config.num_train_timesteps, scheduler.sigma_min, levels)
     if name in EDM_FAMILY:
         sign = _meaning(config, {"epsilon": 1.0, "v_prediction": -1.0})
-        return edm_convention(config.sigma_data, config.sigma_min, config.sigma_max, sign)
+        levels = scheduler_schedule(config, name, name)
+        spread, ends = config.sigma_data, (config.sigma_min, config.sigma_max)
+        return edm_convention(spread, *ends, sign, levels)
     predicts = _meaning(
         config, {"epsilon": "noise", "sample": "denoised", "v_prediction": "velocity"}
     )
     product = torch.as_tensor(scheduler.alphas_cumprod).double().cpu().numpy()
-    # rescaled to no signal at its end, a schedule has its last step at no finite time
-    return ddpm_convention(Schedule(name, product[product > 0]), predicts)
+    return ddpm_convention(Schedule(name, product), predicts)
 
 
 def _meaning(config: Any, known: dict[str, Any]) -> Any:

@@ -97,7 +97,7 @@ def _(analysis: Analysis) -> dict[str, Any]:
     cards = []
     for kind, words in (("speciation", "the class is decided"), ("collapse", "copying begins")):
         x = analysis.time(kind)
-        step = "" if x.ddpm_step is None else f" · DDPM step {x.ddpm_step}"
+        step = "" if x.ddpm_step is None else f" · {x.clock} {x.ddpm_step}"
         cards.append(_card(kind, words, x.t, x.low, x.high, f"by {x.method}{step}"))
     return _page(
         f"{facts.name} · n = {grouped(facts.n)}, d = {grouped(facts.d)}",

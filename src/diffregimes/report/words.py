@@ -34,7 +34,7 @@ def _log_snr(t: float) -> str:
 def clocks(time: TransitionTime, schedule: str) -> dict[str, str]:
     """A time and its interval in every clock, as text.
 
-    The ends of the interval get a DDPM step for the built-in schedules alone: one read from a
+    The ends of the interval get a step for the built-in schedules alone: one read from a
     file may be gone by now.
     """
     value, span = time_text(time)

@@ -3,10 +3,14 @@
 phi(t) is the share of pairs of clones, parted at t, that end in the same class. The paper's finding
 is that phi falls to 0.775 near t_S = (1/2) log Lambda on every dataset. Beside it the curve that
 needs no network: the leave-one-out class probability of the training points themselves.
+
+The axis here is a ratio of Ornstein-Uhlenbeck times; the paper's is one of DDPM steps, which lies
+nearer to 1 (steps go with sqrt(t) at first). The table and the numbers have both.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,7 +23,7 @@ from ..common.parallel import Progress
 from ..report.figures.style import SIZE, STYLE
 from . import sources, trained
 from .tables import Reproduction, Row
-from .trained import PHI, Setting, Speciation
+from .trained import PHI, Setting, Speciation, over_step_s, over_t_s
 
 LOO = f"{PHI}_loo"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#9a5fb5", "#e69f00")
@@ -48,13 +52,25 @@ def drawn(
 ) -> Reproduction:
     """The figure, its rows and its numbers."""
     names = (
-        "dataset", "t", "t_over_t_s", "phi", "se", "low", "high", "forward", "forward_loo", "z_loo",
+        "dataset", "t", "t_over_t_s", "step_over_step_s", "phi", "se", "low", "high", "forward",
+        "forward_loo", "z_loo",
     )  # fmt: skip
     columns: dict[str, list[object]] = {name: [] for name in names}
     for c in cases:
         t, curves = c.simulated.t, c.analysis.curves
         lines = (np.interp(t, curves.t, curves[name]) for name in (PHI, LOO))
-        values = t, t / c.t_s, c.simulated[PHI], c.simulated.se[PHI], c.low, c.high, *lines, _z(c)
+        steps = np.array([over_step_s((x, (None, None)), c.t_s)[0] for x in t.tolist()])
+        values = (
+            t,
+            t / c.t_s,
+            steps,
+            c.simulated[PHI],
+            c.simulated.se[PHI],
+            c.low,
+            c.high,
+            *lines,
+            _z(c),
+        )
         columns["dataset"] += [c.source.name] * len(t)
         for name, column in zip(names[1:], values, strict=True):
             columns[name] += column.tolist()
@@ -76,15 +92,17 @@ def _z(c: Speciation) -> np.ndarray:
 
 
 def _rows(c: Speciation) -> list[Row]:
-    rows = []
-    for what, (t, (low, high)), paper in (
-        ("of clones", c.crossing, 1.0),
-        ("forward-only", c.forward, None),
-    ):
-        if t is not None and low is not None and high is not None:
-            name = f"t/t_S at phi = {c.level:.3f} {what}, {c.source.name}"
-            width = (high - low) / (2 * Z95) / c.t_s
-            rows.append(Row(name, c.analysis.dataset.d, t / c.t_s, width, paper, None, None))
+    """Where phi crosses its level, in both clocks, beside the paper's own networks."""
+    rows, paper = [], c.source.paper
+    found = {"of clones": c.crossing, **{f"by {k}, no network": x for k, x in c.forward.items()}}
+    for words, ratio in (("t/t_S", over_t_s), ("DDPM step over that of t_S", over_step_s)):
+        theirs = None if paper is None else ratio(paper.crossing, 0.5 * math.log(paper.largest))[0]
+        for what, crossing in found.items():
+            value, (low, high) = ratio(crossing, c.t_s)
+            if value is not None and low is not None and high is not None:
+                name = f"{words} at phi = {c.level:.3f} {what}, {c.source.name}"
+                width = (high - low) / (2 * Z95)
+                rows.append(Row(name, c.analysis.dataset.d, value, width, theirs, None, None))
     return rows
 
 
@@ -94,7 +112,7 @@ def _sentences(c: Speciation) -> list[str]:
         f"{c.source.name}: n = {facts.n}, d = {facts.d}, Lambda = {c.largest:.3f}, t_S = "
         f"{c.t_s:.3f}; {c.simulated.draws} pairs of clones"
     )
-    (t, _), (forward, _) = c.crossing, c.forward
+    (t, _), (forward, _) = c.crossing, c.forward["clone-loo"]
     if t is None:
         phi = c.simulated[PHI]
         text += f": phi goes from {phi[0]:.2f} to {phi[-1]:.2f} and does not cross {c.level:.3f}"
@@ -130,7 +148,7 @@ def draw(cases: Sequence[Speciation]) -> Figure:
         far = max(float(c.simulated.t[-1]) / c.t_s for c in cases)
         ax.set_xlim(0, 1.05 * far)
         ax.set_ylim(0.4, 1.03)
-        ax.set_xlabel("$t / t_S$,  $t_S = ½ \\log Λ$")
+        ax.set_xlabel("$t / t_S$,  $t_S = ½ \\log Λ$,  Ornstein–Uhlenbeck time")
         ax.set_ylabel("φ: clones end in the same class")
         ax.legend(loc="upper right")
     return figure

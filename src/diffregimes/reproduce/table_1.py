@@ -1,11 +1,16 @@
-"""Table 1: the datasets, their largest eigenvalue, and three speciation times each.
+"""Table 1: the datasets, their largest eigenvalue, and their speciation times.
 
 t_S = (1/2) log Lambda is the paper's. Beside it the t at which phi falls to 0.775 in clones of a
-trained network, and the same in the forward pass over the training points alone (leave-one-out).
+trained network, the same in the forward pass over the training points alone (leave-one-out), and
+where it does in the paper's own networks.
+
+t/t_S is a ratio of Ornstein-Uhlenbeck times in the columns `_time_ratio`, and of steps of the
+linear DDPM schedule, the paper's clock, in `_step_ratio`.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,9 +25,10 @@ from ..report.figures.style import COLOURS, INK, SIZE, STYLE
 from ..transitions.crossing import Interval
 from . import sources, trained
 from .tables import Reproduction, Row
-from .trained import Setting, Speciation
+from .trained import Setting, Speciation, over_step_s, over_t_s
 
 REDUCED = "reduced: not the paper's images or size"
+NONE: Interval = (None, (None, None))
 
 
 def reproduce(
@@ -56,7 +62,11 @@ def listed(
 
 def _line(c: Speciation) -> dict[str, Any]:
     facts, paper = c.analysis.dataset, c.source.paper
-    simulated, forward = c.crossing, c.forward
+    theirs = paper.crossing if paper else NONE
+    crossings = {"simulated": (c.crossing, c.t_s)}
+    for name, method in (("forward_loo", "clone-loo"), ("balance", "balance")):
+        crossings[name] = c.forward.get(method, NONE), c.t_s
+    crossings["paper_crossing"] = theirs, 0.5 * math.log(paper.largest) if paper else 1.0
     return {
         "dataset": c.source.name,
         "n": facts.n,
@@ -65,18 +75,21 @@ def _line(c: Speciation) -> dict[str, Any]:
         "lambda_se": c.largest_se,
         "t_s": c.t_s,
         "t_s_se": c.t_s_se,
-        "simulated": simulated[0],
-        "simulated_low": simulated[1][0],
-        "simulated_high": simulated[1][1],
-        "forward_loo": forward[0],
-        "forward_loo_low": forward[1][0],
-        "forward_loo_high": forward[1][1],
+        **{k: x for name, found in crossings.items() for k, x in _columns(name, *found).items()},
         "paper_n": paper and paper.n,
         "paper_d": paper and paper.d,
         "paper_lambda": paper and paper.largest,
         "paper_t_s": paper and paper.t_s,
         "note": "" if paper else REDUCED,
     }
+
+
+def _columns(name: str, crossing: Interval, t_s: float) -> dict[str, float | None]:
+    """A crossing with its interval, and over t_S in both clocks."""
+    t, (low, high) = crossing
+    ratios = over_t_s(crossing, t_s)[0], over_step_s(crossing, t_s)[0]
+    names = name, f"{name}_low", f"{name}_high", f"{name}_time_ratio", f"{name}_step_ratio"
+    return dict(zip(names, (t, low, high, *ratios), strict=True))
 
 
 def _rows(c: Speciation) -> list[Row]:
@@ -92,12 +105,21 @@ def _rows(c: Speciation) -> list[Row]:
         beside("Lambda", c.largest, c.largest_se, paper.largest if paper else None),
         beside("t_S = (1/2) log Lambda", c.t_s, c.t_s_se, paper.t_s if paper else None),
     ]
-    for what, (t, (low, high)) in (("of clones", c.crossing), ("forward-only", c.forward)):
-        if t is not None and low is not None and high is not None:
-            rows.append(
-                beside(f"t at phi = {c.level:.3f} {what}", t, (high - low) / (2 * Z95), None)
-            )
+    theirs, spread = (None, 0.0) if paper is None else (paper.crossing[0], _se(paper.crossing))
+    found = {"of clones": c.crossing, **{f"by {k}, no network": x for k, x in c.forward.items()}}
+    for what, crossing in found.items():
+        t, se = crossing[0], _se(crossing)
+        if t is not None and se:
+            words = f"t at phi = {c.level:.3f} {what}, {name}"
+            z = None if theirs is None else (t - theirs) / math.hypot(se, spread)
+            rows.append(Row(words, d, t, se, theirs, None, z))
     return rows
+
+
+def _se(crossing: Interval) -> float:
+    """The standard error behind a 95 % interval, 0 where there is none."""
+    low, high = crossing[1]
+    return 0.0 if low is None or high is None else (high - low) / (2 * Z95)
 
 
 def draw(cases: Sequence[Speciation]) -> Figure:
@@ -111,9 +133,10 @@ def draw(cases: Sequence[Speciation]) -> Figure:
             spread = Z95 * c.t_s_se
             _mark(ax, k - 0.2, (c.t_s, (c.t_s - spread, c.t_s + spread)), "|", INK)
             _mark(ax, k, c.crossing, "o", clones)
-            _mark(ax, k + 0.2, c.forward, "D", forward)
+            _mark(ax, k + 0.2, c.forward["clone-loo"], "D", forward)
             if c.source.paper is not None:
                 ax.plot(c.source.paper.t_s, k - 0.2, "x", color="gray")
+                _mark(ax, k + 0.1, c.source.paper.crossing, "s", "gray")
         for label, marker, colour in (
             ("$t_S = ½ \\log Λ$", "|", INK),
             ("φ by clones of a network", "o", clones),
@@ -122,6 +145,7 @@ def draw(cases: Sequence[Speciation]) -> Figure:
             ax.plot([], [], marker, color=colour, label=label)
         if any(c.source.paper is not None for c in cases):
             ax.plot([], [], "x", color="gray", label="$t_S$, paper")
+            ax.plot([], [], "s", color="gray", label="φ by clones of the paper's networks")
         ax.set_yticks(range(len(cases)), [c.source.name for c in cases])
         ax.set_ylim(len(cases) - 0.5, -0.5)
         ax.set_xlim(left=0)

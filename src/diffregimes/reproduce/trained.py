@@ -23,11 +23,12 @@ from ..analysis import analyze
 from ..backward.clones import Classify, run_clones
 from ..backward.descent import Run
 from ..backward.experiment import Experiment, experiment
-from ..common import numerics
 from ..common.checks import InputError
 from ..common.parallel import Progress
 from ..common.recipe import versions
 from ..data.datasets import Dataset
+from ..data.spectrum import first_channel
+from ..process import linear_schedule
 from ..results import Analysis, Curves
 from ..scores import AbstractScore
 from ..transitions.criteria import clone_level
@@ -35,6 +36,8 @@ from ..transitions.crossing import Interval
 from .sources import Preset, Source, read_all
 
 PHI = "same_class_probability"
+# methods of t_S that stand beside a network: what the forward pass says of new data
+FORWARD = ("clone-loo", "balance")
 # where the clones part, in units of the forward-only crossing
 PARTED = np.array([0.25, 0.5, 0.7, 0.85, 1, 1.15, 1.3, 1.5, 1.8, 2.2])
 
@@ -64,11 +67,10 @@ class Setting:
 
 @dataclass(frozen=True)
 class Network:
-    """A score that knows times up to `latest`; `identity` tells it from others."""
+    """A score; `identity` tells it from others."""
 
     score: AbstractScore
     identity: str
-    latest: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -81,20 +83,14 @@ class Classes:
 
 
 @dataclass(frozen=True)
-class Speciation:
-    """One dataset: its Lambda (first channel) with standard error, the forward pass, and phi of the
-    clones of its network with 95 % intervals `low`, `high` (T,) and the crossing of the level."""
+class Measured:
+    """One dataset without a network: its Lambda (first channel) with standard error, and the
+    forward pass."""
 
     source: Source
     analysis: Analysis
     largest: float
     largest_se: float
-    simulated: Curves
-    low: np.ndarray
-    high: np.ndarray
-    crossing: Interval
-    level: float
-    notes: tuple[str, ...]
 
     @property
     def t_s(self) -> float:
@@ -105,16 +101,49 @@ class Speciation:
         return 0.5 * self.largest_se / self.largest
 
     @property
-    def forward(self) -> Interval:
-        """Where the leave-one-out curve of the forward pass crosses the level."""
-        time = self.analysis.time("speciation", "clone-loo")
-        return time.t, (time.low, time.high)
+    def forward(self) -> dict[str, Interval]:
+        """The speciation of the forward pass, by those of `FORWARD` that the analysis has."""
+        times = {x.method: x for x in self.analysis.times if x.transition == "speciation"}
+        return {k: (times[k].t, (times[k].low, times[k].high)) for k in FORWARD if k in times}
+
+
+@dataclass(frozen=True)
+class Speciation(Measured):
+    """And with one: phi of the clones of its network with 95 % intervals `low`, `high` (T,), and
+    the crossing of the level."""
+
+    simulated: Curves
+    low: np.ndarray
+    high: np.ndarray
+    crossing: Interval
+    level: float
+    notes: tuple[str, ...]
+
+
+def over_t_s(crossing: Interval, t_s: float) -> Interval:
+    """A crossing in units of t_S, in Ornstein-Uhlenbeck time."""
+    t, (low, high) = crossing
+    one, two, three = (None if x is None else x / t_s for x in (t, low, high))
+    return one, (two, three)
+
+
+def over_step_s(crossing: Interval, t_s: float) -> Interval:
+    """A crossing in units of t_S, both in steps of the linear DDPM schedule: the paper's axis.
+
+    Steps go with sqrt(t) at first, so that this ratio is nearer to one.
+    """
+    clock = linear_schedule()
+    t, (low, high) = crossing
+    one, two, three = (
+        None if x is None else clock.place(x) / clock.place(t_s) for x in (t, low, high)
+    )
+    return one, (two, three)
 
 
 def speciate(source: Source, dataset: Dataset, setting: Setting) -> Speciation:
     """Train (or take up) the network and the classifier of a dataset and run its clones."""
     tell = setting.told(source.name)
-    largest, error = top_eigenvalue(dataset)
+    largest, error = first_channel(dataset)
     if largest <= 1:
         raise InputError(
             f"Lambda of {source.name} is {largest:.3g}; expected more than 1, for t_S is half its "
@@ -148,19 +177,6 @@ def speciations(setting: Setting) -> tuple[list[Speciation], list[str], dict[str
     return [speciate(*x, setting) for x in data], skipped, recipe(setting, data)
 
 
-def top_eigenvalue(dataset: Dataset) -> tuple[float, float]:
-    """Lambda of the first colour channel, as in the paper, and its standard error over points.
-
-    To first order Lambda moves with each point a by (v.(a - mean))^2 - Lambda, v its eigenvector.
-    """
-    points = dataset.points
-    if dataset.is_image:
-        points = points.reshape(dataset.n, -1, dataset.sample_shape[2])[:, :, 0]
-    centred = points - points.mean(axis=0, dtype=np.float64)
-    value, vector = numerics.largest_eigenvector(centred)
-    return value, float(((centred @ vector) ** 2).std(ddof=1)) / math.sqrt(dataset.n)
-
-
 def network(source: Source, dataset: Dataset, setting: Setting) -> Network:
     """The network of a dataset, trained on all of its points."""
     from ..learned.adapters import learned_score
@@ -179,7 +195,7 @@ def network(source: Source, dataset: Dataset, setting: Setting) -> Network:
         progress=setting.told(source.name),
     )
     score = learned_score(trained.pipeline.unet, trained.pipeline.scheduler)
-    return Network(score, weights_digest(trained.pipeline.unet), score.latest)
+    return Network(score, weights_digest(trained.pipeline.unet))
 
 
 def classifier(source: Source, dataset: Dataset, setting: Setting) -> Classes:
@@ -215,7 +231,6 @@ def prepared(
     setup = experiment(
         dataset,
         network=net.score,
-        latest=net.latest,
         grid=setting.preset.grid,
         steps=setting.preset.steps,
         count=count,

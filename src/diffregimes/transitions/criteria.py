@@ -122,15 +122,21 @@ class Criterion:
     transition: str  # "speciation" | "collapse"
     name: str
     words: str
-    function: Callable[[Evidence], TransitionTime]
+    function: Callable[[Evidence], TransitionTime | None]  # None where it does not apply
 
 
 CRITERIA = (
     Criterion(
         "speciation",
         "spectral",
-        "½ log Λ, from the largest eigenvalue of the covariance",
+        "½ log Λ, Λ the largest eigenvalue of the covariance of all features, all colours",
         lambda e: speciation.spectral_time(e.spectrum, e.largest, e.schedule),
+    ),
+    Criterion(
+        "speciation",
+        "spectral-first-channel",
+        "the same of the first colour channel alone: the paper's, of pixels in [0, 1]",
+        lambda e: speciation.first_channel_time(e.spectrum, e.schedule),
     ),
     Criterion(
         "speciation",
@@ -192,13 +198,13 @@ METHODS = {(x.transition, x.name): x.words for x in CRITERIA}
 
 
 def transition_times(evidence: Evidence, report: Progress) -> tuple[TransitionTime, ...]:
-    """The time by every criterion, in the order of `CRITERIA`, which is that of the draws."""
+    """The time by every criterion that applies, in the order of `CRITERIA`, that of the draws."""
     times = []
     for k, criterion in enumerate(CRITERIA):
         report(k, len(CRITERIA), "transition times")
         times.append(criterion.function(evidence))
     report(len(CRITERIA), len(CRITERIA), "transition times")
-    return tuple(times)
+    return tuple(x for x in times if x is not None)
 
 
 def headline(labelled: bool, times: Iterable[TransitionTime]) -> Headline:

@@ -66,14 +66,16 @@ def clocked(
 ) -> TransitionTime:
     """A TransitionTime in every clock."""
     if t is None or not math.isfinite(t):
-        return TransitionTime(transition, method, None, warnings=warnings)
+        return TransitionTime(transition, method, None, warnings=warnings, clock=schedule.clock)
     low, high = interval
     step = schedule.step(t)
     if step is None:
         beyond = f"t = {t:.2f} is noisier than the last step of schedule {schedule.name}"
         warnings = (*warnings, beyond)
     clocks = step, float(sigma(t)), float(snr(t))
-    return TransitionTime(transition, method, float(t), low, high, *clocks, warnings)
+    return TransitionTime(
+        transition, method, float(t), low, high, *clocks, warnings, schedule.clock
+    )
 
 
 def from_log_gamma(places: np.ndarray) -> Interval:

@@ -204,7 +204,7 @@ def _copying_first(needed: PointsNeeded | None, n: int) -> list[str]:
 
 
 def _headline(name: str, when: TransitionTime) -> str:
-    step = "" if when.ddpm_step is None else f" (DDPM step {when.ddpm_step})"
+    step = "" if when.ddpm_step is None else f" ({when.clock} {when.ddpm_step})"
     return f"{name} at t = {when.t:.2f}{step}"
 
 

@@ -1,6 +1,8 @@
 """Speciation time t_S: when the class of a sample is decided.
 
-`spectral` (1/2) log Lambda; `spectral-exact` (1/2) log(1 + Lambda), from Lambda e^{-2t} = Delta_t;
+`spectral` (1/2) log Lambda, Lambda of all features; `spectral-first-channel` the same of the first
+colour channel alone, as the paper has it; `spectral-exact` (1/2) log(1 + Lambda), from
+Lambda e^{-2t} = Delta_t;
 `landau`, the largest t at which I - gamma Cov_t[a] has a zero eigenvalue, Cov_t under weights
 e^{-gamma |a|^2 / 2}; `clone` and `clone-loo`, where the same-class probability (of the training
 set, or leave-one-out: of the population) satisfies (phi - phi_inf) / (1 - phi_inf) = 0.55, which
@@ -118,6 +120,23 @@ def spectral_time(spectrum: Spectrum, largest: Largest, schedule: Schedule) -> T
         bounds = [0.5 * math.log(max(x, 1.0)) for x in _ends(spectrum, largest)]
     t = 0.5 * math.log(largest.value)
     return clocked(schedule, "speciation", "spectral", t, (bounds[0], bounds[1]), warnings)
+
+
+def first_channel_time(spectrum: Spectrum, schedule: Schedule) -> TransitionTime | None:
+    """Speciation by `spectral-first-channel`; None for data without colours."""
+    largest, error = spectrum.largest_first_channel, spectrum.largest_first_channel_se
+    if largest is None or error is None:
+        return None
+    name = "spectral-first-channel"
+    if largest <= 1:
+        why = (
+            f"the largest eigenvalue of the first channel is {largest:.3g}, not above 1, so that "
+            "(1/2) log Lambda is not positive"
+        )
+        return clocked(schedule, "speciation", name, None, warnings=(why,))
+    ends = (max(largest + sign * numerics.Z95 * error, 1.0) for sign in (-1, 1))
+    low, high = (0.5 * math.log(x) for x in ends)
+    return clocked(schedule, "speciation", name, 0.5 * math.log(largest), (low, high))
 
 
 def spectral_exact_time(spectrum: Spectrum, largest: Largest, schedule: Schedule) -> TransitionTime:

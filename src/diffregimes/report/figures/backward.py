@@ -107,7 +107,9 @@ def plot_last_changes(found: Tracked, forward: Mapping[str, float], ax: Axes | N
             made = Figure(figsize=SIZE, layout="constrained")
             return plot_last_changes(found, forward, made.add_subplot())
     both = np.concatenate([found.point_time, found.class_time])
-    low, high = max(float(both.min()), 1e-3) * 0.7, float(both.max()) * 1.2
+    # a score that blurs to the end changes its mind in the last step alone, at t = 0
+    low, high = (max(float(x), 1e-3) for x in (both.min(), both.max()))
+    low, high = 0.7 * low, 1.2 * high
     edges = even_times(low, high, 41)
     for values, what, label, colour in (
         (found.class_time, "class", "class", COLOURS["class"]),

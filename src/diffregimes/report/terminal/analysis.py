@@ -46,7 +46,10 @@ def print_summary(analysis: Analysis, folder: Path) -> None:
     narrowest = NARROWEST[analysis.theory is not None]
     wide = Console(width=max(console.width, narrowest), highlight=False, markup=False)
     wide.print(_table(analysis))
-    console.print("* headline method; t is Ornstein-Uhlenbeck time, 0 at the data")
+    console.print(
+        "* headline method; t is Ornstein-Uhlenbeck time, 0 at the data; "
+        f"{analysis.clock}s are those of {analysis.recipe.schedule}"
+    )
     if analysis.theory is not None:
         console.print(_against(analysis.theory))
     console.print()
@@ -76,7 +79,7 @@ def _table(analysis: Analysis) -> Table:
     table.add_column("", no_wrap=True)
     theory = analysis.theory
     extra = () if theory is None else ("exact", "z")
-    for name in ("t", *extra, "95 % interval", "DDPM step", "sigma"):
+    for name in ("t", *extra, "95 % interval", analysis.clock, "sigma"):
         table.add_column(name, justify="right", no_wrap=True)
     for transition in TRANSITIONS:
         table.add_row(transition, style="bold")
