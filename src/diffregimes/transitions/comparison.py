@@ -76,7 +76,9 @@ def compare(
     more = _choice_errors(curves, choice, n, means)
     z = _z_scores(curves, known, (low, high), width, own, more)
     shift = np.hypot(width[LOO], own[LOO])
-    exact = [_exact_time(law, known, shift, time, n, level, seed) for time in times]
+    levels = {"same_class_probability": level, "information": math.log(n)} if times else {}
+    met = {name: _crossing(law, known, name, at, seed) for name, at in levels.items()}
+    exact = [_exact_time(law, known, shift, time, n, met) for time in times]
     if means:
         pairs = zip(exact, times, strict=True)
         exact = [_of_points(x, time, curves.t, means, more, own) for x, time in pairs]
@@ -238,11 +240,11 @@ def _exact_time(
     shift: np.ndarray,
     time: TransitionTime,
     n: int,
-    level: float,
-    seed: int,
+    met: dict[str, tuple[float | None, float, float]],
 ) -> ExactTime | None:
     """What theory says for one method; z where the interval speaks of the population.
 
+    `met`: where curves of the law have their levels (`_crossing`).
     `shift` (T,) is by how much phi_loo may lie off for other reasons than the interval's.
     """
     key = time.transition, time.method
@@ -250,13 +252,13 @@ def _exact_time(
     t: float | None
     se = 0.0
     if key[0] == "speciation" and time.method in ("clone", "clone-loo", "balance"):
-        t, se, slope = _crossing(law, known, "same_class_probability", level, seed)
+        t, se, slope = met["same_class_probability"]
         if t is not None and time.method == "clone-loo":
             off = math.hypot(float(np.interp(t, known.t, shift)) / abs(slope), se)
         if time.method == "balance":
             off = se
     elif key[0] == "collapse" and time.method in ("free-energy", "entropy"):
-        t, se, _ = _crossing(law, known, "information", math.log(n), seed)
+        t, se, _ = met["information"]
     elif time.method in ("spectral", "spectral-exact"):
         top, *others = law.eigenvalues()
         extra = time.method == "spectral-exact"
@@ -295,7 +297,7 @@ def _crossing(
         error = float(np.interp(t, known.t, known.se[name])) / abs(_slope(known.t, known[name], t))
         half = max(0.05 * t, 6 * error)
         near = np.linspace(max(t - half, t / 2), t + half, 5)
-        draws = int(np.clip(_CLOSE // (law.d * law.n_components), DRAWS, 16 * DRAWS))
+        draws = int(np.clip(_CLOSE // (law.d * law.n_components), DRAWS, 8 * DRAWS))
         closer = law.population_curves(near, draws=draws, seed=seed + 1)
         again = _root(near, closer[name] - level)
         t, curves = (again, closer) if again is not None else (t, known)
