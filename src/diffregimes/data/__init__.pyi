@@ -6,6 +6,7 @@ from . import imagefolder as imagefolder
 from . import kinds as kinds
 from . import neighbours as neighbours
 from . import readers as readers
+from . import scaling as scaling
 from . import spectrum as spectrum
 from .cloud import Cloud as Cloud
 from .cloud import prepare as prepare
@@ -15,3 +16,5 @@ from .datasets import from_arrays as from_arrays
 from .neighbours import duplicates as duplicates
 from .neighbours import nearest_neighbours as nearest_neighbours
 from .readers import load as load
+from .scaling import PixelMap as PixelMap
+from .scaling import Scaling as Scaling

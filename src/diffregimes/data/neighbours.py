@@ -49,23 +49,28 @@ def nearest_neighbours(cloud: Cloud, matrix: np.ndarray) -> tuple[np.ndarray, np
 def duplicates(
     dataset: Dataset, cloud: Cloud, near: np.ndarray, distance: np.ndarray
 ) -> tuple[Duplicate, ...]:
-    """Exact duplicates (the same numbers) and pairs nearer than `NEAR` says."""
+    """Exact duplicates (the same numbers) and pairs nearer than `NEAR` says, by their names."""
+
+    def named(one: int, two: int, apart: float, kind: str) -> Duplicate:
+        first, second = dataset.indices[[one, two]].tolist()
+        return Duplicate(first, second, apart, kind, dataset.file_of(one), dataset.file_of(two))
+
     out: list[Duplicate] = []
     first: dict[bytes, int] = {}
     group = np.arange(dataset.n)
-    for index, point in enumerate(np.ascontiguousarray(dataset.points)):
-        original = first.setdefault(hashlib.sha256(point).digest(), index)
-        group[index] = original
-        if original != index:
-            out.append(Duplicate(original, index, 0.0, "exact"))
+    for place, point in enumerate(np.ascontiguousarray(dataset.points)):
+        original = first.setdefault(hashlib.sha256(point).digest(), place)
+        group[place] = original
+        if original != place:
+            out.append(named(original, place, 0.0, "exact"))
     nearest = distance.min(axis=1)
-    apart = nearest[nearest > 0]
-    typical = float(np.median(apart)) if len(apart) else 0.0
+    distinct = nearest[nearest > 0]
+    typical = float(np.median(distinct)) if len(distinct) else 0.0
     pairs: dict[tuple[int, int], float] = {}
     for row, column in np.argwhere(distance < NEAR * typical):
         one, two = cloud.order[row], cloud.order[near[row, column]]
         one, two = int(group[one]), int(group[two])
         if one != two:
             pairs[min(one, two), max(one, two)] = float(distance[row, column])
-    out += [Duplicate(a, b, value, "near") for (a, b), value in sorted(pairs.items())]
+    out += [named(a, b, value, "near") for (a, b), value in sorted(pairs.items())]
     return tuple(out)

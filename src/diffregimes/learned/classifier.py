@@ -145,7 +145,7 @@ def train_classifier(
     recipe = {
         "fingerprint": dataset.fingerprint,
         "held_out": held_out,
-        "held_out_indices": out.tolist(),
+        "held_out_indices": dataset.indices[out].tolist(),
         "seed": seed,
         "epochs": epochs,
     }
@@ -236,6 +236,12 @@ def _check_kept(dataset: Dataset, kept: np.ndarray) -> None:
 
 
 def _check_fits(classifier: Classifier, dataset: Dataset, folder: Path) -> None:
+    if len(dataset.class_names) < 2:
+        raise InputError(
+            f"the data ({dataset.source}) are one class, {dataset.class_names[0]}; expected two or "
+            f"more for the classifier in {folder} to tell apart. Leave it out (--classifier), or "
+            "take more classes."
+        )
     pairs = {
         "classes": (listed(classifier.class_names), listed(dataset.class_names)),
         "samples of the shape": (classifier.sample_shape, dataset.sample_shape),

@@ -38,8 +38,10 @@ import torch
 from torch import Tensor
 
 from ..backward.tracking import copy_ratio, is_copy
+from ..common import serial
 from ..common.checks import InputError, in_range
 from ..common.parallel import Progress
+from ..common.provenance import INDEXED
 from ..common.rng import numpy_generator, point_of_pair, torch_generator
 from ..data.datasets import Dataset
 from . import checkpoints
@@ -134,9 +136,11 @@ def train(
         "seed": seed,
         "fingerprint": dataset.fingerprint,
         "scale": dataset.scale,
+        "pixel_map": serial.plain(dataset.pixel_map),
         "sample_shape": dataset.sample_shape,
         "classes": dataset.class_names,
-        "held_out_indices": out.tolist(),
+        "held_out_indices": dataset.indices[out].tolist(),
+        "indexed": INDEXED,
     }
     del full["preset"]["steps"]
     full = json.loads(json.dumps(full))  # as it comes back from the file

@@ -106,13 +106,15 @@ def plot_last_changes(found: Tracked, forward: Mapping[str, float], ax: Axes | N
         with rc_context(STYLE):
             made = Figure(figsize=SIZE, layout="constrained")
             return plot_last_changes(found, forward, made.add_subplot())
-    both = np.concatenate([found.point_time, found.class_time])
+    both = np.concatenate([x for x in (found.point_time, found.class_time) if x is not None])
     low, high = max(float(both.min()), 1e-3) * 0.7, float(both.max()) * 1.2
     edges = even_times(low, high, 41)
     for values, what, label, colour in (
         (found.class_time, "class", "class", COLOURS["class"]),
         (found.point_time, "point", "nearest training point", COLOURS["point"]),
     ):
+        if values is None:
+            continue
         counts = np.histogram(np.clip(values, low, high), edges)[0] / len(values) * 100
         ax.stairs(counts, edges, fill=True, color=colour, alpha=0.55, label=label)
         ax.axvline(values.mean(), color=colour, lw=1.2)
