@@ -77,8 +77,9 @@ def contents(folder: Path) -> dict[str, bytes | None]:
     }
 
 
-def untrained(folder: Path) -> Path:
-    """A saved pipeline with a small network for images of 8x8 that has learned nothing."""
+def untrained(folder: Path, **more) -> Path:
+    """A saved pipeline with a small network for images of 8x8 that has learned nothing; `more` of
+    its config, such as num_class_embeds."""
     diffusers = pytest.importorskip("diffusers")
     torch.manual_seed(0)
     sizes = {"in_channels": 1, "out_channels": 1, "layers_per_block": 1, "norm_num_groups": 4}
@@ -87,6 +88,6 @@ def untrained(folder: Path) -> Path:
         "up_block_types": ("UpBlock2D", "UpBlock2D"),
         "block_out_channels": (8, 8),
     }
-    unet = diffusers.UNet2DModel(sample_size=8, **sizes, **blocks)
+    unet = diffusers.UNet2DModel(sample_size=8, **sizes, **blocks, **more)
     diffusers.DDPMPipeline(unet, diffusers.DDPMScheduler()).save_pretrained(folder)
     return folder
