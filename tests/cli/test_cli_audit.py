@@ -301,7 +301,7 @@ def test_one_class_of_a_folder_is_audited(run, conditional, digits, monkeypatch,
             assert row[f"{which}_file"].startswith("class-1/")
     page = (out / "report.html").read_text("utf-8")
     assert "not asked: the data are one class" in page
-    shown = f"#{rows[0]['nearest_point']} <span class=\"soft\">{rows[0]['nearest_file']}</span>"
+    shown = f'#{rows[0]["nearest_point"]} <span class="soft">{rows[0]["nearest_file"]}</span>'
     assert shown in page
 
 

@@ -184,6 +184,12 @@ def load_classifier(
     With a dataset its classes, sample shape and scale must be those of the classifier. Weights are
     read from safetensors alone. Raises `InputError` for anything else, naming both.
     """
+    if dataset is not None and len(dataset.class_names) < 2:
+        raise InputError(
+            f"the data ({dataset.source}) are one class, {dataset.class_names[0]}; expected two or "
+            f"more for the classifier in {folder} to tell apart. Leave it out (--classifier), or "
+            "take more classes."
+        )
     place = Path(folder)
     known = _known(place)
     classifier = Classifier(nn.Identity(), **known["given"], recipe=known["recipe"])
@@ -236,12 +242,6 @@ def _check_kept(dataset: Dataset, kept: np.ndarray) -> None:
 
 
 def _check_fits(classifier: Classifier, dataset: Dataset, folder: Path) -> None:
-    if len(dataset.class_names) < 2:
-        raise InputError(
-            f"the data ({dataset.source}) are one class, {dataset.class_names[0]}; expected two or "
-            f"more for the classifier in {folder} to tell apart. Leave it out (--classifier), or "
-            "take more classes."
-        )
     pairs = {
         "classes": (listed(classifier.class_names), listed(dataset.class_names)),
         "samples of the shape": (classifier.sample_shape, dataset.sample_shape),
