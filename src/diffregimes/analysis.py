@@ -22,7 +22,7 @@ from .data.classes import check_several
 from .data.cloud import prepare
 from .data.datasets import Dataset, describe, from_arrays
 from .data.neighbours import duplicates, nearest_neighbours
-from .data.scaling import Range
+from .data.pixels import Range
 from .data.spectrum import covariance, spectrum
 from .posterior.grid import adapt_times, pilot_times
 from .posterior.observables import PRECISION_CURVES

@@ -91,6 +91,20 @@ def test_points_held_out_in_training_are_known(model):
     assert not any("recipe" in x or "--range" in x for x in opened.notes)
 
 
+def test_held_out_points_are_known_by_rows_and_by_names(model, tmp_path):
+    """Rows of the data in recipes of before, their places in the source since then."""
+    data, folder = zeros_and_ones(), tmp_path / "net"
+    shutil.copytree(model, folder)
+    recipe = json.loads((model / "recipe.json").read_text())
+    names = data.indices[recipe["held_out_indices"]].tolist()
+    assert names != recipe["held_out_indices"]
+    named = {**recipe, "held_out_indices": names, "indexed": "source"}
+    (folder / "recipe.json").write_text(json.dumps(named))
+    before, since = open_model(model, data), open_model(folder, data)
+    assert before.held_out.indices.tolist() == since.held_out.indices.tolist() == names
+    np.testing.assert_array_equal(before.training.points, since.training.points)
+
+
 def test_other_data_than_it_was_trained_on(model):
     data = load("digits", classes=["2", "3"], pixel_range=(0, 1))
     opened = open_model(model, data)

@@ -10,7 +10,7 @@ import pytest
 from diffregimes.common import serial
 from diffregimes.common.checks import InputError
 from diffregimes.data.datasets import from_arrays
-from diffregimes.data.scaling import MODELS, Scaling
+from diffregimes.data.pixels import MODELS, Scaling
 from diffregimes.learned.models import class_of_label, model_name, trained_scaling
 
 POINTS = np.random.default_rng(1).standard_normal((24, 3)).astype(np.float32)

@@ -33,7 +33,7 @@ from .options import (
 if TYPE_CHECKING:
     from ..common.parallel import Progress
     from ..data.datasets import Dataset
-    from ..data.scaling import Range
+    from ..data.pixels import Range
     from ..process import Schedule
     from ..results import Analysis
 

@@ -16,7 +16,7 @@ from ..data.readers import ACCEPTED
 if TYPE_CHECKING:
     from ..common.parallel import Progress
     from ..data.datasets import Dataset
-    from ..data.scaling import Range
+    from ..data.pixels import Range
 
 
 DATA, ACCURACY, OUTPUT = "The data", "The computation", "The output"

@@ -28,7 +28,7 @@ from .options import (
 
 if TYPE_CHECKING:
     from ..common.parallel import Progress
-    from ..data.scaling import Range
+    from ..data.pixels import Range
     from ..learned.training import Trained
 
 HELP = """
@@ -68,7 +68,7 @@ class TrainingDataOptions(DataOptions):
     ] = None
 
     def range(self) -> Range:
-        from ..data.scaling import MODELS
+        from ..data.pixels import MODELS
 
         return MODELS if self.pixel_range is None else super().range()
 

@@ -5,8 +5,8 @@ from . import datasets as datasets
 from . import imagefolder as imagefolder
 from . import kinds as kinds
 from . import neighbours as neighbours
+from . import pixels as pixels
 from . import readers as readers
-from . import scaling as scaling
 from . import spectrum as spectrum
 from .cloud import Cloud as Cloud
 from .cloud import prepare as prepare
@@ -15,6 +15,6 @@ from .datasets import describe as describe
 from .datasets import from_arrays as from_arrays
 from .neighbours import duplicates as duplicates
 from .neighbours import nearest_neighbours as nearest_neighbours
+from .pixels import PixelMap as PixelMap
+from .pixels import Scaling as Scaling
 from .readers import load as load
-from .scaling import PixelMap as PixelMap
-from .scaling import Scaling as Scaling

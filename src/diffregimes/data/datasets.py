@@ -27,7 +27,7 @@ from .classes import (
     select,
     to_numpy,
 )
-from .scaling import PixelMap, Range, map_of, scaling
+from .pixels import PixelMap, Range, map_of, scaling
 
 if TYPE_CHECKING:
     from ..populations.mixture import GaussianMixture

@@ -27,7 +27,7 @@ from .arrayfiles import (
 )
 from .classes import listed
 from .imagefolder import read_folder
-from .scaling import PixelMap, Range, scaling
+from .pixels import PixelMap, Range, scaling
 
 if TYPE_CHECKING:
     from ..common.parallel import Progress

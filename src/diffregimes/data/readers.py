@@ -21,7 +21,7 @@ from .classes import listed
 from .datasets import Dataset, from_arrays
 from .imagefolder import SUFFIXES, holds_images
 from .kinds import Raw, Request
-from .scaling import Range
+from .pixels import Range
 
 if TYPE_CHECKING:
     from ..common.parallel import Progress

@@ -21,7 +21,7 @@ from ..common.checks import InputError
 from ..common.provenance import INDEXED
 from ..data.classes import listed
 from ..data.datasets import Dataset
-from ..data.scaling import MODELS, PixelMap, Scaling
+from ..data.pixels import MODELS, PixelMap, Scaling
 from .adapters import LearnedScore, check_fits, load_score
 from .checkpoints import FOLDER, weights_digest
 

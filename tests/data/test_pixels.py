@@ -11,8 +11,8 @@ import pytest
 from diffregimes.common import serial
 from diffregimes.common.checks import InputError
 from diffregimes.data.datasets import from_arrays
+from diffregimes.data.pixels import MODELS, PixelMap, Scaling
 from diffregimes.data.readers import load
-from diffregimes.data.scaling import MODELS, PixelMap, Scaling
 
 RNG = np.random.default_rng(5)
 LABELS = np.arange(12) % 2
