@@ -51,9 +51,9 @@ def duplicates(
 ) -> tuple[Duplicate, ...]:
     """Exact duplicates (the same numbers) and pairs nearer than `NEAR` says, by their names."""
 
-    def named(one: int, two: int, apart: float, kind: str) -> Duplicate:
+    def named(one: int, two: int, gap: float, kind: str) -> Duplicate:
         first, second = dataset.indices[[one, two]].tolist()
-        return Duplicate(first, second, apart, kind, dataset.file_of(one), dataset.file_of(two))
+        return Duplicate(first, second, gap, kind, dataset.file_of(one), dataset.file_of(two))
 
     out: list[Duplicate] = []
     first: dict[bytes, int] = {}
@@ -64,8 +64,8 @@ def duplicates(
         if original != place:
             out.append(named(original, place, 0.0, "exact"))
     nearest = distance.min(axis=1)
-    distinct = nearest[nearest > 0]
-    typical = float(np.median(distinct)) if len(distinct) else 0.0
+    apart = nearest[nearest > 0]
+    typical = float(np.median(apart)) if len(apart) else 0.0
     pairs: dict[tuple[int, int], float] = {}
     for row, column in np.argwhere(distance < NEAR * typical):
         one, two = cloud.order[row], cloud.order[near[row, column]]
