@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from ..common.checks import InputError, in_range
 from ..common.files import write_atomically
 from ..common.parallel import Progress
+from ..common.provenance import INDEXED
 from ..data.classes import listed
 from ..data.datasets import Dataset
 from ..results import Share
@@ -146,6 +147,7 @@ def train_classifier(
         "fingerprint": dataset.fingerprint,
         "held_out": held_out,
         "held_out_indices": dataset.indices[out].tolist(),
+        "indexed": INDEXED,
         "seed": seed,
         "epochs": epochs,
     }
