@@ -172,18 +172,9 @@ def from_arrays(
         check_no_choice(classes, per_class)
         indices = np.arange(len(array))
     else:
-        values = checked_labels(labels, len(array))
-        indices, codes, names = select(values, class_names, classes, per_class)
-        known = conditions(values, indices, codes)
-        counts = np.bincount(codes, minlength=len(names))
-        check_counts(counts, names)
-        few = [
-            f"{name} ({count})"
-            for name, count in zip(names, counts, strict=True)
-            if per_class is not None and count < per_class
-        ]
-        if few:
-            said.append(f"all points taken of classes with fewer than {per_class}: {listed(few)}")
+        indices, codes, names, known = _chosen(
+            checked_labels(labels, len(array)), class_names, classes, per_class, said
+        )
     done = map_of(array, wanted, white, said)
     flat, shape = _scaled(array, indices, done, pad, said)
     own_files = tuple(files[int(k)] for k in indices) if len(files) else ()
@@ -199,6 +190,27 @@ def from_arrays(
         flat, codes, names, shape, done.scale, source, labels is not None, tuple(said), None,
         done, indices, own_files, known,
     )  # fmt: skip
+
+
+def _chosen(
+    values: np.ndarray,
+    class_names: Sequence[str] | None,
+    classes: Sequence[int | str] | str | None,
+    per_class: int | None,
+    said: list[str],
+) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], tuple[int, ...]]:
+    """What `select` says of the labels, and the numbers of the classes in the source."""
+    indices, codes, names = select(values, class_names, classes, per_class)
+    counts = np.bincount(codes, minlength=len(names))
+    check_counts(counts, names)
+    few = [
+        f"{name} ({count})"
+        for name, count in zip(names, counts, strict=True)
+        if per_class is not None and count < per_class
+    ]
+    if few:
+        said.append(f"all points taken of classes with fewer than {per_class}: {listed(few)}")
+    return indices, codes, names, conditions(values, indices, codes)
 
 
 def describe(dataset: Dataset) -> DatasetFacts:
