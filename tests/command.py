@@ -107,11 +107,16 @@ MODELS = {
 
 
 def untrained(
-    folder: Path, scheduler: str = "DDPMScheduler", size: int = 8, levels: int = 2, **options
+    folder: Path,
+    scheduler: str = "DDPMScheduler",
+    size: int = 8,
+    levels: int = 2,
+    classes: int | None = None,
+    **options,
 ) -> Path:
     """A saved pipeline with a small network for images of 8x8 that has learned nothing.
 
-    options : of the scheduler
+    classes : that it can be asked for; options : of the scheduler
     """
     diffusers = pytest.importorskip("diffusers")
     torch.manual_seed(0)
@@ -121,7 +126,7 @@ def untrained(
         "up_block_types": ("UpBlock2D",) * levels,
         "block_out_channels": (8,) * levels,
     }
-    unet = diffusers.UNet2DModel(sample_size=size, **sizes, **blocks)
+    unet = diffusers.UNet2DModel(sample_size=size, num_class_embeds=classes, **sizes, **blocks)
     made = getattr(diffusers, scheduler)(**options)
     diffusers.DDPMPipeline(unet, made).save_pretrained(folder)
     return folder

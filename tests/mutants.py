@@ -48,6 +48,9 @@ POSTERIOR = "posterior/test_posterior.py"
 POPULATIONS = "populations/test_populations.py"
 SCHEDULERS = "test_schedulers.py"
 COMMAND = "cli/test_cli_backward.py"
+PIXELS = "data/test_pixels.py"
+NAMES = "data/test_names.py"
+AUDITS = "cli/test_cli_audit.py"
 
 # faults that passed the tests once
 ONCE = (
@@ -264,6 +267,47 @@ FAULTS = (
     Fault("report/words.py", "{_log_snr(high)} to {_log_snr(low)}",
           "{_log_snr(low)} to {_log_snr(high)}",
           "report/test_clocks.py"),
+    Fault("data/pixels.py", "        out = chosen\n",
+          "        out = PixelMap(str(array.dtype), (float(low), float(high)), scale)\n",
+          f"{PIXELS}::test_what_is_compared_is_prepared_by_the_map_of_the_data"),
+    Fault("data/pixels.py", "(whole != given.whole and _APART * width < own)", "False",
+          f"{PIXELS}::test_other_units_are_refused"),
+    Fault("data/pixels.py", "known is not None and known != given.source[1]", "False",
+          f"{PIXELS}::test_another_dtype_or_white_is_told"),
+    Fault("data/pixels.py", "return self.source[0] if self.scale is None else self.scale[0]",
+          "return 0.0", f"{PIXELS}::test_pads_are_black_by_the_map_of_the_data"),
+    Fault("data/datasets.py", "indices=self.indices[places],", "indices=np.arange(len(places)),",
+          f"{NAMES}::test_indices_are_those_of_the_source"),
+    Fault("data/readers.py", "raw.indices[data.indices]", "data.indices",
+          f"{NAMES}::test_images_are_named_by_their_files"),
+    Fault("data/imagefolder.py", "indices[places]", "places",
+          f"{NAMES}::test_images_are_named_by_their_files"),
+    Fault("data/classes.py", "np.searchsorted(np.unique(labels), own)", "np.arange(len(own))",
+          f"{NAMES}::test_classes_have_the_numbers_of_the_source"),
+    Fault("data/neighbours.py", "dataset.indices[[one, two]].tolist()", "one, two",
+          f"{NAMES}::test_results_name_points_by_the_source"),
+    Fault("transitions/points.py", "nearest_index=int(dataset.indices[x.nearest_index])",
+          "nearest_index=x.nearest_index", f"{NAMES}::test_results_name_points_by_the_source"),
+    Fault("learned/models.py", "x == str(label) or numbered.get(x) == label", "x == str(label)",
+          "learned/test_models.py::test_the_class_that_a_label_means"),
+    Fault("learned/models.py", "if recipe.get(\"indexed\") == INDEXED:", "if False:",
+          f"{AUDITS}::test_held_out_points_are_known_by_rows_and_by_names"),
+    Fault("learned/models.py", "training=opened.of_its_class(training)", "training=training",
+          f"{AUDITS}::test_a_label_selects_its_class"),
+    Fault("learned/models.py", "Scaling(integers, None if given.whole else given)",
+          "Scaling(integers, scale)",
+          "learned/test_models.py::test_the_scale_of_the_training_is_that_of_its_recipe"),
+    Fault("cli/audit.py", "points.read(options.held_out, opened.training.pixel_map, progress)",
+          "points.read(options.held_out, points.range_for(options.data, options.model), progress)",
+          f"{AUDITS}::test_floats_stay_and_held_out_points_follow_the_data"),
+    Fault("report/page/base.py",
+          "dataset.place_of if facts.indexed == INDEXED else lambda index: index",
+          "dataset.place_of",
+          "report/test_report.py::test_a_point_has_its_own_name_and_its_own_picture"),
+    Fault("report/runs.py", "dataset.indices[rows].tolist()", "rows.tolist()",
+          "cli/test_cli_backward.py::test_generated_points_are_named_by_their_files"),
+    Fault("auditing/audit.py", "dataset.indices[copies.point], dataset.indices[copies.second]",
+          "copies.point, copies.second", f"{AUDITS}::test_one_class_of_a_folder_is_audited"),
 )
 # fmt: on
 

@@ -253,6 +253,16 @@ def test_a_dataset_takes_no_further_preparation():
         dr.analyze(dataset, classes=np.array([0, 1]), pad=1, white=255)
 
 
+@pytest.mark.parametrize("options", [{}, {"classes": [1]}])
+def test_one_class_has_no_speciation_to_find(options):
+    labels = np.arange(40) % 2 if options else np.ones(40, dtype=int)
+    points = np.random.default_rng(0).standard_normal((40, 3))
+    data = dr.from_arrays(points, labels, **options)  # enough for what asks for no classes
+    assert data.class_names == ("1",)
+    with pytest.raises(dr.InputError, match=r'one class only, 1; expected.*labels="none"'):
+        dr.analyze(data)
+
+
 def test_the_preparation_is_that_of_from_arrays():
     """Every keyword that prepares arrays, with its default, stands in both signatures."""
     known = inspect.signature(dr.from_arrays).parameters

@@ -18,9 +18,11 @@ from .common.checks import InputError, in_range, increasing
 from .common.parallel import Progress
 from .common.recipe import check_device, versions
 from .common.rng import numpy_generator
+from .data.classes import check_several
 from .data.cloud import prepare
 from .data.datasets import Dataset, describe, from_arrays
 from .data.neighbours import duplicates, nearest_neighbours
+from .data.pixels import Range
 from .data.spectrum import covariance, spectrum
 from .posterior.grid import adapt_times, pilot_times
 from .posterior.moments import PAIRS_PER_BLOCK
@@ -32,7 +34,7 @@ from .transitions.comparison import compare
 from .transitions.criteria import Evidence, headline, transition_times
 from .transitions.crossing import resample
 from .transitions.needed import at_speciation
-from .transitions.points import most_exposed, point_times
+from .transitions.points import most_exposed, named, point_times
 from .transitions.regimes import verdict
 
 PILOT_DRAWS = 1024
@@ -47,7 +49,7 @@ def analyze(
     class_names: Sequence[str] | None = None,
     classes: Sequence[int | str] | str | None = None,
     per_class: int | None = None,
-    pixel_range: tuple[float, float] | None = None,
+    pixel_range: Range = None,
     pad: int = 0,
     white: int | None = None,
     precision: float = 0.005,
@@ -68,7 +70,8 @@ def analyze(
     class_names : names of the classes, by integer label
     classes : keep these classes, labels or names, in this order
     per_class : keep the first so many points of each class
-    pixel_range : the scale of the pixels; (0, 1) for integers, as they are for floats
+    pixel_range : the scale of the pixels; (0, 1) for integers, as they are for floats; "none" to
+        take integers, too, as they are
     pad : pixels added to each side of images
     white : the integer that is white, 255 for uint8
     precision : draws go on until the standard errors of the curves between 0 and 1 reach it
@@ -106,6 +109,7 @@ def analyze(
         "pixel_range": pixel_range, "pad": pad, "white": white,
     }  # fmt: skip
     dataset = _dataset(points, labels, preparation)
+    check_several(dataset.class_names)
     clock = process.schedule(schedule) if isinstance(schedule, str) else schedule
     grid = check_options(precision, draws, times, seed, device, memory_mib)
     report = progress or (lambda done, total, text: None)
@@ -181,7 +185,7 @@ def _points_at_risk(
         cloud, sample, near, distance, seed=evidence.seed, memory_mib=evidence.memory_mib
     )
     report(1, 1, "points at risk")
-    return exposed, twins
+    return named(exposed, dataset), twins
 
 
 def _concluded(

@@ -152,6 +152,8 @@ class Exposure:
     """A training point that a memorising model would copy early: its own collapse time.
 
     `t` is where its posterior weight, averaged over noise, is one half; `se` its standard error.
+    `index` and `nearest_index` are places in the source, `file` and `nearest_file` paths in a
+    folder of images, None for other sources.
     """
 
     index: int
@@ -160,16 +162,25 @@ class Exposure:
     se: float | None
     nearest_index: int
     nearest_distance: float
+    file: str | None = None
+    nearest_file: str | None = None
 
 
 @dataclass(frozen=True)
 class Duplicate:
-    """Two training points that are the same (`kind` "exact") or nearly so ("near")."""
+    """Two training points that are the same (`kind` "exact") or nearly so ("near"): their places in
+    the source, and their files in a folder of images."""
 
     index: int
     other: int
     distance: float
     kind: str
+    file: str | None = None
+    other_file: str | None = None
+
+
+serial.layout(Exposure, optional=("file", "nearest_file"))
+serial.layout(Duplicate, optional=("file", "other_file"))
 
 
 @dataclass(frozen=True)

@@ -248,12 +248,25 @@ def test_what_does_not_go_together():
     assert other.scale == data.scale
     with pytest.raises(InputError, match="scale of the held-out points"):
         audit(score, data, scaled, **FAST)
+    images, others = (x.points.reshape(-1, 8, 8) for x in (data, held_out))
+    one = from_arrays(images, data.labels, pixel_range=(-1, 1))
+    two = from_arrays(2 * others, held_out.labels, pixel_range=(-1, 1))
+    with pytest.raises(InputError, match=r"from 0 to 2 mapped.*pixel_range=data\.pixel_map"):
+        audit(score, one, two, **FAST)
     with pytest.raises(InputError, match="samples"):
         audit(score, data, **{**FAST, "samples": 4})
     net = learned_score(Dressed(made("flow"), EmpiricalScore(data.points), (8, 8, 1)), made("flow"))
     wide = from_arrays(np.zeros((10, 6, 6)) + np.arange(10)[:, None, None], np.arange(10) % 2)
     with pytest.raises(InputError, match="8"):
         audit(net, wide, **FAST)
+
+
+def test_a_label_is_asked_for_the_points_of_its_class():
+    data, _ = digits()
+    score = EmpiricalScore(data.points)
+    score.label = 1
+    with pytest.raises(InputError, match=r"label 1.*classes 0, 1.*data\.only"):
+        audit(score, data, **FAST)
 
 
 # ---- the verdict

@@ -14,13 +14,12 @@ import time
 
 import numpy as np
 import pytest
+from PIL import Image
 from sklearn.datasets import load_digits
 
 from command import MODELS, contents, runner, untrained, without_drawing
-from diffregimes.cli.audit import _apart
-from diffregimes.data.datasets import from_arrays
 from diffregimes.data.readers import load
-from diffregimes.learned.models import open_model, trained_scale
+from diffregimes.learned.models import open_model
 
 pytest.importorskip("diffusers")
 FEW = ("--samples", 24, "--pairs", 16, "--steps", 12)
@@ -96,6 +95,20 @@ def test_points_held_out_in_training_are_known(model):
     assert not any("recipe" in x or "--range" in x for x in opened.notes)
 
 
+def test_held_out_points_are_known_by_rows_and_by_names(model, tmp_path):
+    """Rows of the data in recipes of before, their places in the source since then."""
+    data, folder = zeros_and_ones(), tmp_path / "net"
+    shutil.copytree(model, folder)
+    recipe = json.loads((model / "recipe.json").read_text())
+    names = data.indices[recipe["held_out_indices"]].tolist()
+    assert names != recipe["held_out_indices"]
+    named = {**recipe, "held_out_indices": names, "indexed": "source"}
+    (folder / "recipe.json").write_text(json.dumps(named))
+    before, since = open_model(model, data), open_model(folder, data)
+    assert before.held_out.indices.tolist() == since.held_out.indices.tolist() == names
+    np.testing.assert_array_equal(before.training.points, since.training.points)
+
+
 def test_other_data_than_it_was_trained_on(model):
     data = load("digits", classes=["2", "3"], pixel_range=(0, 1))
     opened = open_model(model, data)
@@ -110,7 +123,6 @@ def test_folders_of_others(model, tmp_path):
     shutil.copytree(model, tmp_path / "net")
     for text in ('{"a": 1}', "[]", "not json"):
         (tmp_path / "net" / "recipe.json").write_text(text)
-        assert trained_scale(tmp_path / "net") == (-1, 1)
     data = zeros_and_ones()
     opened = open_model(tmp_path / "net", data)
     assert opened.held_out is None
@@ -172,13 +184,162 @@ def test_bad_folders(run, model, tmp_path, spoil, said):
     assert contents(tmp_path) == before
 
 
-def test_held_out_points_stretched_otherwise_are_told_of(digits):
-    images, _ = digits
-    one, two = (from_arrays(x / 16, pixel_range=(-1, 1)) for x in (images[:50], images[50:] / 2))
-    _, said = _apart(two, one)
-    assert said == ("held-out points: values from 0 to 0.5 mapped to [-1, 1]",)
-    _, said = _apart(from_arrays(images[50:] / 16, pixel_range=(-1, 1)), one)
-    assert said == ()
+@pytest.fixture
+def asked(run, monkeypatch):
+    """A function that runs the command as far as the audit itself: what that would be asked."""
+
+    class Asked(Exception):
+        pass
+
+    def told(score, training, held_out, *, model, notes, **_):
+        raise Asked(training, held_out, notes, model)
+
+    def prepared(*arguments):
+        monkeypatch.setattr("diffregimes.auditing.audit.audit", told)
+        with pytest.raises(Asked) as caught:
+            run(*arguments)
+        return caught.value.args
+
+    return prepared
+
+
+def alone(model, folder):
+    """The model without its recipe."""
+    return shutil.copytree(model, folder, ignore=lambda *_: ["recipe.json"])
+
+
+def test_floats_stay_and_held_out_points_follow_the_data(asked, model, digits, tmp_path):
+    """A copy among the held-out points is one to the last bit, however far the others reach."""
+    images, labels = digits
+    latents = ((images - 5) / 3).astype(np.float32)
+    wide = np.concatenate([latents[40:140], 5 * latents[140:150]])
+    np.savez(tmp_path / "own.npz", images=latents[:60], labels=labels[:60] % 2)
+    np.savez(tmp_path / "more.npz", images=wide, labels=np.arange(110) % 2)
+    net = alone(model, tmp_path / "net")
+    files = net, "--data", tmp_path / "own.npz", "--held-out", tmp_path / "more.npz"
+    for options in ((), ("--range", "none"), ("--range", "None")):
+        training, held_out, notes, _ = asked(*files, *options)
+        np.testing.assert_array_equal(training.points, latents[:60].reshape(60, -1))
+        np.testing.assert_array_equal(held_out.points, wide[20:].reshape(90, -1))
+        assert training.scale is held_out.scale is None
+        assert any("taken as they came: they are supposed to be" in x for x in notes)
+        assert any("20 of 110 held-out points are training points" in x for x in notes)
+    training, held_out, notes, _ = asked(*files, "--range=-1,1")
+    low, high = latents[:60].min(), latents[:60].max()
+    for data, values in ((training, latents[:60]), (held_out, wide[20:])):
+        expected = 2 * (values.reshape(len(values), -1) - low) / (high - low) - 1
+        np.testing.assert_allclose(data.points, expected, atol=2e-6)
+    assert held_out.n == 90
+    assert not any("as they came" in x for x in notes)
+
+
+def test_held_out_points_of_another_kind_are_told_of(asked, run, model, digits, tmp_path):
+    images, labels = digits
+    own, more = save(tmp_path / "own.npz", images[:60], labels[:60]), tmp_path / "more.npz"
+    pixels = images[60:160] * 15
+    for kind in (np.int64, np.float32):
+        np.savez(more, images=pixels.astype(kind), labels=labels[60:160])
+        training, held_out, notes, _ = asked(model, "--data", own, "--held-out", more)
+        assert held_out.scale == training.scale == (-1, 1)
+        expected = pixels.reshape(100, -1) / 255 * 2 - 1
+        np.testing.assert_allclose(held_out.points, expected, atol=2e-6)
+        name = np.dtype(kind).name
+        assert any(f"held-out points: {name} values from 0 to 240" in x for x in notes)
+    np.savez(more, images=images[60:160] / 16, labels=labels[60:160])
+    ran = run(model, "--data", own, "--held-out", more, "--out", tmp_path / "out")
+    assert ran.code == 2
+    assert "same units" in ran.err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture(scope="module")
+def conditional(tmp_path_factory):
+    return untrained(tmp_path_factory.mktemp("models") / "ten", classes=10)
+
+
+def test_a_label_selects_its_class(asked, run, conditional, digits, tmp_path):
+    threes = np.flatnonzero(digits[1] == 3)[:60]
+    files = conditional, "--data", "digits", "--per-class", 60
+    for options, note in (
+        (("--label", 3), "its training points are the 60 of class 3"),
+        (("--label", 3, "--classes", "3"), "its training points are the 60 of class 3"),
+        (("--label", 7, "--classes", "3"), "label 7 of the model is taken as class 3, the only"),
+    ):
+        training, _, notes, _ = asked(*files, *options)
+        assert training.class_names == ("3",)
+        assert training.indices.tolist() == threes.tolist()
+        assert any(note in x for x in notes)
+    training, _, notes, _ = asked(*files[:3], "--labels", "none", "--label", 3)
+    assert training.n == 1797
+    assert any("label 3 and the data have no labels" in x for x in notes)
+    for options, said in (
+        (("--label", 3, "--classes", "1,8"), "is none of them"),
+        (("--label", 3, "--classes", "3", "--classifier", tmp_path), "--classifier"),
+    ):
+        ran = run(*files, *options, "--out", tmp_path / "out")
+        assert ran.code == 2
+        assert said in " ".join(ran.err.split())
+
+
+def test_held_out_points_are_of_the_class_too(asked, run, conditional, digits, tmp_path):
+    images, labels = digits
+    own = save(tmp_path / "own.npz", images[:600], labels[:600])
+    more = save(tmp_path / "more.npz", images[600:900], labels[600:900])
+    training, held_out, _, _ = asked(conditional, "--data", own, "--held-out", more, "--label", 3)
+    assert training.n == (labels[:600] == 3).sum()
+    assert held_out.indices.tolist() == np.flatnonzero(labels[600:900] == 3).tolist()
+    none = save(tmp_path / "none.npz", images[labels < 2], labels[labels < 2])
+    ran = run(conditional, "--data", own, "--held-out", none, "--label", 3)
+    assert ran.code == 2
+    assert "asked for class 3" in ran.err
+
+
+def test_one_class_of_a_folder_is_audited(run, conditional, digits, monkeypatch, tmp_path):
+    """What needs two classes is left out, and said; points have their files."""
+    monkeypatch.setattr("diffregimes.auditing.audit.LOSS_TIMES", 3)
+    images, labels = digits
+    out, data = tmp_path / "out", tmp_path / "data"
+    for k in range(40):
+        folder = data / f"class-{labels[k] % 3}"
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray((images[k] * 15).astype(np.uint8)).save(folder / f"{k:02}.png")
+    ran = run(conditional, "--data", data, "--label", 1, *FEW, "--out", out)
+    assert ran.code == 0, ran.err
+    told = json.loads((out / "results.json").read_text())
+    assert told["dataset"]["classes"] == ["class-1"]
+    assert told["dataset"]["indexed"] == "source"
+    assert any("phi and t_S, which need two" in x for x in told["notes"])
+    assert told["speciation"] is None
+    assert "same_class_probability" not in told["curves"]["clones"]
+    assert "same_point_probability" in told["curves"]["clones"]
+    paths = sorted(x.relative_to(data).as_posix() for x in data.glob("*/*.png"))
+    rows = list(csv.DictReader((out / "samples.csv").open()))
+    for row in rows:
+        for which in ("nearest", "second"):
+            assert paths[int(row[f"{which}_point"])] == row[f"{which}_file"]
+            assert row[f"{which}_file"].startswith("class-1/")
+    page = (out / "report.html").read_text("utf-8")
+    assert "not asked: the data are one class" in page
+    shown = f'#{rows[0]["nearest_point"]} <span class="soft">{rows[0]["nearest_file"]}</span>'
+    assert shown in page
+
+
+def test_a_checkpoint_knows_its_training(asked, run, model, tmp_path):
+    home = tmp_path / "my-train"
+    for name in ("step-00000010", "step-00000020"):
+        alone(model, home / "checkpoints" / name)
+    data = "--data", "digits", "--classes", "0,1"
+    for left in ("nothing", "recipe.json"):
+        # a training that was killed has checkpoints alone: they are named
+        ran = run(home, *data)
+        assert ran.code == 2, left
+        for name in ("step-00000010", "step-00000020"):
+            assert f"{home}/checkpoints/{name}" in "".join(ran.err.split())
+        shutil.copy(model / "recipe.json", home)
+    training, held_out, _, facts = asked(home / "checkpoints" / "step-00000010", *data)
+    assert held_out.indices.tolist() == zeros_and_ones().indices[::5].tolist()
+    assert training.n == 288
+    assert facts["name"] == "my-train-step-00000010"
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from command import MODELS, contents, runner, untrained
 from diffregimes.backward.experiment import experiment
@@ -270,6 +271,49 @@ def test_points_that_were_held_out_in_training_are_none_of_the_model(run, tmp_pa
     found = json.loads((tmp_path / "out" / "results.json").read_text())
     kept = data.take(np.setdiff1d(np.arange(data.n), [3, 5]))
     assert found["recipe"]["fingerprint"] == kept.fingerprint != data.fingerprint
+
+
+@pytest.mark.parametrize("kind", ["clones", "uturn", "generate"])
+def test_a_label_is_run_beside_its_class(run, tmp_path, kind):
+    """The points of one class, by their names; what needs two classes is left out, and said."""
+    net = untrained(tmp_path / "ten", classes=10)
+    few = ("--samples", 8) if kind == "generate" else ("--pairs", 8, "--times", "0.3,0.6")
+    digits = "digits", "--per-class", 40, "--grid", "log-snr", "--steps", 12, *few
+    ran = run(kind, *digits, "--model", net, "--label", 3, "--out", tmp_path / "out")
+    assert ran.code == 0, ran.err
+    found = json.loads((tmp_path / "out" / "results.json").read_text())
+    threes = load("digits", per_class=40, pixel_range=(-1, 1)).only("3")
+    assert found["recipe"]["fingerprint"] == threes.fingerprint
+    assert any("the 40 of class 3" in x for x in found["notes"])
+    assert any("phi and t_S, which need two" in x for x in found["notes"])
+    assert "phi and t_S" in " ".join(ran.out.split())
+    if kind == "generate":
+        rows = list(csv.DictReader((tmp_path / "out" / "generated.csv").open()))
+        assert {int(x["nearest_point"]) for x in rows} <= set(threes.indices.tolist())
+        assert {x["class"] for x in rows} == {"3"}
+        assert "last_class_change" not in {*rows[0], *found}
+        assert "class" not in found["forward"]
+        assert "point" in found["forward"]
+        assert "last change of the class" not in ran.out
+    else:
+        assert "same_point_probability" in found["curves"]
+        assert "same_class_probability" not in found["curves"]
+
+
+def test_generated_points_are_named_by_their_files(run, tmp_path):
+    for k in range(12):
+        folder = tmp_path / "data" / f"class-{k % 3}"
+        folder.mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(k).integers(0, 255, (4, 4)).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"{k:02}.png")
+    data, out = tmp_path / "data", tmp_path / "out"
+    few = "--samples", 8, "--grid", "log-snr", "--steps", 12
+    assert run("generate", data, "--classes", "class-2,class-1", *few, "--out", out).code == 0
+    paths = sorted(x.relative_to(data).as_posix() for x in data.glob("*/*.png"))
+    for row in csv.DictReader((out / "generated.csv").open()):
+        assert paths[int(row["nearest_point"])] == row["nearest_file"]
+        assert not row["nearest_file"].startswith("class-0/")
+        assert row["nearest_file"].startswith(row["class"])  # the nearest point gives the class
 
 
 def test_networks_that_do_not_fit(run, tmp_path, pipeline):

@@ -52,7 +52,7 @@ CASES = {
     "train": (
         (*FEW, "--steps", 2, "--batch", 4, "--memorised", 0, "--device", "cpu"),
         {"source": "digits", "preset": "tiny", "steps": 2, "batch": 4, "every": None,
-         "held_out": 0.1, "memorised": 0} | DATA | {"pixel_range": "-1,1", "pad": 0, "seed": 3},
+         "held_out": 0.1, "memorised": 0} | DATA | {"pixel_range": None, "pad": 0, "seed": 3},
     ),
 }  # fmt: skip
 

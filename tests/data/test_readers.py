@@ -565,7 +565,7 @@ def test_folders_named_like_numbers_are_chosen_by_name_and_only_these_opened(tmp
     data = load(tmp_path, classes=[8, 1], per_class=3)
     assert data.class_names == ("8", "1")
     assert data.class_counts == (3, 3)
-    fails("one class only, 8.*none", tmp_path, classes=["8"])
+    assert load(tmp_path, classes=["8"]).class_names == ("8",)
     fails("class 'x' does not exist; the data have the classes 1, 3, 8", tmp_path, classes="1,x")
 
 

@@ -127,7 +127,7 @@ def test_the_score_read_back_has_the_loss_of_the_last_row(
     levels = (torch.arange(count) + torch.rand(count, generator=draw)) / count * 1000
     levels = levels.long()[torch.randperm(count, generator=draw)]
     noise = torch.randn((count, 64), generator=draw, dtype=torch.float32)
-    held = np.array(trained.recipe["held_out_indices"])
+    held = np.array([digits.place_of(k) for k in trained.recipe["held_out_indices"]])
     points = torch.from_numpy(digits.points[held[np.arange(count) * len(held) // count]])
     times, total = linear_schedule().times, 0.0
     for a, z, k in zip(points, noise, levels, strict=True):

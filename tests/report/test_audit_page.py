@@ -27,6 +27,7 @@ from diffregimes.report.figures import audit as audit_plots
 from diffregimes.report.figures.audit import FIGURES
 from diffregimes.report.figures.style import svg_bytes
 from diffregimes.report.page.audit import confidence, render_audit, write_audit
+from diffregimes.report.page.pictures import Painter
 from diffregimes.report.terminal.audit import print_audit
 from pages import Loads, colour_images, visible
 from sample_analysis import digits, plain_points
@@ -452,3 +453,50 @@ def test_a_narrow_terminal_keeps_the_rows_of_the_table(tmp_path, capsys, monkeyp
     row = next(x for x in text.splitlines() if x.startswith("loss-gap"))
     assert row.split() == ["loss-gap", "none", "none"]
     assert "came out" not in text
+
+
+def test_a_training_point_has_its_own_name_and_its_own_picture():
+    """Of a part of a folder: the place in the whole, the file, and the picture of that point."""
+    whole, row = digits(0, 1), make_audit()
+    indices = 7 * np.arange(whole.n)[::-1] + 2
+    data = dataclasses.replace(whole, indices=indices, files=tuple(f"c/{k}.png" for k in indices))
+    c = row.copies
+    copies = dataclasses.replace(
+        c, point=indices[c.point], second=indices[c.second],
+        files={int(k): f"c/{k}.png" for k in indices},
+    )  # fmt: skip
+    origins = tuple(
+        dataclasses.replace(x, index=int(indices[x.index]), file=data.files[x.index])
+        for x in row.origins
+    )
+    found = dataclasses.replace(row, copies=copies, origins=origins)
+    html, painter = page(found, data), Painter(data)
+    for x in row.origins[:12]:
+        name = data.files[x.index]
+        assert f'<img src="{painter.point(x.index)}" alt="training point {name}">' in html
+        assert f'<b>#{indices[x.index]} <span class="soft">{name}</span></b>' in html
+    for k in range(12):
+        near, second = int(c.point[k]), int(c.second[k])
+        assert (
+            f'<img src="{painter.point(near)}" alt="nearest training point, {data.files[near]}">'
+            f'<img src="{painter.point(second)}" alt="second nearest, {data.files[second]}">'
+        ) in html
+    told = found.samples()
+    assert told["nearest_point"] == indices[c.point].tolist()
+    assert told["second_file"] == [data.files[k] for k in c.second]
+    assert found.to_dict()["origins"][0]["file"] == origins[0].file
+    assert "file" not in row.to_dict()["origins"][0]
+    assert "nearest_file" not in row.samples()
+
+
+def test_one_class_decides_nothing():
+    """What needs two classes is left out of page, figures and results."""
+    data = digits(0)
+    found = dataclasses.replace(make_audit(data), speciation=None)
+    html = render_audit(found, data, stock_figures())
+    assert "not asked: the data are one class" in html
+    assert "in the same class, and" not in visible(html)
+    assert found.to_dict()["speciation"] is None
+    labels = [x.get_text() for x in audit_plots.plot_clones(found).texts]
+    assert not any("t_S" in x for x in labels)
+    assert "the class is decided" not in found._repr_html_()

@@ -20,9 +20,11 @@ from diffregimes.report import words as wording
 from diffregimes.report.figures.analysis import FIGURES
 from diffregimes.report.figures.style import svg_bytes
 from diffregimes.report.page.analysis import draw_figures, render_html, strip_times, write_report
+from diffregimes.report.page.pictures import Painter
 from diffregimes.report.page.strip import centre, noised_strip
 from diffregimes.results import Analysis
 from diffregimes.transitions.criteria import METHODS
+from diffregimes.transitions.points import named
 from pages import Loads, colour_images, visible
 from sample_analysis import digits, make_analysis, plain_points, with_theory
 
@@ -345,3 +347,59 @@ def test_points_needed_are_a_power_of_ten_with_its_range():
 )
 def test_the_scale_is_part_of_the_result(scale, words):
     assert words in wording.scale_in_words(scale)
+
+
+def renamed(data: Dataset) -> Dataset:
+    """The same points as a part of a larger folder."""
+    indices = 5 * np.arange(data.n)[::-1] + 3
+    return dataclasses.replace(data, indices=indices, files=tuple(f"c/{k}.png" for k in indices))
+
+
+@pytest.mark.parametrize("indexed", ["source", "position"])
+def test_a_point_has_its_own_name_and_its_own_picture(indexed):
+    """Results of before name rows of the dataset; both show the picture of the point they mean."""
+    data = renamed(digits(0, 1))
+    rows = make_analysis(data)
+    found = dataclasses.replace(rows, dataset=dataclasses.replace(rows.dataset, indexed=indexed))
+    if indexed == "source":
+        found = dataclasses.replace(
+            found,
+            points=named(rows.points, data),
+            duplicates=tuple(
+                dataclasses.replace(
+                    x, index=int(data.indices[x.index]), other=int(data.indices[x.other]),
+                    file=data.files[x.index], other_file=data.files[x.other],
+                )
+                for x in rows.duplicates
+            ),
+        )  # fmt: skip
+    html, painter = page(data, found), Painter(data)
+
+    def picture(row: int, what: str = "") -> str:
+        name = data.files[row] if indexed == "source" else f"#{row}"
+        return f'<img src="{painter.point(row)}" alt="{what}point {name}">'
+
+    assert rows.points
+    assert rows.duplicates
+    for x in rows.points[:12]:
+        near = picture(x.nearest_index, "its nearest neighbour, ")
+        assert picture(x.index) + near in html
+    for x in rows.duplicates[:12]:
+        assert picture(x.index) + picture(x.other) in html
+    if indexed == "source":
+        first = found.points[0]
+        assert f'<b>#{first.index} <span class="soft">{first.file}</span></b>' in html
+    # the noised samples are read from the dataset itself
+    strip = noised_strip(data, strip_times(found))
+    for row in strip.index:
+        shown = f'<img class="big" src="{painter.point(int(row))}" alt="sample {data.files[row]}">'
+        assert shown in html
+        assert f'#{data.indices[row]} <span class="soft">{data.files[row]}</span></th>' in html
+
+
+def test_a_point_that_the_dataset_lacks_goes_without_a_picture():
+    data = digits(0, 1)
+    found = make_analysis(data)
+    lost = dataclasses.replace(found.points[0], index=10**6, nearest_index=10**6)
+    html = page(data, dataclasses.replace(found, points=(lost,)))
+    assert "#1000000" in html

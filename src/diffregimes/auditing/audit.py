@@ -30,6 +30,7 @@ from ..backward.tracking import Tracked, copy_ratio, copy_share, track
 from ..common.checks import InputError, in_range
 from ..common.numerics import Z95
 from ..common.parallel import Progress
+from ..data.classes import listed
 from ..data.datasets import Dataset, describe
 from ..learned.adapters import check_fits
 from ..results import Curves
@@ -94,7 +95,7 @@ def audit(
     clones = outcome(ends, setup)
     losses = _losses(score, dataset, held_out, clones.line, draws, run)
     entropy = _entropy(tracked, setup, clones.line, dataset.n)
-    copies = _copies(tracked, setup, dataset, held_out)
+    copies = _named(_copies(tracked, setup, dataset, held_out), dataset)
     times = _collapse_times(losses, entropy, ends, clones.line, tracked, dataset.n, seed)
     return Audit(
         model=dict(model or {}), dataset=describe(dataset),
@@ -102,7 +103,7 @@ def audit(
         copies=copies, losses=losses, entropy=entropy, clones=clones,
         speciation=_speciation(ends, clones.line, dataset, seed), collapse=times,
         origins=_origins(copies), verdict=judged(copies, losses, entropy, times, dataset.n),
-        recipe=dict(recipe or {}), notes=tuple(dict.fromkeys((*notes, *setup.notes))),
+        recipe=dict(recipe or {}), notes=tuple(dict.fromkeys((*notes, *clones.notes))),
     )  # fmt: skip
 
 
@@ -173,6 +174,13 @@ def _check(
     check_fits(score, dataset)
     if dataset.n < 3:
         raise InputError(f"the data are {dataset.n} points; expected three or more.")
+    label = getattr(score, "label", None)
+    if label is not None and dataset.labelled and len(dataset.class_names) > 1:
+        raise InputError(
+            f"the score is asked for label {label}, and the data hold the classes "
+            f"{listed(dataset.class_names)}; expected the points of its class alone: "
+            "data.only(name), or learned.open_model(folder, data, label=...).training."
+        )
     if held_out is None:
         return
     for what in ("sample_shape", "scale"):
@@ -182,6 +190,13 @@ def _check(
                 f"{what} of the held-out points ({held_out.source}) is {two}, of the data {one}; "
                 "expected the same: prepare both alike."
             )
+    one, two = dataset.pixel_map, held_out.pixel_map
+    if one and two and not one.agrees(two):
+        raise InputError(
+            f"the held-out points ({held_out.source}) are {two}, the data {one}; expected one map "
+            "for both, or the same image is two points: load the held-out points with "
+            "pixel_range=data.pixel_map."
+        )
 
 
 def _copies(
@@ -213,6 +228,14 @@ def _near(training: EmpiricalScore, x: np.ndarray, count: int) -> tuple[np.ndarr
     return index.numpy(), square.sqrt().numpy()
 
 
+def _named(copies: Copies, dataset: Dataset) -> Copies:
+    """The training points by their index in the source, and their files, in place of their rows."""
+    shown = np.unique([copies.point, copies.second]).tolist() if dataset.files else []
+    files = {int(dataset.indices[k]): dataset.files[k] for k in shown}
+    point, second = dataset.indices[copies.point], dataset.indices[copies.second]
+    return replace(copies, point=point, second=second, files=files)
+
+
 def _origins(copies: Copies) -> tuple[Origin, ...]:
     """Training points that came out, those that came most often first."""
     came_out: dict[int, list[int]] = {}
@@ -220,10 +243,15 @@ def _origins(copies: Copies) -> tuple[Origin, ...]:
         if copies.copied[k]:
             came_out.setdefault(int(copies.point[k]), []).append(int(k))
     order = sorted(came_out.items(), key=lambda x: (-len(x[1]), copies.ratio[x[1][0]]))
-    return tuple(Origin(index, len(places), tuple(places)) for index, places in order)
+    return tuple(
+        Origin(index, len(places), tuple(places), copies.files.get(index))
+        for index, places in order
+    )
 
 
-def _speciation(ends: Ends, line: Curves, dataset: Dataset, seed: int) -> ModelTime:
+def _speciation(ends: Ends, line: Curves, dataset: Dataset, seed: int) -> ModelTime | None:
+    if len(dataset.class_names) < 2:
+        return None
     return _clone_time(
         ends, line, "same_class_probability", clone_level(dataset.class_counts), seed,
         "two clones that part here agree on the class: 55 % of the way from chance",

@@ -7,7 +7,7 @@ points, which is what a network that memorises tends to.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -28,13 +28,14 @@ class Copies:
     """Generated samples beside the training points, and points that cannot be copies beside both.
 
     states (m, d)               the samples, in the scale of the data
-    point, second (m,)          nearest and second nearest training point
+    point, second (m,)          nearest and second nearest training point, by index in the source
     distance, second_distance   to them
     share                       of samples with distance < second_distance/3
     baseline                    the same share of held-out points, or of training points among the
                                 others (`baseline_of`: "held-out points" or "training points against
                                 one another"): how often chance alone brings two points so near
     baseline_ratio              distance/second_distance of these
+    files                       of these points, by index, where they come from a folder
     """
 
     states: np.ndarray
@@ -46,6 +47,7 @@ class Copies:
     baseline: Share
     baseline_of: str
     baseline_ratio: np.ndarray
+    files: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def ratio(self) -> np.ndarray:
@@ -97,12 +99,16 @@ class ModelTime:
 
 @dataclass(frozen=True)
 class Origin:
-    """A training point that came out: `copies` of it among the samples, `samples` their places in
-    `Copies.states`, nearest first."""
+    """A training point that came out, by its index in the source and its `file` in a folder:
+    `copies` of it among the samples, `samples` their places in `Copies.states`, nearest first."""
 
     index: int
     copies: int
     samples: tuple[int, ...]
+    file: str | None = None
+
+
+serial.layout(Origin, optional=("file",))
 
 
 @dataclass(frozen=True)
@@ -127,7 +133,7 @@ class Audit(Shown):
     entropy     `value` of the model, `exact` of the training points, `stein`, each with `_se`
     clones      "same_class_probability" (phi) and "same_point_probability" (phi_C), simulated with
                 the model beside the forward pass
-    speciation  t_S by the method "clone"
+    speciation  t_S by the method "clone"; None for data of one class, which decide nothing
     collapse    t_C by the methods "loss-gap", "entropy", "clone" and "last-change", in this order
     origins     the training points that came out, those that came most often first
     verdict     `kind` of VERDICTS with its confidence, and the reasons in words
@@ -141,7 +147,7 @@ class Audit(Shown):
     losses: Losses
     entropy: Entropy
     clones: Outcome
-    speciation: ModelTime
+    speciation: ModelTime | None
     collapse: tuple[ModelTime, ...]
     origins: tuple[Origin, ...]
     verdict: Judgement
@@ -170,9 +176,14 @@ class Audit(Shown):
     def samples(self) -> dict[str, Sequence[Any]]:
         """One row a generated sample."""
         c = self.copies
+        files = {
+            f"{name}_file": [c.files.get(int(k), "") for k in points]
+            for name, points in (("nearest", c.point), ("second", c.second))
+        }
         return {
             "nearest_point": c.point.tolist(),
             "second_point": c.second.tolist(),
+            **(files if c.files else {}),
             "distance": c.distance.tolist(),
             "second_distance": c.second_distance.tolist(),
             "ratio": c.ratio.tolist(),
@@ -191,9 +202,9 @@ class Audit(Shown):
             "baseline": {
                 "share": c.baseline.value, **asdict(c.baseline), "points": c.baseline_of,
             },
-            "speciation": asdict(self.speciation),
+            "speciation": serial.plain(self.speciation),
             "collapse": [asdict(x) for x in self.collapse],
-            "origins": [asdict(x) for x in self.origins],
+            "origins": serial.plain(self.origins),
             "curves": self.curves(),
             "pairs": self.clones.simulated.draws,
             "recipe": dict(self.recipe),

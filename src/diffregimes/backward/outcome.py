@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..common.checks import InputError
 from ..common.numerics import crossings
 from ..common.shown import Shown
 from ..process import snr, time_from_snr
@@ -19,6 +20,7 @@ from .clones import Ends
 from .experiment import Experiment
 
 FORMAT = "diffregimes.backward/1"
+ONE_CLASS = "the data are one class: phi and t_S, which need two, are left out"
 
 
 @dataclass(frozen=True)
@@ -73,20 +75,23 @@ class Outcome(Shown):
 
 
 def outcome(ends: Ends, setup: Experiment) -> Outcome:
-    """Put the ends of clones or U-turns beside what the forward pass says."""
-    simulated = ends.curves()
+    """Put the ends of clones or U-turns beside what the forward pass says; of one class alone the
+    ends nearest to one training point."""
+    simulated, alone = ends.curves(), len(np.unique(setup.labels)) < 2
+    names = tuple(x for x in ends.names if not alone or x != "same_class_probability")
+    if not names:
+        raise InputError(
+            "the data are one class and the ends were not compared with training points; expected "
+            "two classes, or training points."
+        )
+    simulated = _curves(simulated, names)
     # two times at least, for the one grid of the forward pass
     t = simulated.t
     forward = setup.forward(t if len(t) > 1 else np.array([t[0], 1.01 * t[0]]))
-    forward = Curves(
-        t,
-        {k: forward[k][: len(t)] for k in ends.names},
-        {k: forward.se[k][: len(t)] for k in ends.names},
-        forward.draws,
-    )
+    forward = _curves(forward, names, len(t))
     fine = setup.forward(np.geomspace(0.8 * t[0], 1.25 * t[-1], 40))
     intervals, z = {}, {}
-    for name in ends.names:
+    for name in names:
         two = ends.classes.shape[2] == 2
         intervals[name] = ends.wilson(name) if two else ends.bootstrap(name)
         expected = forward[name].clip(0, 1)
@@ -95,7 +100,15 @@ def outcome(ends: Ends, setup: Experiment) -> Outcome:
         error = np.maximum(simulated.se[name], chance if two else 0.5 / simulated.draws)
         error = np.maximum(np.hypot(error, forward.se[name]), 1e-12)
         z[name] = (simulated[name] - forward[name]) / error
-    return Outcome(ends.kind, simulated, intervals, forward, z, fine, setup.notes, ends.recipe)
+    notes = (*setup.notes, *((ONE_CLASS,) if alone else ()))
+    return Outcome(ends.kind, simulated, intervals, forward, z, fine, notes, ends.recipe)
+
+
+def _curves(curves: Curves, names: tuple[str, ...], count: int | None = None) -> Curves:
+    """Some of the curves, at the first so many times."""
+    part = slice(count)
+    values, se = ({k: x[k][part] for k in names} for x in (curves.values, curves.se))
+    return Curves(curves.t[part], values, se, curves.draws)
 
 
 def forward_times(setup: Experiment) -> dict[str, float]:
@@ -104,10 +117,9 @@ def forward_times(setup: Experiment) -> dict[str, float]:
     t = setup.times
     line = setup.forward(np.geomspace(0.8 * t[0], 1.25 * t[-1], 40))
     share = np.bincount(setup.labels)
-    levels = {
-        "class": ("same_class_probability", clone_level(tuple(share.tolist()))),
-        "point": ("same_point_probability", 0.5),
-    }
+    levels = {"point": ("same_point_probability", 0.5)}
+    if len(share) > 1:
+        levels["class"] = ("same_class_probability", clone_level(tuple(share.tolist())))
     times = {}
     for what, (name, level) in levels.items():
         if name in line.values:

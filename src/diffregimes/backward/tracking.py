@@ -46,11 +46,12 @@ def copy_share(ratio: np.ndarray) -> Share:
 class Tracked:
     """One entry for each trajectory (m,), from noise to `end_time`.
 
-    point               nearest training point at the end
+    point               row of the nearest training point at the end
     distance, ratio     |x - e^{-t} a| at the end, and over that of the second nearest point
     point_time          last t at which the nearest training point changed (collapse): that of the
                         first step with the last point, the start of the grid if there is one alone
-    class_time          the same for the class (speciation), and `classes` the last ones
+    class_time          the same for the class (speciation), and `classes` the last ones; None where
+                        there is one class alone
     states              the end points (m, d)
     noise_norm          |e|^2 (m, T) of the predicted noise e at all but the last time of the grid
     noise_state         e.(x - e^{-t} c)/sqrt(Delta_t) (m, T), c the mean of the training points;
@@ -61,7 +62,7 @@ class Tracked:
     ratio: np.ndarray
     distance: np.ndarray
     point_time: np.ndarray
-    class_time: np.ndarray
+    class_time: np.ndarray | None
     classes: np.ndarray
     states: np.ndarray
     end_time: float
@@ -72,9 +73,9 @@ class Tracked:
         """Mean of the last changes of the nearest point, and its standard error."""
         return _mean(self.point_time)
 
-    def mean_speciation(self) -> tuple[float, float]:
+    def mean_speciation(self) -> tuple[float, float] | None:
         """Mean of the last changes of class, and its standard error."""
-        return _mean(self.class_time)
+        return None if self.class_time is None else _mean(self.class_time)
 
     def memorised(self) -> Share:
         """Copies (ratio below 1/3) among the samples."""

@@ -23,7 +23,6 @@ from .options import (
     Device,
     MemoryMib,
     Out,
-    Scale,
     Seed,
     Source,
     flowing,
@@ -34,6 +33,7 @@ from .options import (
 if TYPE_CHECKING:
     from ..common.parallel import Progress
     from ..data.datasets import Dataset
+    from ..data.pixels import Range
     from ..process import Schedule
     from ..results import Analysis
 
@@ -131,7 +131,7 @@ class Analyze:
         ),
     ] = False
 
-    def recorded(self, scale: Scale | None, times: list[float] | None) -> dict[str, Any]:
+    def recorded(self, scale: Range, times: list[float] | None) -> dict[str, Any]:
         """What results.json keeps of them, beside what `diffregimes.analyze` says of itself."""
         return {
             "source": self.source,
@@ -139,7 +139,7 @@ class Analyze:
             "key": self.data.key,
             "classes": self.data.classes,
             "per_class": self.data.per_class,
-            "range": None if scale is None else list(scale),
+            "range": list(scale) if isinstance(scale, tuple) else scale,
             "pad": self.data.pad,
             "times": times,
             "schedule": self.schedule,
@@ -149,7 +149,7 @@ class Analyze:
 
 def analyze(options: Analyze) -> None:
     """Check, read, analyse, write, print."""
-    scale = options.data.scale()
+    scale = options.data.range()
     times = numbers("--times", options.times, "--times 0.1,0.5,1")
     from ..report.terminal.analysis import print_plan
     from ..report.terminal.bar import progress_bar
@@ -178,7 +178,7 @@ def analyze(options: Analyze) -> None:
 
 def _prepared(
     options: Analyze,
-    scale: Scale | None,
+    scale: Range,
     times: list[float] | None,
     folder: Path,
     progress: Progress,

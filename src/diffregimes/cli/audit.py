@@ -62,7 +62,9 @@ class AuditedDataOptions(DataOptions):
 
     pixel_range: Annotated[
         str | None,
-        range_option("that of recipe.json in MODEL, else -1,1"),
+        range_option(
+            "that of recipe.json in MODEL, else -1,1 for integer pixels, floats as they are"
+        ),
     ] = None
 
 
@@ -127,12 +129,13 @@ def audit(options: AuditOptions) -> None:
     with progress_bar() as progress:
         from ..auditing.audit import audit as run
         from ..common.recipe import check_device
+        from ..learned.models import model_name
         from ..report.folder import check_target, staged
         from ..report.page.audit import write_audit
 
         computation = options.computation
         check_device(computation.device)
-        folder = options.out or Path("runs") / f"{options.model.resolve().name}-audit"
+        folder = options.out or Path("runs") / f"{model_name(options.model)}-audit"
         check_target(folder)
         opened, held_out, notes = _opened(options, progress)
         judge = _judge(options, opened.training)
@@ -170,15 +173,14 @@ def _opened(
     """The model, the held-out points that are known or given, and what is to be said of both."""
     from ..learned.models import open_model
 
-    def read(source: str) -> Dataset:
-        scale = options.points.scale_for(source, options.model)
-        return options.points.read(source, scale, progress)
-
-    data, device = read(options.data), options.computation.device
+    points, device = options.points, options.computation.device
+    data = points.read(options.data, points.range_for(options.data, options.model), progress)
     opened = open_model(options.model, data, label=options.label, device=device)
     if options.held_out is None:
         return opened, opened.held_out, opened.notes
-    held_out, said = _apart(read(options.held_out), opened.training)
+    # by the map of the training data: between their own extremes they would be other points
+    held_out = points.read(options.held_out, opened.training.pixel_map, progress)
+    held_out, said = _apart(opened.of_its_class(held_out), opened.training)
     return opened, held_out, (*opened.notes, *said)
 
 
@@ -218,7 +220,6 @@ def _apart(held_out: Dataset, training: Dataset) -> tuple[Dataset, tuple[str, ..
             f"{shared} of the {held_out.n} points of --held-out {held_out.source} are training "
             "points as well; expected points that the model was not trained on."
         )
-    # floats are stretched between their own extremes: another stretch is another kind of points
     said = [f"held-out points: {x}" for x in held_out.notes if x not in training.notes]
     if not shared:
         return held_out, tuple(said)

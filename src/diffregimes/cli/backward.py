@@ -170,7 +170,7 @@ def generate(options: Generate) -> None:
     from ..report.terminal.bar import progress_bar
 
     with progress_bar() as progress:
-        from ..backward.outcome import forward_times
+        from ..backward.outcome import ONE_CLASS, forward_times
         from ..backward.tracking import track
         from ..report.folder import staged
         from ..report.runs import write_generated
@@ -182,12 +182,15 @@ def generate(options: Generate) -> None:
             tracked = track(
                 setup.score, setup.training, options.samples, run=task.run, classify=setup.classify
             )
-            crossed = forward_times(setup)
-            write_generated(tracked, crossed, task.dataset, task.recipe, setup.notes, stage)
+            crossed, notes = forward_times(setup), setup.notes
+            if len(task.dataset.class_names) < 2:
+                tracked = dataclasses.replace(tracked, class_time=None)
+                notes = (*notes, ONE_CLASS)
+            write_generated(tracked, crossed, task.dataset, task.recipe, notes, stage)
         task.done()
     from ..report.terminal.backward import print_generated
 
-    print_generated(tracked, crossed, setup.notes, task.folder)
+    print_generated(tracked, crossed, notes, task.folder)
 
 
 def _compare(kind: str, options: Clones | UTurns, ends: Callable[[Task], Ends]) -> None:
@@ -240,7 +243,7 @@ def _prepared(
     check_device(computation.device)
     folder = backward.out or Path("runs") / f"{source_name(options.source)}-{kind}"
     check_target(folder)
-    scale = backward.data.scale_for(options.source, backward.score.model)
+    scale = backward.data.range_for(options.source, backward.score.model)
     dataset = backward.data.read(options.source, scale, progress)
     opened = _network(backward.score, dataset, computation.device)
     if opened is not None:  # its curves lie beside those of what it was trained on

@@ -76,7 +76,7 @@ class TrainClassifier:
 
 def train_classifier(options: TrainClassifier) -> None:
     """Read, train, write, print."""
-    scale = options.data.scale()
+    scale = options.data.range()
     from ..report.terminal.bar import progress_bar
 
     with progress_bar() as progress:

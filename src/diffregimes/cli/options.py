@@ -19,6 +19,7 @@ from ..data.readers import ACCEPTED
 if TYPE_CHECKING:
     from ..common.parallel import Progress
     from ..data.datasets import Dataset
+    from ..data.pixels import Range
 
 
 DATA, ACCURACY, OUTPUT = "The data", "The computation", "The output"
@@ -64,7 +65,6 @@ Batch = Annotated[
         show_default="all",
     ),
 ]
-Scale = tuple[float, float]
 
 
 def range_option(default: str) -> Any:
@@ -73,7 +73,8 @@ def range_option(default: str) -> Any:
         "--range",
         rich_help_panel=DATA,
         metavar="LO,HI",
-        help="Scale of the pixels; must be that of the model: --range=-1,1",
+        help="Scale of the pixels; must be that of the model: --range=-1,1; none takes the "
+        "values as they came.",
         show_default=default,
     )
 
@@ -120,26 +121,29 @@ class DataOptions:
         ),
     ] = 0
 
-    def scale(self) -> Scale | None:
-        """The two numbers of --range."""
-        return (
-            None if self.pixel_range is None else pair("--range", self.pixel_range, "--range=-1,1")
-        )
+    def range(self) -> Range:
+        """What --range says."""
+        text = self.pixel_range
+        if text is None:
+            return None
+        if text.strip().lower() == "none":
+            return "none"
+        return pair("--range", text, "--range=-1,1, or none")
 
-    def scale_for(self, source: str, model: Path | None) -> Scale | None:
-        """--range, and without it the scale that the model takes; a law has no pixels to be
-        scaled."""
-        scale = self.scale()
-        if scale is not None or model is None or source.startswith("gmm:"):
-            return scale
-        from ..learned.models import trained_scale
+    def range_for(self, source: str, model: Path | None) -> Range:
+        """--range, and without it what was done to the points that the model was trained on; a law
+        has no pixels to be scaled."""
+        given = self.range()
+        if given is not None or model is None or source.startswith("gmm:"):
+            return given
+        from ..learned.models import trained_scaling
 
-        return trained_scale(model)
+        return trained_scaling(model)
 
     def read(
         self,
         source: str,
-        scale: Scale | None,
+        scale: Range,
         progress: Progress | None = None,
         *,
         skip_unreadable: bool = False,

@@ -110,7 +110,7 @@ class PointsNeeded:
 def points_needed(options: PointsNeeded) -> None:
     in_range("--at", options.at, 1e-9, 300, "It is an Ornstein-Uhlenbeck time.")
     in_range("--seed", options.seed, 0, 10**18)
-    scale = options.data.scale()
+    scale = options.data.range()
     from ..report.terminal.bar import progress_bar
     from ..report.terminal.theory import print_needed
 

@@ -28,6 +28,7 @@ from .options import (
 
 if TYPE_CHECKING:
     from ..common.parallel import Progress
+    from ..data.pixels import Range
     from ..learned.training import Trained
 
 HELP = """
@@ -56,9 +57,14 @@ class TrainingDataOptions(DataOptions):
     """On the scale that diffusers' pipelines give their images."""
 
     pixel_range: Annotated[
-        str,
-        range_option("-1,1"),
-    ] = "-1,1"
+        str | None,
+        range_option("-1,1 for integer pixels, floats as they are"),
+    ] = None
+
+    def range(self) -> Range:
+        from ..data.pixels import MODELS
+
+        return MODELS if self.pixel_range is None else super().range()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +128,7 @@ class Train:
 
 def train(options: Train) -> None:
     """Read, train, write, print; where there are several processes the main one alone does."""
-    options.data.scale()  # a bad --range is told before torch is imported
+    options.data.range()  # a bad --range is told before torch is imported
     from ..report.terminal.bar import progress_bar
 
     with progress_bar() as progress:
@@ -149,10 +155,8 @@ def _trained(options: Train, folder: Path, progress: Progress) -> Trained:
     from ..learned.networks import versions as package_versions
     from ..learned.training import train as run
 
-    # a law has no pixels: what is wrong with it is that it gives vectors
-    scale = None if options.source.startswith("gmm:") else options.data.scale()
     return run(
-        options.data.read(options.source, scale, progress),
+        options.data.read(options.source, options.data.range(), progress),
         folder,
         preset=options.preset,
         steps=options.steps,

@@ -8,6 +8,8 @@ from typing import Any
 
 from . import serial
 
+INDEXED = "source"
+
 
 @dataclass(frozen=True)
 class DatasetFacts:
@@ -16,6 +18,8 @@ class DatasetFacts:
     scale : (low, high) of the pixels, None where the numbers were taken as they came
     fingerprint : SHA-256 over points and labels
     labelled : False where the classes are the two sides of the first principal component
+    indexed : what the number of a point counts, its place in the "source"; in files of before its
+        "position" among the points that were taken
     """
 
     source: str
@@ -28,6 +32,7 @@ class DatasetFacts:
     fingerprint: str
     sample_shape: tuple[int, ...]
     labelled: bool
+    indexed: str = "position"
 
 
 @dataclass(frozen=True)
@@ -64,5 +69,6 @@ class Recipe:
     options: Mapping[str, Any] | None = None
 
 
+serial.layout(DatasetFacts, optional=("indexed",))
 # options are whatever a command was given
 serial.layout(Recipe, optional=("command", "options"), untouched=("options",))

@@ -5,6 +5,7 @@ from . import datasets as datasets
 from . import imagefolder as imagefolder
 from . import kinds as kinds
 from . import neighbours as neighbours
+from . import pixels as pixels
 from . import readers as readers
 from . import spectrum as spectrum
 from .cloud import Cloud as Cloud
@@ -14,4 +15,6 @@ from .datasets import describe as describe
 from .datasets import from_arrays as from_arrays
 from .neighbours import duplicates as duplicates
 from .neighbours import nearest_neighbours as nearest_neighbours
+from .pixels import PixelMap as PixelMap
+from .pixels import Scaling as Scaling
 from .readers import load as load

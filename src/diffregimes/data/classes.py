@@ -90,6 +90,16 @@ def select(
     return indices, codes[indices].astype(np.int64), names
 
 
+def conditions(labels: np.ndarray, indices: np.ndarray, codes: np.ndarray) -> tuple[int, ...]:
+    """The number of each chosen class in the source: its integer label, else its place among the
+    sorted names. `indices` and `codes` are those of `select`."""
+    _, first = np.unique(codes, return_index=True)
+    own = labels[indices[first]]
+    if labels.dtype.kind not in "iu":
+        own = np.searchsorted(np.unique(labels), own)
+    return tuple(int(x) for x in own)
+
+
 def _match(
     classes: Sequence[int | str] | str, values: np.ndarray, names: tuple[str, ...]
 ) -> list[int]:
@@ -118,7 +128,7 @@ def _match(
     if not order:
         raise InputError(
             f"`classes` (--classes) is empty; the data have the classes {listed(names)}. "
-            "Name at least two, or leave it out to take all."
+            "Name one or more, or leave it out to take all."
         )
     return order
 
@@ -140,13 +150,7 @@ def _names(values: np.ndarray, class_names: Sequence[str] | None) -> tuple[str, 
 
 
 def check_counts(counts: np.ndarray, names: tuple[str, ...]) -> None:
-    """Raise `InputError` unless there are two classes and two points in each."""
-    if len(names) < 2:
-        raise InputError(
-            f"there is one class only, {names[0]}; expected at least two. Choose more classes, or "
-            'drop the labels (for files: labels="none", --labels none) to split the data by their '
-            "first principal component."
-        )
+    """Raise `InputError` unless there are two points in each class."""
     small = int((counts < 2).sum())
     if small:
         others = f" (so have {small - 1} others)" if small > 1 else ""
@@ -154,6 +158,16 @@ def check_counts(counts: np.ndarray, names: tuple[str, ...]) -> None:
             f"class {names[int(np.argmin(counts))]} has {int(counts.min())} point{others}; "
             "expected at least 2 in every class. Add points to it, leave it out by `classes` "
             "(--classes), or raise `per_class` (--per-class)."
+        )
+
+
+def check_several(names: tuple[str, ...]) -> None:
+    """Raise `InputError` where one class alone came and speciation is asked for."""
+    if len(names) < 2:
+        raise InputError(
+            f"there is one class only, {names[0]}; expected at least two, which speciation is the "
+            'choice between. Choose more classes, or drop the labels (for files: labels="none", '
+            "--labels none) to split the data by their first principal component."
         )
 
 

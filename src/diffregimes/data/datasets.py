@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
@@ -17,8 +17,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..common.checks import InputError, finite_points
-from ..common.provenance import DatasetFacts
-from .classes import check_counts, check_no_choice, checked_labels, listed, select, to_numpy
+from ..common.provenance import INDEXED, DatasetFacts
+from .classes import (
+    check_counts,
+    check_no_choice,
+    checked_labels,
+    conditions,
+    listed,
+    select,
+    to_numpy,
+)
+from .pixels import PixelMap, Range, map_of, scaling
 
 if TYPE_CHECKING:
     from ..populations.mixture import GaussianMixture
@@ -29,10 +38,15 @@ class Dataset:
     """Points (n, d), float32, with integer labels (n,) into `class_names`.
 
     `sample_shape` is (H, W, C) for images and (d,) otherwise: a point is its image flattened in
-    that order. `scale` is the pixel range (low, high), None where the floats were taken as they
-    came. `labelled` is False when the labels are the two sides of the first principal component.
+    that order. `scale` is the pixel range (low, high), None where the values were taken as they
+    came, and `pixel_map` what was done to them, to be done to whatever is compared with them.
+    `labelled` is False when the labels are the two sides of the first principal component.
     `notes` says in words what was done to the data. `population` is the law that the points were
     drawn from, where it is known.
+
+    Points are named by `indices` (n,), where they stand in the source, and by `files` (n,), their
+    paths inside a folder, whatever part of the source was taken. `conditions` are the numbers by
+    which a conditional network that was trained on the source is asked for each class.
     """
 
     points: np.ndarray
@@ -44,6 +58,14 @@ class Dataset:
     labelled: bool = True
     notes: tuple[str, ...] = ()
     population: GaussianMixture | None = None
+    pixel_map: PixelMap | None = None
+    indices: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    files: tuple[str, ...] = ()
+    conditions: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not len(self.indices):
+            object.__setattr__(self, "indices", np.arange(self.n))
 
     @property
     def n(self) -> int:
@@ -62,13 +84,43 @@ class Dataset:
         counts = np.bincount(self.labels, minlength=len(self.class_names))
         return tuple(int(x) for x in counts)
 
-    def class_of(self, index: int) -> str:
-        """The name of the class of a point."""
-        return self.class_names[int(self.labels[index])]
+    def class_of(self, place: int) -> str:
+        """The name of the class of the point in a row."""
+        return self.class_names[int(self.labels[place])]
 
-    def take(self, indices: np.ndarray) -> Dataset:
-        """These points only; classes, scale and source stay."""
-        return replace(self, points=self.points[indices], labels=self.labels[indices])
+    @cached_property
+    def _places(self) -> dict[int, int]:
+        return {int(index): place for place, index in enumerate(self.indices)}
+
+    def place_of(self, index: int) -> int | None:
+        """The row of the point that has this index in the source, None where it is not here."""
+        return self._places.get(index)
+
+    def file_of(self, place: int) -> str | None:
+        """The file of the point in a row, None where points do not come from files."""
+        return self.files[place] if self.files else None
+
+    def take(self, places: np.ndarray) -> Dataset:
+        """The points in these rows only; their names, classes, scale and source stay."""
+        return replace(
+            self,
+            points=self.points[places],
+            labels=self.labels[places],
+            indices=self.indices[places],
+            files=tuple(self.files[int(k)] for k in places) if self.files else (),
+        )
+
+    def only(self, name: str) -> Dataset:
+        """The points of one class only."""
+        code = self.class_names.index(name)
+        mine = self.take(np.flatnonzero(self.labels == code))
+        return replace(
+            mine,
+            labels=np.zeros(mine.n, dtype=np.int64),
+            class_names=(name,),
+            population=None,
+            conditions=self.conditions[code : code + 1],
+        )
 
     @cached_property
     def fingerprint(self) -> str:
@@ -85,10 +137,11 @@ def from_arrays(
     class_names: Sequence[str] | None = None,
     classes: Sequence[int | str] | str | None = None,
     per_class: int | None = None,
-    pixel_range: tuple[float, float] | None = None,
+    pixel_range: Range = None,
     pad: int = 0,
     white: int | None = None,
     source: str = "arrays",
+    files: Sequence[str] = (),
     notes: Sequence[str] = (),
 ) -> Dataset:
     """A `Dataset` from numpy arrays or torch tensors; the order of the points is kept.
@@ -97,46 +150,67 @@ def from_arrays(
     `pixel_range`, (0, 1) unless given, where `white` is 255 for uint8, 65535 for uint16 and 1 for
     bool unless given; for other integers it is 255 if no value is larger, else the largest value.
     Floats are taken as they are, unless `pixel_range` is given: then the smallest value of the
-    whole array goes to its lower end and the largest to its upper end.
+    whole array goes to its lower end and the largest to its upper end. "none" takes integers, too,
+    as they are; a `PixelMap` does what was done to other data (`pixel_range=data.pixel_map`), and a
+    `Scaling` tells integers from floats.
 
     `labels`: (n,) or (n, 1), integers or strings. Without them the two classes are the two sides
     of the first principal component, and `labelled` is False. `class_names` names integer labels
     by index where all of them are indices into it, else the distinct labels in sorted order.
     `classes` keeps these classes (labels or names) and sets their order, sorted otherwise;
     `per_class` keeps the first so many points of each; `pad` adds so many pixels to each side of
-    images, at the lower end of the scale.
+    images, at the lower end of the scale. `files` names the file of each point.
 
     Raises `InputError` for anything that cannot be analysed, with what to do about it.
     """
     array = _checked_points(points)
-    scale = None if pixel_range is None else _checked_range(pixel_range)
+    wanted = scaling(pixel_range)
     _check_pad(pad, array)
     said = list(notes)
+    known: tuple[int, ...] = ()
     if labels is None:
         check_no_choice(classes, per_class)
         indices = np.arange(len(array))
     else:
-        values = checked_labels(labels, len(array))
-        indices, codes, names = select(values, class_names, classes, per_class)
-        counts = np.bincount(codes, minlength=len(names))
-        check_counts(counts, names)
-        few = [
-            f"{name} ({count})"
-            for name, count in zip(names, counts, strict=True)
-            if per_class is not None and count < per_class
-        ]
-        if few:
-            said.append(f"all points taken of classes with fewer than {per_class}: {listed(few)}")
-    flat, shape, scale = _scaled(array, indices, scale, pad, white, said)
+        indices, codes, names, known = _chosen(
+            checked_labels(labels, len(array)), class_names, classes, per_class, said
+        )
+    done = map_of(array, wanted, white, said)
+    flat, shape = _scaled(array, indices, done, pad, said)
+    own_files = tuple(files[int(k)] for k in indices) if len(files) else ()
     if (flat == flat[0]).all():
         raise InputError(
             f"all {len(flat)} points are identical (in float32); expected data that vary. Check "
             "that the right array was read and that its values were not cut off or rounded."
         )
     if labels is None:
-        codes, names = _principal_sides(flat), ("PC1-", "PC1+")
+        codes, names = _principal_sides(flat, own_files), ("PC1-", "PC1+")
         said.append("no labels: the two classes are the two sides of the first principal component")
-    return Dataset(flat, codes, names, shape, scale, source, labels is not None, tuple(said))
+    return Dataset(
+        flat, codes, names, shape, done.scale, source, labels is not None, tuple(said), None,
+        done, indices, own_files, known,
+    )  # fmt: skip
+
+
+def _chosen(
+    values: np.ndarray,
+    class_names: Sequence[str] | None,
+    classes: Sequence[int | str] | str | None,
+    per_class: int | None,
+    said: list[str],
+) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], tuple[int, ...]]:
+    """What `select` says of the labels, and the numbers of the classes in the source."""
+    indices, codes, names = select(values, class_names, classes, per_class)
+    counts = np.bincount(codes, minlength=len(names))
+    check_counts(counts, names)
+    few = [
+        f"{name} ({count})"
+        for name, count in zip(names, counts, strict=True)
+        if per_class is not None and count < per_class
+    ]
+    if few:
+        said.append(f"all points taken of classes with fewer than {per_class}: {listed(few)}")
+    return indices, codes, names, conditions(values, indices, codes)
 
 
 def describe(dataset: Dataset) -> DatasetFacts:
@@ -154,6 +228,7 @@ def describe(dataset: Dataset) -> DatasetFacts:
         fingerprint=dataset.fingerprint,
         sample_shape=dataset.sample_shape,
         labelled=dataset.labelled,
+        indexed=INDEXED,
     )
 
 
@@ -189,20 +264,6 @@ def _checked_points(points: Any) -> np.ndarray:
     return array
 
 
-def _checked_range(pixel_range: tuple[float, float]) -> tuple[float, float]:
-    try:
-        low, high = (float(x) for x in pixel_range)
-        good = bool(np.isfinite([low, high]).all() and low < high)
-    except (TypeError, ValueError):
-        good = False
-    if not good:
-        raise InputError(
-            f"pixel_range (--range) is {pixel_range!r}; expected two finite numbers, the lower "
-            "one first, such as (0, 1) or (-1, 1) (--range=-1,1)."
-        )
-    return low, high
-
-
 def _check_pad(pad: int, array: np.ndarray) -> None:
     if not isinstance(pad, int | np.integer) or pad < 0:
         raise InputError(
@@ -217,91 +278,27 @@ def _check_pad(pad: int, array: np.ndarray) -> None:
 
 
 def _scaled(
-    array: np.ndarray,
-    indices: np.ndarray,
-    scale: tuple[float, float] | None,
-    pad: int,
-    white: int | None,
-    said: list[str],
-) -> tuple[np.ndarray, tuple[int, ...], tuple[float, float] | None]:
-    """The chosen points, flat, in float32 and padded; the sample shape; the scale.
+    array: np.ndarray, indices: np.ndarray, given: PixelMap, pad: int, said: list[str]
+) -> tuple[np.ndarray, tuple[int, ...]]:
+    """The chosen points, flat, in float32 and padded; the sample shape.
 
     Integers are cast straight into the padded buffer and scaled there: nothing as large as the
     data is ever held in float64.
     """
-    low, high = array.min().item(), array.max().item()
-    if array.dtype.kind == "f":
-        _check_magnitude(low, high, array.dtype, said)
-        bottom, top = low, high
-        if scale is not None:
-            said.append(f"values from {low:g} to {high:g} mapped to [{scale[0]:g}, {scale[1]:g}]")
-    else:
-        bottom, top = 0, _white(array.dtype, low, high, white, said)
-        scale = scale or (0.0, 1.0)
-        said.append(f"{array.dtype} values 0..{top} mapped to [{scale[0]:g}, {scale[1]:g}]")
     chosen = array if len(indices) == len(array) else array[indices]
     shape = array.shape[1:] if array.ndim != 3 else (*array.shape[1:], 1)
     chosen = chosen.reshape(len(chosen), *shape)
     if pad:
         said.append(f"{pad} pixels added on each side of the images")
         shape = (shape[0] + 2 * pad, shape[1] + 2 * pad, shape[2])
-    fill = low if scale is None else scale[0]
-    out = np.full((len(chosen), *shape), fill, dtype=np.float32)
+    out = np.full((len(chosen), *shape), given.black, dtype=np.float32)
     inner = out[:, pad:-pad, pad:-pad] if pad else out
     inner[...] = chosen
-    if scale is not None and top > bottom:  # equal: constant data, refused by the caller
-        if bottom != 0:
-            inner -= np.float32(bottom)
-        inner /= np.float32(top - bottom)
-        if scale != (0.0, 1.0):
-            inner *= np.float32(scale[1] - scale[0])
-            inner += np.float32(scale[0])
-    return out.reshape(len(out), -1), tuple(int(x) for x in shape), scale
+    given.apply(inner)
+    return out.reshape(len(out), -1), tuple(int(x) for x in shape)
 
 
-def _white(dtype: np.dtype, low: int, high: int, white: int | None, said: list[str]) -> int:
-    """The integer that stands for the upper end of the pixel range."""
-    if low < 0:
-        raise InputError(
-            f"{dtype} values go down to {low}; expected integer pixels of 0 or more. Convert the "
-            "array to float32 if its values are to be taken as they are."
-        )
-    if white is None:
-        if dtype.kind == "b":
-            return 1
-        if dtype.itemsize <= 2 and dtype.kind == "u":
-            white = int(np.iinfo(dtype).max)
-        else:
-            white = 255 if high <= 255 else high
-            said.append(f"{white} is taken as white: the largest of the {dtype} values is {high}")
-    if white < 1 or high > white:
-        raise InputError(
-            f"white is {white} but the pixels go up to {high}; expected the largest value that a "
-            "pixel can have. Raise it, or leave it out."
-        )
-    if 8 * high < white:
-        said.append(
-            f"the largest pixel is {high} of {white}: if {high} is white, the data are scaled too "
-            "small and every time is shifted (pass white=..., or save the array as floats)"
-        )
-    return white
-
-
-def _check_magnitude(low: float, high: float, dtype: np.dtype, said: list[str]) -> None:
-    peak = max(abs(low), abs(high))
-    if peak > 1e15:
-        raise InputError(
-            f"values reach {peak:.3g}; expected less than 1e15, since squared distances must stay "
-            "finite in float32. Rescale the data, or set pixel_range (--range)."
-        )
-    if dtype.itemsize > 4 and 0 < high - low < 1e-2 * peak:
-        said.append(
-            f"values lie between {low:.9g} and {high:.9g}, far from zero for their spread: float32 "
-            "blurs their differences (subtract a constant first)"
-        )
-
-
-def _principal_sides(points: np.ndarray) -> np.ndarray:
+def _principal_sides(points: np.ndarray, files: tuple[str, ...]) -> np.ndarray:
     """0 or 1 for each point (n, d): its side of the first principal component."""
     centred = points - points.mean(axis=0, dtype=np.float64).astype(np.float32)
     if min(centred.shape) <= 32:
@@ -317,9 +314,10 @@ def _principal_sides(points: np.ndarray) -> np.ndarray:
     counts = np.bincount(codes, minlength=2)
     if counts.min() < 2:
         index = int(np.flatnonzero(codes == np.argmin(counts))[0])
+        named = files[index] if files else index
         raise InputError(
             f"without labels the first principal component splits the {len(points)} points into "
-            f"{counts[0]} and {counts[1]}: point {index} stands alone; expected at least 2 on each "
+            f"{counts[0]} and {counts[1]}: point {named} stands alone; expected at least 2 on each "
             "side. Remove it if it is an outlier, add points, or pass labels."
         )
     return codes

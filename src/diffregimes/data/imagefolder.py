@@ -7,6 +7,7 @@ colour; then each image is decoded straight into its row of one array.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,25 @@ _GREY = {"1", "L", "LA", "La"}
 _ALPHA = {"LA", "La", "PA", "RGBA", "RGBa"}
 
 
+@dataclass(frozen=True)
+class Images:
+    """What was read of a folder.
+
+    pixels (n, H, W[, 3])   uint8 or uint16
+    labels (n,)             None without
+    indices, files (n,)     where each image stands among all of the folder, and its path inside it
+    classes                 the sorted names of all classes of the folder, of those left out too;
+                            none where labels are not names
+    """
+
+    pixels: np.ndarray
+    labels: np.ndarray | None
+    indices: np.ndarray
+    files: tuple[str, ...]
+    classes: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
 def holds_images(folder: Path) -> bool:
     """Whether there are images in the folder or in one of its subfolders."""
     return any(True for place in (folder, *_subfolders(folder)) for _ in _images(place))
@@ -39,20 +59,23 @@ def read_folder(
     per_class: int | None = None,
     skip_unreadable: bool = False,
     progress: Progress | None = None,
-) -> tuple[np.ndarray, np.ndarray | None, list[str]]:
-    """The images (n, H, W[, 3]), uint8 or uint16, their labels (n,) or None, and notes.
+) -> Images:
+    """The images of a folder.
 
     The arguments are those of `readers.load`. Images of classes that were not asked for are not
     opened. Raises `InputError`.
     """
     files, values, notes = _labelled_files(folder, labels)
+    indices, known = np.arange(len(files)), tuple[str, ...]()
     if values is None:
         check_no_choice(classes, per_class)
     else:
         values = checked_labels(values, len(files))
         # Which images fail is known after decoding only: then the first so many are chosen later.
-        kept, _, _ = select(values, None, classes, None if skip_unreadable else per_class)
-        files, values = [files[k] for k in kept], values[kept]
+        indices, _, _ = select(values, None, classes, None if skip_unreadable else per_class)
+        if values.dtype.kind == "U":
+            known = tuple(np.unique(values).tolist())
+        files, values = [files[k] for k in indices], values[indices]
     reader = _Reader(folder, skip_unreadable, progress)
     headers = list(reader.each(files, "reading image headers", lambda im: (im.mode, im.size)))
     if not headers:
@@ -81,9 +104,10 @@ def read_folder(
             f"{len(reader.failed)} images could not be read and were left out, the first "
             f"{reader.failed[0].name}"
         )
-    if values is not None:
-        values = values[[k for k, _ in headers]][taken]
-    return out[: len(taken)], values, notes
+    places = np.array([k for k, _ in headers])[taken]
+    names = tuple(files[k].relative_to(folder).as_posix() for k in places)
+    codes = None if values is None else values[places]
+    return Images(out[: len(taken)], codes, indices[places], names, known, tuple(notes))
 
 
 class _Reader:

@@ -27,6 +27,7 @@ from .arrayfiles import (
 )
 from .classes import listed
 from .imagefolder import read_folder
+from .pixels import PixelMap, Range, scaling
 
 if TYPE_CHECKING:
     from ..common.parallel import Progress
@@ -45,7 +46,7 @@ class Request:
     key: str | None = None
     classes: Sequence[int | str] | str | None = None
     per_class: int | None = None
-    pixel_range: tuple[float, float] | None = None
+    pixel_range: Range = None
     pad: int = 0
     skip_unreadable: bool = False
     progress: Progress | None = None
@@ -53,7 +54,11 @@ class Request:
 
 @dataclass(frozen=True)
 class Raw:
-    """What a source holds; `white` and `class_names` are those of `from_arrays`."""
+    """What a source holds; `white`, `class_names` and `files` are those of `from_arrays`.
+
+    `indices` and `classes` where a part of the source was read alone: where the points stand in it,
+    and the sorted names of all of its classes.
+    """
 
     points: Any
     labels: Any = None
@@ -61,6 +66,9 @@ class Raw:
     white: int | None = None
     class_names: tuple[str, ...] | None = None
     population: GaussianMixture | None = None
+    indices: np.ndarray | None = None
+    files: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
 
 
 def digits(request: Request) -> Raw:
@@ -137,7 +145,7 @@ def npy(request: Request) -> Raw:
 def images(request: Request) -> Raw:
     """A folder of images (PNG, JPEG, WebP, BMP, TIFF, first frame of a GIF), one subfolder a class,
     or all in the folder itself. All grey, or all RGB if any has colour; alpha is dropped."""
-    points, values, notes = read_folder(
+    read = read_folder(
         request.path,
         request.labels,
         classes=request.classes,
@@ -145,7 +153,14 @@ def images(request: Request) -> Raw:
         skip_unreadable=request.skip_unreadable,
         progress=request.progress,
     )
-    return Raw(points, values, tuple(notes))
+    return Raw(
+        read.pixels,
+        read.labels,
+        read.notes,
+        indices=read.indices,
+        files=read.files,
+        classes=read.classes,
+    )
 
 
 def idx(request: Request) -> Raw:
@@ -164,12 +179,14 @@ def idx_names(folder: Path) -> list[str]:
 
 def no_options(request: Request) -> None:
     """Raise `InputError` for options that would change a known law."""
+    floats = scaling(request.pixel_range).floats
+    kept = floats is None or (isinstance(floats, PixelMap) and floats.scale is None)
     given = {
         "labels (--labels)": request.labels,
         "key (--key)": request.key,
         "classes (--classes)": request.classes,
         "per_class (--per-class)": request.per_class,
-        "pixel_range (--range)": request.pixel_range,
+        "pixel_range (--range)": None if kept else request.pixel_range,
         "pad (--pad)": request.pad or None,
     }
     for name, value in given.items():

@@ -49,15 +49,20 @@ def nearest_neighbours(cloud: Cloud, matrix: np.ndarray) -> tuple[np.ndarray, np
 def duplicates(
     dataset: Dataset, cloud: Cloud, near: np.ndarray, distance: np.ndarray
 ) -> tuple[Duplicate, ...]:
-    """Exact duplicates (the same numbers) and pairs nearer than `NEAR` says."""
+    """Exact duplicates (the same numbers) and pairs nearer than `NEAR` says, by their names."""
+
+    def named(one: int, two: int, gap: float, kind: str) -> Duplicate:
+        first, second = dataset.indices[[one, two]].tolist()
+        return Duplicate(first, second, gap, kind, dataset.file_of(one), dataset.file_of(two))
+
     out: list[Duplicate] = []
     first: dict[bytes, int] = {}
     group = np.arange(dataset.n)
-    for index, point in enumerate(np.ascontiguousarray(dataset.points)):
-        original = first.setdefault(hashlib.sha256(point).digest(), index)
-        group[index] = original
-        if original != index:
-            out.append(Duplicate(original, index, 0.0, "exact"))
+    for place, point in enumerate(np.ascontiguousarray(dataset.points)):
+        original = first.setdefault(hashlib.sha256(point).digest(), place)
+        group[place] = original
+        if original != place:
+            out.append(named(original, place, 0.0, "exact"))
     nearest = distance.min(axis=1)
     apart = nearest[nearest > 0]
     typical = float(np.median(apart)) if len(apart) else 0.0
@@ -67,5 +72,5 @@ def duplicates(
         one, two = int(group[one]), int(group[two])
         if one != two:
             pairs[min(one, two), max(one, two)] = float(distance[row, column])
-    out += [Duplicate(a, b, value, "near") for (a, b), value in sorted(pairs.items())]
+    out += [named(a, b, value, "near") for (a, b), value in sorted(pairs.items())]
     return tuple(out)

@@ -21,6 +21,7 @@ from .classes import listed
 from .datasets import Dataset, from_arrays
 from .imagefolder import SUFFIXES, holds_images
 from .kinds import Raw, Request
+from .pixels import Range
 
 if TYPE_CHECKING:
     from ..common.parallel import Progress
@@ -87,7 +88,7 @@ def load(
     key: str | None = None,
     classes: Sequence[int | str] | str | None = None,
     per_class: int | None = None,
-    pixel_range: tuple[float, float] | None = None,
+    pixel_range: Range = None,
     pad: int = 0,
     skip_unreadable: bool = False,
     progress: Progress | None = None,
@@ -136,9 +137,20 @@ def load(
         pad=pad,
         white=raw.white,
         source=request.text,
+        files=raw.files,
         notes=raw.notes,
     )
-    return data if raw.population is None else replace(data, population=raw.population)
+    return _named(data, raw)
+
+
+def _named(data: Dataset, raw: Raw) -> Dataset:
+    """The data with what its reader knows of it beside the values."""
+    if raw.indices is not None:
+        data = replace(data, indices=raw.indices[data.indices])
+    if raw.classes:
+        known = tuple(raw.classes.index(x) for x in data.class_names)
+        data = replace(data, conditions=known)
+    return replace(data, population=raw.population)
 
 
 def _reader(request: Request) -> Reader:

@@ -21,10 +21,11 @@ from ..common.checks import InputError, in_range, out_of_memory
 from ..data.datasets import Dataset
 from ..process import DDPM_FAMILY, SCHEDULERS, Schedule
 from ..scores import AbstractScore, CallableScore
+from .checkpoints import WEIGHTS
+from .checkpoints import found as checkpoints_in
 from .conventions import Convention, ddpm_convention, scheduler_convention
 
 BATCH = 256
-WEIGHTS = "diffusion_pytorch_model.safetensors"
 PICKLES = {".bin", ".ckpt", ".pt", ".pth", ".pkl", ".pickle"}
 
 
@@ -197,6 +198,7 @@ def load_score(
     root = Path(folder)
     if not root.is_dir():
         raise InputError(f"{root} is no folder; expected a saved diffusers pipeline.")
+    _check_finished(root)
     unet, plan = (root / x if (root / x).is_dir() else root for x in ("unet", "scheduler"))
     _check_parts(root)
     _config(unet / "config.json", "UNet2DModel")
@@ -313,6 +315,17 @@ def _config(path: Path, *classes: str) -> dict[str, Any]:
     if name is None or (classes and name not in classes):
         raise InputError(f"{path} names the class {name}; known are {', '.join(classes) or 'all'}.")
     return dict(config)
+
+
+def _check_finished(root: Path) -> None:
+    """A training that was cut short has left checkpoints alone."""
+    left = checkpoints_in(root)
+    if left and not any((root / x).exists() for x in ("model_index.json", "unet", "config.json")):
+        raise InputError(
+            f"{root} holds no model yet: its training has not ended. It has the checkpoints "
+            f"{', '.join(str(x) for x in left)}; expected one of these, or a finished model. Give "
+            "one, or go on with diffregimes train."
+        )
 
 
 def _check_parts(root: Path) -> None:

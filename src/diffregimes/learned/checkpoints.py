@@ -22,10 +22,11 @@ import torch
 
 from ..common.checks import InputError
 from ..common.files import write_atomically
-from .adapters import WEIGHTS
 
 FOLDER, KEPT = "checkpoints", 2
-FREE = "steps", "versions", "options"  # entries of the recipe that a resumed run may change
+# entries of the recipe that a resumed run may change, or that follow from the others
+FREE = "steps", "versions", "options", "pixel_map", "held_out_indices", "indexed"
+WEIGHTS = "diffusion_pytorch_model.safetensors"
 LAST_STEP, OPTIMIZER, STATE = "last-step.safetensors", "optimizer.safetensors", "state.json"
 
 Row = dict[str, float | None]

@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from ..common.checks import InputError, in_range
 from ..common.files import write_atomically
 from ..common.parallel import Progress
+from ..common.provenance import INDEXED
 from ..data.classes import listed
 from ..data.datasets import Dataset
 from ..results import Share
@@ -145,7 +146,8 @@ def train_classifier(
     recipe = {
         "fingerprint": dataset.fingerprint,
         "held_out": held_out,
-        "held_out_indices": out.tolist(),
+        "held_out_indices": dataset.indices[out].tolist(),
+        "indexed": INDEXED,
         "seed": seed,
         "epochs": epochs,
     }
@@ -184,6 +186,12 @@ def load_classifier(
     With a dataset its classes, sample shape and scale must be those of the classifier. Weights are
     read from safetensors alone. Raises `InputError` for anything else, naming both.
     """
+    if dataset is not None and len(dataset.class_names) < 2:
+        raise InputError(
+            f"the data ({dataset.source}) are one class, {dataset.class_names[0]}; expected two or "
+            f"more for the classifier in {folder} to tell apart. Leave it out (--classifier), or "
+            "take more classes."
+        )
     place = Path(folder)
     known = _known(place)
     classifier = Classifier(nn.Identity(), **known["given"], recipe=known["recipe"])

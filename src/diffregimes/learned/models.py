@@ -1,24 +1,30 @@
 """A saved model beside the data that it was trained on, as far as its folder tells.
 
 A folder made by `train` has a recipe.json that names the data by their fingerprint, the points of
-them that were held out, and the scale. Other folders say nothing of the kind: there all points
-count as training points, and the scale is [-1, 1] as in diffusers' own pipelines.
+them that were held out, and what was done to their values; its checkpoints share it. Other folders
+say nothing of the kind: there all points count as training points, and pixels are brought to
+[-1, 1] as in diffusers' own pipelines. A conditional network that is asked for one class has the
+points of that class as its training points, no others.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..common import serial
+from ..common.checks import InputError
+from ..common.provenance import INDEXED
+from ..data.classes import listed
 from ..data.datasets import Dataset
+from ..data.pixels import MODELS, PixelMap, Scaling
 from .adapters import LearnedScore, check_fits, load_score
-from .checkpoints import weights_digest
+from .checkpoints import FOLDER, weights_digest
 
-SCALE = (-1.0, 1.0)
 _LATEST = 300.0  # t of a schedule that ends in pure noise, for JSON
 
 
@@ -27,7 +33,8 @@ class Opened:
     """A network as a score, the points that it was trained on, those held out (None: not known).
 
     `facts` tell it from other networks: folder, sha256 of the weights, latest time, parameters,
-    notes. `notes` say what a reader must know beside its curves.
+    notes. `notes` say what a reader must know beside its curves. `asked` is the class that a
+    conditional network is asked for, None where all of the data are its training points.
     """
 
     score: LearnedScore
@@ -35,6 +42,18 @@ class Opened:
     held_out: Dataset | None
     facts: dict[str, Any]
     notes: tuple[str, ...]
+    asked: str | None = None
+
+    def of_its_class(self, points: Dataset) -> Dataset:
+        """Those of other points that are of the class that the network is asked for."""
+        if self.asked is None or not points.labelled:
+            return points
+        if self.asked not in points.class_names:
+            raise InputError(
+                f"the network is asked for class {self.asked}, and {points.source} has the classes "
+                f"{listed(points.class_names)}; expected points of that class among them."
+            )
+        return points.only(self.asked)
 
 
 def open_model(
@@ -42,14 +61,14 @@ def open_model(
 ) -> Opened:
     """Load the network in `folder` and take from `dataset` what it was trained on.
 
-    label : class that a conditional network is asked for
+    label : class that a conditional network is asked for; of labelled data its points alone count
     Raises `InputError` for a folder that makes no network, and for data of another size.
     """
     score = load_score(folder, label=label, device=device)
     check_fits(score, dataset)
     module: Any = score.module
     facts = {
-        "name": Path(folder).resolve().name,
+        "name": model_name(folder),
         "folder": str(folder),
         "weights": weights_digest(module),
         "latest": min(score.latest, _LATEST),
@@ -57,10 +76,10 @@ def open_model(
         "notes": list(score.notes),
     }
     recipe = _recipe(folder)
-    notes = [*score.notes, *_about_scale(dataset, trained_scale(folder))]
+    notes = [*score.notes, *_about_scale(dataset, recipe)]
     training, held_out = dataset, None
     if recipe and recipe["fingerprint"] == dataset.fingerprint:
-        out = np.asarray(recipe["held_out_indices"], dtype=np.int64)
+        out = _held_out(recipe, dataset)
         if len(out):
             training = dataset.take(np.setdiff1d(np.arange(dataset.n), out))
             held_out = dataset.take(out)
@@ -69,31 +88,111 @@ def open_model(
             "these are not the data that recipe.json of the model names: other points, another "
             "order or another scale; what is said of training points holds for those given here"
         )
-    return Opened(score, training, held_out, facts, tuple(notes))
+    if label is None:
+        return Opened(score, training, held_out, facts, tuple(notes))
+    asked, said = class_of_label(training, label)
+    opened = Opened(score, training, held_out, facts, (*notes, said), asked)
+    if held_out is not None:
+        mine = opened.of_its_class(held_out)
+        held_out = mine if mine.n > 1 else None  # one tells nothing of a mean
+    return replace(opened, training=opened.of_its_class(training), held_out=held_out)
 
 
-def trained_scale(folder: str | Path) -> tuple[float, float]:
-    """Of the pixels that the model takes: that of its recipe.json, [-1, 1] without."""
-    scale = (_recipe(folder) or {}).get("scale") or SCALE
-    return float(scale[0]), float(scale[1])
+def class_of_label(dataset: Dataset, label: int) -> tuple[str | None, str]:
+    """The class of the data that a network means by `label`, None where they have no labels; and
+    what is to be said of it.
+
+    It is the class of that name, or with that number in the source (`Dataset.conditions`); one
+    class alone is the one that is meant. Raises `InputError` where there is none, or two.
+    """
+    names = dataset.class_names
+    if not dataset.labelled:
+        return None, (
+            f"the model is asked for label {label} and the data have no labels: all of their "
+            "points count as points of that class"
+        )
+    numbered = dict(zip(names, dataset.conditions, strict=False))
+    found = [x for x in names if x == str(label) or numbered.get(x) == label]
+    if len(names) == 1 and not found:
+        said = f"label {label} of the model is taken as class {names[0]}, the only one of the data"
+        return names[0], said
+    if len(found) == 1:
+        count = dataset.class_counts[names.index(found[0])]
+        return found[0], (
+            f"label {label} of the model: its training points are the {count} of class {found[0]}"
+        )
+    which = "is none of them"
+    if found:
+        which = f"can be the class of that name or the one in that place, {listed(found)}"
+    raise InputError(
+        f"label (--label) is {label}, and the data have the classes {listed(names)}: it {which}. "
+        "Choose its class by `classes` (--classes NAME): one class alone is taken as that of the "
+        "label."
+    )
+
+
+def model_name(folder: str | Path) -> str:
+    """What a model is called: a checkpoint by its training and its step."""
+    place, home = Path(folder).resolve(), _home(folder)
+    return place.name if place == home else f"{home.name}-{place.name}"
+
+
+def trained_scaling(folder: str | Path) -> Scaling:
+    """What was done to the values of the points that the model was trained on, as far as its
+    recipe.json tells; without it pixels go to [-1, 1] and floats stay as they came."""
+    recipe = _recipe(folder)
+    if recipe is None:
+        return MODELS
+    ends = recipe["scale"]
+    scale = None if ends is None else (float(ends[0]), float(ends[1]))
+    integers = scale or MODELS.integers
+    known = recipe.get("pixel_map")
+    if known is None:  # of before: floats were stretched to the scale, whatever they were
+        return Scaling(integers, scale)
+    given = serial.build(known, PixelMap, "pixel_map")
+    return Scaling(integers, None if given.whole else given)
+
+
+def _home(folder: str | Path) -> Path:
+    """The folder of the training that a checkpoint belongs to, else the folder itself."""
+    place = Path(folder).resolve()
+    inside = place.parent.name == FOLDER and place.name.startswith("step-")
+    return place.parent.parent if inside else place
 
 
 def _recipe(folder: str | Path) -> dict[str, Any] | None:
     """What `train` wrote, None if this folder is not of its making."""
     try:
-        recipe = json.loads((Path(folder) / "recipe.json").read_text())
+        recipe = json.loads((_home(folder) / "recipe.json").read_text())
     except (OSError, ValueError):
         return None
     keys = {"fingerprint", "held_out_indices", "scale"}
     return recipe if isinstance(recipe, dict) and keys <= recipe.keys() else None
 
 
-def _about_scale(dataset: Dataset, trained: tuple[float, float]) -> list[str]:
-    scale = dataset.scale
-    if scale == trained:
+def _held_out(recipe: dict[str, Any], dataset: Dataset) -> np.ndarray:
+    """Rows of the points that were held out."""
+    out = recipe["held_out_indices"]
+    if recipe.get("indexed") == INDEXED:  # before, rows were what was written
+        out = [dataset.place_of(int(index)) for index in out]
+    return np.asarray(out, dtype=np.int64)
+
+
+def _about_scale(dataset: Dataset, recipe: dict[str, Any] | None) -> list[str]:
+    """A note where the data are not on the scale that the network is known or supposed to take."""
+    known: Any = MODELS.integers if recipe is None else recipe["scale"]
+    scale, done = dataset.scale, dataset.pixel_map
+    if scale == (known and tuple(known)):
         return []
+    if recipe is None and scale is None and done is not None:
+        return [
+            f"{done}: they are supposed to be what the network was trained on; --range=-1,1 would "
+            "stretch them to the scale of most networks"
+        ]
     given = "values as they came" if scale is None else f"values in [{scale[0]:g}, {scale[1]:g}]"
-    low, high = trained
+    if known is None:
+        return [f"{given}: the network was trained on values as they came, which is --range none"]
+    low, high = known
     return [
         f"{given}: the network was trained on [{low:g}, {high:g}] (most are on [-1, 1]), which is "
         f"--range={low:g},{high:g}"

@@ -38,8 +38,10 @@ import torch
 from torch import Tensor
 
 from ..backward.tracking import copy_ratio, is_copy
+from ..common import serial
 from ..common.checks import InputError, in_range
 from ..common.parallel import Progress
+from ..common.provenance import INDEXED
 from ..common.rng import numpy_generator, point_of_pair, torch_generator
 from ..data.datasets import Dataset
 from . import checkpoints
@@ -132,13 +134,9 @@ def train(
         "held_out": held_out,
         "memorised": memorised,
         "seed": seed,
-        "fingerprint": dataset.fingerprint,
-        "scale": dataset.scale,
-        "sample_shape": dataset.sample_shape,
-        "classes": dataset.class_names,
-        "held_out_indices": out.tolist(),
+        **_trained_on(dataset, out),
     }
-    del full["preset"]["steps"]
+    full["preset"].pop("steps")
     full = json.loads(json.dumps(full))  # as it comes back from the file
     checkpoints.check_folder(folder, full)
     accelerator = _accelerator(device, plan.batch)
@@ -151,6 +149,18 @@ def train(
             "command goes on from the last checkpoint."
         ) from error
     return Trained(work.pipeline, tuple(rows), full, accelerator.is_main_process)
+
+
+def _trained_on(dataset: Dataset, out: np.ndarray) -> dict[str, Any]:
+    """The data as recipe.json tells them from others, with the rows `out` held out."""
+    return {
+        "fingerprint": dataset.fingerprint,
+        **{"scale": dataset.scale, "pixel_map": serial.plain(dataset.pixel_map)},
+        "sample_shape": dataset.sample_shape,
+        "classes": dataset.class_names,
+        "held_out_indices": dataset.indices[out].tolist(),
+        "indexed": INDEXED,
+    }
 
 
 def _run(work: _Work, folder: Path, recipe: dict[str, Any], progress: Progress | None) -> list[Row]:

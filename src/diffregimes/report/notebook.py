@@ -132,10 +132,10 @@ def _(audit: Audit) -> dict[str, Any]:
                 "value": value,
                 "more": interval,
             },
-            _card(
+            *([] if decided is None else [_card(
                 "speciation", "the class is decided", decided.t, decided.low, decided.high,
                 f"by {decided.method}",
-            ),
+            )]),
             _card(
                 "collapse", "the point is decided", clone.t, clone.low, clone.high,
                 f"by {clone.method}; {exact}",

@@ -49,21 +49,24 @@ def write_generated(
     changes: Any = plot_last_changes(tracked, forward).get_figure(root=True)
     (folder / "generated.png").write_bytes(png_bytes(plot_generated(tracked, dataset)))
     (folder / "last-changes.png").write_bytes(png_bytes(changes))
-    columns = generated_columns(tracked, dataset.class_names)
+    columns = generated_columns(tracked, dataset)
     (folder / "generated.csv").write_text(columns_csv(columns), encoding="utf-8")
     text = generated_json(tracked, forward, recipe, notes)
     (folder / LAST).write_text(text + "\n", encoding="utf-8")
 
 
-def generated_columns(tracked: Tracked, class_names: tuple[str, ...]) -> dict[str, list[Any]]:
-    """One row a generated sample, for CSV."""
+def generated_columns(tracked: Tracked, dataset: Dataset) -> dict[str, list[Any]]:
+    """One row a generated sample, for CSV; training points by their names."""
+    rows, changes = tracked.point, tracked.class_time
+    files = {"nearest_file": [dataset.file_of(int(k)) for k in rows]} if dataset.files else {}
     return {
-        "class": [class_names[int(c)] for c in tracked.classes],
-        "nearest_point": tracked.point.tolist(),
+        "class": [dataset.class_names[int(c)] for c in tracked.classes],
+        "nearest_point": dataset.indices[rows].tolist(),
+        **files,
         "distance": tracked.distance.tolist(),
         "ratio": tracked.ratio.tolist(),
         "last_point_change": tracked.point_time.tolist(),
-        "last_class_change": tracked.class_time.tolist(),
+        **({} if changes is None else {"last_class_change": changes.tolist()}),
     }
 
 
@@ -77,6 +80,7 @@ def generated_json(
     memorised = tracked.memorised()
     share, low, high = memorised.value, memorised.low, memorised.high
     collapse, speciation = tracked.mean_collapse(), tracked.mean_speciation()
+    changed = speciation and {"last_class_change": {"mean": speciation[0], "se": speciation[1]}}
     out = {
         "format": FORMAT,
         "kind": "generate",
@@ -84,12 +88,12 @@ def generated_json(
         "recipe": dict(recipe),
         "memorised": {"share": share, "low": low, "high": high},
         "last_point_change": {"mean": collapse[0], "se": collapse[1]},
-        "last_class_change": {"mean": speciation[0], "se": speciation[1]},
+        **(changed or {}),
         "forward": dict(forward),
         "end_time": tracked.end_time,
         "notes": list(notes),
     }
-    assert all(math.isfinite(x) for x in (*collapse, *speciation))
+    assert all(math.isfinite(x) for x in (*collapse, *(speciation or ())))
     return json.dumps(out, indent=1, allow_nan=False, ensure_ascii=False)
 
 

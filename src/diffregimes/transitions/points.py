@@ -9,6 +9,7 @@ instead of d: |a - b|^2 >= |P(a - b)|^2 + (|a - Pa| - |b - Pb|)^2 for any projec
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from ..common import numerics
 from ..common.parallel import workers
 from ..common.rng import torch_generator
 from ..data.cloud import Cloud
+from ..data.datasets import Dataset
 from ..posterior.moments import PAIRS_PER_BLOCK, Draws, moments
 from ..posterior.sweep import Sample
 from ..process import snr, time_from_snr
@@ -40,6 +42,20 @@ def _half(log_gamma: np.ndarray, weight: np.ndarray) -> np.ndarray:
     return np.asarray(time_from_snr(np.exp(-places)))
 
 
+def named(exposed: tuple[Exposure, ...], dataset: Dataset) -> tuple[Exposure, ...]:
+    """The points of `most_exposed` by their names, in place of their rows in the dataset."""
+    return tuple(
+        replace(
+            x,
+            index=int(dataset.indices[x.index]),
+            nearest_index=int(dataset.indices[x.nearest_index]),
+            file=dataset.file_of(x.index),
+            nearest_file=dataset.file_of(x.nearest_index),
+        )
+        for x in exposed
+    )
+
+
 def most_exposed(
     cloud: Cloud,
     sample: Sample,
@@ -50,7 +66,7 @@ def most_exposed(
     memory_mib: int = 1024,
     count: int = 12,
 ) -> tuple[Exposure, ...]:
-    """The `count` points with the largest collapse times, largest first.
+    """The `count` points with the largest collapse times, largest first, by row in the dataset.
 
     Candidates are the points farthest from their neighbours and those that collapse first
     among the points drawn; each gets `_PAIRS` noise pairs of its own.

@@ -162,13 +162,14 @@ def plot_clones(found: Audit, ax: Axes) -> None:
     for line in ax.get_lines():
         if line.get_label() == "forward pass alone":
             line.set_label("exact score")
-    threshold = clone_level(found.dataset.class_counts)
-    ax.axhline(threshold, color=COLOURS["class"], lw=0.8, ls=":")
+    if found.speciation is not None:
+        threshold = clone_level(found.dataset.class_counts)
+        ax.axhline(threshold, color=COLOURS["class"], lw=0.8, ls=":")
     ax.axhline(0.5, color=COLOURS["point"], lw=0.8, ls=":")
     decided, at = found.speciation, _collapse(found, "clone")
     marks: list[Mark] = []
     for name, colour, x in (("$t_S$", "class", decided), (MODEL, "point", at)):
-        if x.t is not None:
+        if x is not None and x.t is not None:
             marks.append((name, COLOURS[colour], x.t, x.low, x.high))
     marked_axis(ax, _window(found), marks)
     legend(ax, above=ABOVE)

@@ -106,7 +106,7 @@ def plot_last_changes(found: Tracked, forward: Mapping[str, float], ax: Axes | N
         with rc_context(STYLE):
             made = Figure(figsize=SIZE, layout="constrained")
             return plot_last_changes(found, forward, made.add_subplot())
-    both = np.concatenate([found.point_time, found.class_time])
+    both = np.concatenate([x for x in (found.point_time, found.class_time) if x is not None])
     # a score that blurs to the end changes its mind in the last step alone, at t = 0
     low, high = (max(float(x), 1e-3) for x in (both.min(), both.max()))
     low, high = 0.7 * low, 1.2 * high
@@ -115,6 +115,8 @@ def plot_last_changes(found: Tracked, forward: Mapping[str, float], ax: Axes | N
         (found.class_time, "class", "class", COLOURS["class"]),
         (found.point_time, "point", "nearest training point", COLOURS["point"]),
     ):
+        if values is None:
+            continue
         counts = np.histogram(np.clip(values, low, high), edges)[0] / len(values) * 100
         ax.stairs(counts, edges, fill=True, color=colour, alpha=0.55, label=label)
         ax.axvline(values.mean(), color=colour, lw=1.2)

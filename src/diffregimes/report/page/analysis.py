@@ -41,7 +41,7 @@ from ..words import (
     time_text,
 )
 from . import pictures
-from .base import figure_of, flat, rendered
+from .base import figure_of, flat, rendered, rows_of
 from .strip import Strip, noised_strip
 
 Paint = Callable[[int], str | None]
@@ -127,8 +127,11 @@ def render_html(
     facts = analysis.dataset
     painter = pictures.Painter(dataset) if dataset is not None and dataset.is_image else None
 
+    row_of = rows_of(facts, dataset)
+
     def paint(index: int) -> str | None:
-        return None if painter is None else painter.point(index)
+        row = row_of(index)
+        return None if painter is None or row is None else painter.point(row)
 
     base = blind_level(facts.class_counts)
     threshold = clone_level(facts.class_counts)
@@ -147,7 +150,9 @@ def render_html(
         threshold=threshold,
         times=[_time_row(analysis, x) for x in analysis.times],
         strip=dataset and strip and _strip_rows(analysis, dataset, strip, painter),
-        exposed=[_exposed(analysis, dataset, x, paint) for x in analysis.points[:MOST_EXPOSED]],
+        exposed=[
+            _exposed(analysis, dataset, x, row_of, paint) for x in analysis.points[:MOST_EXPOSED]
+        ],
         duplicates=[
             (x, paint(x.index), paint(x.other)) for x in analysis.duplicates[:MOST_EXPOSED]
         ],
@@ -201,13 +206,18 @@ def _regime(name: str, start: float | None, end: float) -> dict[str, str]:
 
 
 def _exposed(
-    analysis: Analysis, dataset: Dataset | None, point: Exposure, paint: Paint
+    analysis: Analysis,
+    dataset: Dataset | None,
+    point: Exposure,
+    row_of: Callable[[int], int | None],
+    paint: Paint,
 ) -> dict[str, Any]:
+    near = row_of(point.nearest_index)
     return {
         "point": point,
         "time": plus_minus(point.t, point.se),
         "own_class": analysis.dataset.classes[point.label],
-        "near_class": dataset and dataset.class_of(point.nearest_index),
+        "near_class": None if dataset is None or near is None else dataset.class_of(near),
         "picture": paint(point.index),
         "near_picture": paint(point.nearest_index),
     }
@@ -224,7 +234,8 @@ def _strip_rows(
         for j in columns:
             heaviest = [
                 {
-                    "index": int(i),
+                    "index": int(dataset.indices[i]),
+                    "file": dataset.file_of(int(i)),
                     "percent": f"{100 * w:.0f}" if w >= 0.005 else "<1",
                     "width": f"{100 * w:.1f}",
                     "class": dataset.class_of(int(i)),
@@ -237,7 +248,8 @@ def _strip_rows(
             cells.append({"picture": noised, "heaviest": heaviest})
         rows.append(
             {
-                "index": int(index),
+                "index": int(dataset.indices[index]),
+                "file": dataset.file_of(int(index)),
                 "class": dataset.class_of(int(index)),
                 "picture": painter and painter.point(int(index)),
                 "cells": cells,

@@ -6,7 +6,7 @@ Like the page of `report` it loads nothing from anywhere, and the same audit giv
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from ..folder import LAST
 from ..tables import columns_csv
 from ..words import scale_in_words, shape_in_words
 from . import pictures
-from .base import figure_of, flat, rendered
+from .base import figure_of, flat, rendered, rows_of
 
 MOST_ORIGINS, MOST_COPIES, MOST_SAMPLES = 12, 4, 12
 
@@ -97,7 +97,7 @@ def render_audit(
         share=copies.share.in_percent().partition(", "),
         baseline=copies.baseline.in_percent().partition(", "),
         times={x.method: _time_row(x) for x in audit.collapse},
-        speciation=_time_row(audit.speciation),
+        speciation=audit.speciation and _time_row(audit.speciation),
         decided=_decided(audit),
         stein=number(float(np.abs(audit.entropy.stein).max()), 2),
         at_collapse=number(AT_COLLAPSE / math.log(facts.n), 2),
@@ -160,11 +160,22 @@ def _origin(
     """A training point and the samples that are copies of it, nearest first."""
     return {
         "index": origin.index,
-        "class": dataset and dataset.class_of(origin.index),
+        "file": origin.file,
+        **_seen(audit, dataset, origin.index, painter),
         "copies": origin.copies,
-        "picture": painter and painter.point(origin.index),
         "samples": _samples(audit, dataset, origin.samples[:MOST_COPIES], painter),
     }
+
+
+def _seen(
+    audit: Audit, dataset: Dataset | None, index: int, painter: pictures.Painter | None
+) -> dict[str, str | None]:
+    """Class and picture of a training point, as far as the dataset shows them."""
+    row = rows_of(audit.dataset, dataset)(index)
+    if dataset is None or row is None:
+        return {"class": None, "picture": None}
+    picture = None if painter is None else painter.point(row)
+    return {"class": dataset.class_of(row), "picture": picture}
 
 
 def _samples(
@@ -172,23 +183,23 @@ def _samples(
 ) -> list[dict[str, Any]]:
     """Generated samples, each with its nearest and second nearest training point."""
     copies = audit.copies
-    paint: Callable[[int], str] | None = painter.point if painter else None
+
+    def named(what: str, index: int) -> dict[str, Any]:
+        seen = _seen(audit, dataset, index, painter)
+        told = {what: index, f"{what}_file": copies.files.get(index)}
+        return told | {f"{what}_{key}": value for key, value in seen.items()}
+
     rows = []
     for k in places:
-        near, second = int(copies.point[k]), int(copies.second[k])
         rows.append(
             {
                 "place": k,
                 "picture": painter and painter.paint(copies.states[k].astype(np.float64)),
                 "ratio": f"{copies.ratio[k]:.2f}",
                 "copied": bool(copies.copied[k]),
-                "near": near,
-                "near_class": dataset and dataset.class_of(near),
-                "near_picture": paint and paint(near),
+                **named("near", int(copies.point[k])),
                 "distance": number(float(copies.distance[k])),
-                "second": second,
-                "second_class": dataset and dataset.class_of(second),
-                "second_picture": paint and paint(second),
+                **named("second", int(copies.second[k])),
                 "second_distance": number(float(copies.second_distance[k])),
             }
         )

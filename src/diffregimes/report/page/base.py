@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from ...common.provenance import INDEXED, DatasetFacts
 from ...common.readable import count, number
+from ...data.datasets import Dataset
 from ..words import symbols
 
 
@@ -56,6 +58,14 @@ def rendered(
     if lost:
         raise RuntimeError(f"{template} places no figure {', '.join(lost)}; name it there")
     return re.sub(r"(?<=\d) %", "\N{NO-BREAK SPACE}%", text)
+
+
+def rows_of(facts: DatasetFacts, dataset: Dataset | None) -> Callable[[int], int | None]:
+    """From the number that a point has in a result to its row in the dataset, None where it is not
+    there. Results of before numbered the rows themselves."""
+    if dataset is None:
+        return lambda index: None
+    return dataset.place_of if facts.indexed == INDEXED else lambda index: index
 
 
 def figure_of(ax: Any) -> Figure:

@@ -36,7 +36,8 @@ def print_audit(audit: Audit, folder: Path) -> None:
         console.print(f"{what}: {share.count} of {share.of} {of} ({share.in_percent()})")
     for origin in audit.origins[:3]:
         times = "once" if origin.copies == 1 else f"{origin.copies} times"
-        console.print(f"  training point {origin.index} came out {times}")
+        named = f"{origin.index} ({origin.file})" if origin.file else f"{origin.index}"
+        console.print(f"  training point {named} came out {times}")
     if len(audit.origins) > 3:
         console.print(f"  and {len(audit.origins) - 3} more training points (see the report)")
     for note in audit.notes:

@@ -48,11 +48,13 @@ def print_generated(
         f"{len(tracked.point)} samples, {share:.1%} copies of a training point "
         f"({low:.1%} to {high:.1%}, 95 %): nearest over second nearest distance below 1/3"
     )
-    for what, key, (mean, se), crosses in (
+    for what, key, seen, crosses in (
         ("class", "class", tracked.mean_speciation(), "class decided (phi 55 % of the way)"),
         ("nearest training point", "point", tracked.mean_collapse(), "phi_C = 1/2"),
     ):
-        text = f"last change of the {what}: t = {mean:.3f} ± {se:.3f} on average"
+        if seen is None:
+            continue
+        text = f"last change of the {what}: t = {seen[0]:.3f} ± {seen[1]:.3f} on average"
         if key in forward:
             text += f"; forward pass: {crosses} at {forward[key]:.3f}"
         console.print(text)
