@@ -8,43 +8,55 @@ these points does (it is what a model tends to that memorises) is asked of the m
     entropy     of the law that it generates, from its score norm
     clones      phi and phi_C against the forward pass
 
-Nothing of this needs the model's own training run. What it leaves open: a copy is one in Euclidean
-distance, so that shifted, mirrored or recoloured copies go unseen.
+Nothing of this needs the model's own training run. What speaks against a verdict is looked for
+before it is spoken (`gate`). What it leaves open: a copy is one in Euclidean distance, over the
+flips and turns of `augment`; shifted, cropped or partial copies go unseen.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from ..backward.clones import EARLIEST, Classify, Ends, nearest_classes, run_clones
+from ..backward.clones import Classify, Ends, nearest_classes, run_clones
 from ..backward.descent import Run
 from ..backward.experiment import Experiment, experiment
 from ..backward.outcome import outcome
-from ..backward.tracking import Tracked, copy_ratio, copy_share, track
+from ..backward.tracking import Tracked, track
 from ..common.checks import InputError, in_range
 from ..common.numerics import Z95
 from ..common.parallel import Progress
 from ..data.datasets import Dataset, describe
+from ..data.neighbours import clusters
 from ..learned.adapters import check_fits
-from ..results import Curves
-from ..scores import AbstractScore, EmpiricalScore
+from ..results import Curves, Duplicate, Flag
+from ..scores import AbstractScore
 from ..transitions.criteria import clone_level
 from ..transitions.crossing import band_crossing
+from .copies import (
+    HELD_OUT,
+    Baseline,
+    Training,
+    found_copies,
+    held_out_baseline,
+    left_out_baseline,
+    orbit_clusters,
+    origins,
+    shared_points,
+)
 from .entropy import collapse, model_entropy
-from .findings import Audit, Copies, Entropy, ModelTime, Origin
+from .findings import Audit, Entropy, ModelTime
+from .gate import Evidence, gate, same_law
 from .judgement import judged
 from .losses import Losses, denoising_losses
+from .orbit import orbit
 
 LOSS_TIMES, ENTROPY_TIMES = 20, 40
-MOST = 4096  # points of the baseline
-HELD_OUT, LEFT_OUT = "held-out points", "training points against one another"
 
 
 def audit(
@@ -57,6 +69,7 @@ def audit(
     draws: int = 1024,
     steps: int = 250,
     count: int = 8,
+    augment: Sequence[str] = (),
     classify: Classify | None = None,
     seed: int = 0,
     batch: int | None = None,
@@ -75,6 +88,8 @@ def audit(
     samples : generated, followed step by step over `steps` steps even in log-SNR
     pairs, count : clones, parting at so many times
     draws : noised points of each set behind the losses
+    augment : flips and turns that the training used, names of `auditing.orbit.AUGMENTATIONS`: such
+        images of a training point are copies of it
     classify : the class of end points; that of the nearest training point without
     batch, device, memory_mib, store, recipe, progress : as in `backward.descent.Run`
     model, notes : what is to stand of the model in the result
@@ -83,6 +98,7 @@ def audit(
     Raises `InputError` where the score, the data and the held-out points do not go together.
     """
     _check(score, dataset, held_out, samples, pairs)
+    orbit(augment, dataset.sample_shape)  # refused before the work
     setup = experiment(
         dataset, network=score, latest=float(getattr(score, "latest", math.inf)), grid="log-snr",
         steps=steps, count=count, classify=classify, seed=seed, memory_mib=memory_mib,
@@ -92,20 +108,82 @@ def audit(
         setup.grid, seed=seed, batch=batch, dtype=setup.dtype, device=device,
         memory_mib=memory_mib, recipe=recipe, progress=progress,
     )  # fmt: skip
+    known = _known(setup, dataset, held_out, augment, seed)
     tracked, ends = _trajectories(score, dataset.labels, setup, samples, pairs, run, store)
     clones = outcome(ends, setup)
-    losses = _losses(score, dataset, held_out, clones.line, draws, run)
+    losses = _losses(score, dataset, known.held_out, clones.line, draws, run)
     entropy = _entropy(tracked, setup, clones.line, dataset.n)
-    copies = _copies(tracked, setup, dataset, held_out)
+    near = known.training.near(tracked.states)
+    copies = found_copies(known.training, tracked.states, near, known.baseline)
     times = _collapse_times(losses, entropy, ends, clones.line, tracked, dataset.n, seed)
+    flags = gate(
+        Evidence(
+            tracked.states, dataset.points, known.others, dataset.sample_shape, known.training,
+            near, known.baseline, losses, entropy, len(known.shared), known.law,
+        )
+    )  # fmt: skip
     return Audit(
         model=dict(model or {}), dataset=describe(dataset),
-        held_out=None if held_out is None else describe(held_out),
+        held_out=None if known.held_out is None else describe(known.held_out),
         copies=copies, losses=losses, entropy=entropy, clones=clones,
         speciation=_speciation(ends, clones.line, dataset, seed), collapse=times,
-        origins=_origins(copies), verdict=judged(copies, losses, entropy, times, dataset.n),
+        origins=origins(copies, known.training.clusters), gate=flags,
+        duplicates=known.training.clusters.pairs, shared=known.shared,
+        verdict=judged(copies, losses, entropy, times, dataset.n, flags),
         recipe=dict(recipe or {}), notes=tuple(dict.fromkeys((*notes, *setup.notes))),
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What is known of training and held-out points before the model is asked: those held out that
+    are no training points, those that are, and the points that cannot be copies."""
+
+    training: Training
+    held_out: Dataset | None
+    shared: tuple[Duplicate, ...]
+    law: Flag | None
+    baseline: Baseline
+
+    @property
+    def others(self) -> np.ndarray | None:
+        """Held-out points that chance can be read from."""
+        use = self.held_out is not None and self.baseline.of == HELD_OUT
+        return self.held_out.points if use and self.held_out is not None else None
+
+
+def _known(
+    setup: Experiment, dataset: Dataset, held_out: Dataset | None, augment: Sequence[str], seed: int
+) -> _Known:
+    """Clusters, orbits, what both sets share, and what chance brings."""
+    search = setup.training
+    assert search is not None
+    by, points = orbit(augment, dataset.sample_shape), dataset.points
+    twins = orbit_clusters(search, points, clusters(points), by)
+    training = Training(search, twins, by)
+    representatives = np.unique(twins.of, return_index=True)[1]
+    if len(representatives) < 3:
+        raise InputError(
+            f"the {dataset.n} training points are {len(representatives)} different ones, the "
+            "others duplicates of these; expected three or more."
+        )
+    if held_out is None:
+        return _Known(training, None, (), None, left_out_baseline(training, points))
+    shared = shared_points(training, held_out.points)
+    if shared:
+        kept = np.setdiff1d(np.arange(held_out.n), [x.other for x in shared])
+        if len(kept) < 2:
+            raise InputError(
+                f"{len(shared)} of the {held_out.n} held-out points ({held_out.source}) are "
+                "training points as well; expected points that the model was not trained on."
+            )
+        held_out = held_out.take(kept)
+    law = same_law(points[representatives], held_out.points, seed)
+    if law.ok:
+        baseline = held_out_baseline(training, held_out.points, len(shared))
+    else:
+        baseline = left_out_baseline(training, points)
+    return _Known(training, held_out, shared, law, baseline)
 
 
 def _trajectories(
@@ -184,45 +262,6 @@ def _check(
                 f"{what} of the held-out points ({held_out.source}) is {two}, of the data {one}; "
                 "expected the same: prepare both alike."
             )
-
-
-def _copies(
-    tracked: Tracked, setup: Experiment, dataset: Dataset, held_out: Dataset | None
-) -> Copies:
-    """The end points and the baseline beside the training points."""
-    training = setup.training
-    assert training is not None
-    index, distance = _near(training, tracked.states, 2)
-    if held_out is not None:
-        _, others = _near(training, held_out.points[:MOST], 2)
-    else:
-        # each training point among the others: itself, at distance 0, is taken out
-        mine = np.arange(training.n)[:MOST]
-        near, gaps = _near(training, dataset.points[mine], 3)
-        itself = near == mine[:, None]
-        itself[~itself.any(axis=1), 0] = True  # one of several duplicates
-        others = gaps[~itself].reshape(-1, 2)
-    chance = copy_ratio(others[:, 0], others[:, 1])
-    return Copies(
-        tracked.states, index[:, 0], index[:, 1], distance[:, 0], distance[:, 1],
-        copy_share(copy_ratio(distance[:, 0], distance[:, 1])), copy_share(chance),
-        LEFT_OUT if held_out is None else HELD_OUT, chance,
-    )  # fmt: skip
-
-
-def _near(training: EmpiricalScore, x: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    index, square = training.nearest_points(torch.from_numpy(x), EARLIEST, count)
-    return index.numpy(), square.sqrt().numpy()
-
-
-def _origins(copies: Copies) -> tuple[Origin, ...]:
-    """Training points that came out, those that came most often first."""
-    came_out: dict[int, list[int]] = {}
-    for k in np.argsort(copies.ratio, kind="stable"):
-        if copies.copied[k]:
-            came_out.setdefault(int(copies.point[k]), []).append(int(k))
-    order = sorted(came_out.items(), key=lambda x: (-len(x[1]), copies.ratio[x[1][0]]))
-    return tuple(Origin(index, len(places), tuple(places)) for index, places in order)
 
 
 def _speciation(ends: Ends, line: Curves, dataset: Dataset, seed: int) -> ModelTime:
