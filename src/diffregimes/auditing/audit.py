@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,27 +32,17 @@ from ..common.checks import InputError, in_range
 from ..common.numerics import Z95
 from ..common.parallel import Progress
 from ..data.datasets import Dataset, describe
-from ..data.neighbours import clusters
 from ..learned.adapters import check_fits
-from ..results import Curves, Duplicate, Flag
+from ..results import Curves
 from ..scores import AbstractScore
 from ..transitions.criteria import clone_level
 from ..transitions.crossing import band_crossing
-from .copies import (
-    HELD_OUT,
-    Baseline,
-    Training,
-    found_copies,
-    held_out_baseline,
-    left_out_baseline,
-    orbit_clusters,
-    origins,
-    shared_points,
-)
+from .copies import origins
 from .entropy import collapse, model_entropy
 from .findings import Audit, Entropy, ModelTime
-from .gate import Evidence, gate, same_law
+from .gate import gate
 from .judgement import judged
+from .known import beside, known_points
 from .losses import Losses, denoising_losses
 from .orbit import orbit
 
@@ -108,20 +98,15 @@ def audit(
         setup.grid, seed=seed, batch=batch, dtype=setup.dtype, device=device,
         memory_mib=memory_mib, recipe=recipe, progress=progress,
     )  # fmt: skip
-    known = _known(setup, dataset, held_out, augment, seed)
+    assert setup.training is not None
+    known = known_points(setup.training, dataset, held_out, augment, seed)
     tracked, ends = _trajectories(score, dataset.labels, setup, samples, pairs, run, store)
     clones = outcome(ends, setup)
     losses = _losses(score, dataset, known.held_out, clones.line, draws, run)
     entropy = _entropy(tracked, setup, clones.line, dataset.n)
-    near = known.training.near(tracked.states)
-    copies = found_copies(known.training, tracked.states, near, known.baseline)
+    copies, evidence = beside(known, dataset, tracked.states, losses, entropy)
     times = _collapse_times(losses, entropy, ends, clones.line, tracked, dataset.n, seed)
-    flags = gate(
-        Evidence(
-            tracked.states, dataset.points, known.others, dataset.sample_shape, known.training,
-            near, known.baseline, losses, entropy, len(known.shared), known.law,
-        )
-    )  # fmt: skip
+    flags = gate(evidence)
     return Audit(
         model=dict(model or {}), dataset=describe(dataset),
         held_out=None if known.held_out is None else describe(known.held_out),
@@ -132,58 +117,6 @@ def audit(
         verdict=judged(copies, losses, entropy, times, dataset.n, flags),
         recipe=dict(recipe or {}), notes=tuple(dict.fromkeys((*notes, *setup.notes))),
     )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class _Known:
-    """What is known of training and held-out points before the model is asked: those held out that
-    are no training points, those that are, and the points that cannot be copies."""
-
-    training: Training
-    held_out: Dataset | None
-    shared: tuple[Duplicate, ...]
-    law: Flag | None
-    baseline: Baseline
-
-    @property
-    def others(self) -> np.ndarray | None:
-        """Held-out points that chance can be read from."""
-        use = self.held_out is not None and self.baseline.of == HELD_OUT
-        return self.held_out.points if use and self.held_out is not None else None
-
-
-def _known(
-    setup: Experiment, dataset: Dataset, held_out: Dataset | None, augment: Sequence[str], seed: int
-) -> _Known:
-    """Clusters, orbits, what both sets share, and what chance brings."""
-    search = setup.training
-    assert search is not None
-    by, points = orbit(augment, dataset.sample_shape), dataset.points
-    twins = orbit_clusters(search, points, clusters(points), by)
-    training = Training(search, twins, by)
-    representatives = np.unique(twins.of, return_index=True)[1]
-    if len(representatives) < 3:
-        raise InputError(
-            f"the {dataset.n} training points are {len(representatives)} different ones, the "
-            "others duplicates of these; expected three or more."
-        )
-    if held_out is None:
-        return _Known(training, None, (), None, left_out_baseline(training, points))
-    shared = shared_points(training, held_out.points)
-    if shared:
-        kept = np.setdiff1d(np.arange(held_out.n), [x.other for x in shared])
-        if len(kept) < 2:
-            raise InputError(
-                f"{len(shared)} of the {held_out.n} held-out points ({held_out.source}) are "
-                "training points as well; expected points that the model was not trained on."
-            )
-        held_out = held_out.take(kept)
-    law = same_law(points[representatives], held_out.points, seed)
-    if law.ok:
-        baseline = held_out_baseline(training, held_out.points, len(shared))
-    else:
-        baseline = left_out_baseline(training, points)
-    return _Known(training, held_out, shared, law, baseline)
 
 
 def _trajectories(
