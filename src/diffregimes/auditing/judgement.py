@@ -111,8 +111,7 @@ def judged(
 ) -> Judgement:
     """The verdict, and a sentence for each piece of evidence."""
     lean = leaning(copies.share, copies.baseline)
-    against = _against(lean.kind, gate)
-    kind = lean.kind if lean.confidence >= UNSURE and not against else OPEN
+    kind, against = decision(lean, gate)
     share = copies.share
     counted = f"{share.count} of {share.of} samples are copies ({share.in_percent()})"
     headline = {
@@ -135,10 +134,12 @@ def judged(
     )  # fmt: skip
 
 
-def _against(kind: str, gate: tuple[Flag, ...]) -> list[Flag]:
-    """Failed checks that speak against a verdict; copies that were found stay found."""
-    names = REASONS if kind == "does not copy" else _MORE_COPIES
-    return [x for x in gate if not x.ok and x.name in names]
+def decision(lean: Leaning, gate: tuple[Flag, ...]) -> tuple[str, list[Flag]]:
+    """`kind` of the verdict, and the failed checks that speak against it: copies that were found
+    stay found."""
+    names = REASONS if lean.kind == "does not copy" else _MORE_COPIES
+    against = [x for x in gate if not x.ok and x.name in names]
+    return lean.kind if lean.confidence >= UNSURE and not against else OPEN, against
 
 
 def _but(against: list[Flag]) -> str:
