@@ -27,7 +27,6 @@ from scipy.spatial.distance import cdist
 import diffregimes as dr
 from diffregimes.auditing.audit import audit
 from diffregimes.auditing.findings import Entropy
-from diffregimes.auditing.gate import gate
 from diffregimes.auditing.judgement import MOST, RARE, decision, leaning
 from diffregimes.auditing.known import beside, known_points
 from diffregimes.auditing.losses import Losses
@@ -207,9 +206,9 @@ def of_a_law(seed: int) -> Iterator[Row]:
         m = int(rng.choice(SAMPLES))
         truth = counted(points, make(ORACLE)) if w is None else w
         states = make(m).astype(np.float32)
-        found, evidence = beside(known[augment], data, states, losses, entropy)
+        found, flags = beside(known[augment], data, states, losses, entropy)
         lean = leaning(found.share, found.baseline)
-        yield name, decision(lean, gate(evidence))[0], lean.confidence, truth, m
+        yield name, decision(lean, flags)[0], lean.confidence, truth, m
 
 
 class Tempered(AbstractScore):

@@ -40,7 +40,6 @@ from ..transitions.crossing import band_crossing
 from .copies import origins
 from .entropy import collapse, model_entropy
 from .findings import Audit, Entropy, ModelTime
-from .gate import gate
 from .judgement import judged
 from .known import beside, known_points
 from .losses import Losses, denoising_losses
@@ -75,38 +74,30 @@ def audit(
 
     dataset : what it was trained on, in the same size and scale
     held_out : points of the same law that it was not trained on, prepared in the same way
-    samples : generated, followed step by step over `steps` steps even in log-SNR
+    samples, draws : generated in `steps` steps even in log-SNR; noised of each set for the losses
     pairs, count : clones, parting at so many times
-    draws : noised points of each set behind the losses
-    augment : flips and turns that the training used, names of `auditing.orbit.AUGMENTATIONS`: such
-        images of a training point are copies of it
+    augment : flips and turns used in training, names of `auditing.orbit.AUGMENTATIONS`
     classify : the class of end points; that of the nearest training point without
     batch, device, memory_mib, store, recipe, progress : as in `backward.descent.Run`
     model, notes : what is to stand of the model in the result
 
-    The fields of the answer are those of `Audit`.
     Raises `InputError` where the score, the data and the held-out points do not go together.
     """
-    _check(score, dataset, held_out, samples, pairs)
-    orbit(augment, dataset.sample_shape)  # refused before the work
+    _check(score, dataset, held_out, samples, pairs, augment)
     setup = experiment(
         dataset, network=score, latest=float(getattr(score, "latest", math.inf)), grid="log-snr",
         steps=steps, count=count, classify=classify, seed=seed, memory_mib=memory_mib,
         device=device, progress=progress,
     )  # fmt: skip
-    run = Run(
-        setup.grid, seed=seed, batch=batch, dtype=setup.dtype, device=device,
-        memory_mib=memory_mib, recipe=recipe, progress=progress,
-    )  # fmt: skip
-    assert setup.training is not None
+    run = Run(setup.grid, seed=seed, batch=batch, dtype=setup.dtype, device=device,
+              memory_mib=memory_mib, recipe=recipe, progress=progress)  # fmt: skip
     known = known_points(setup.training, dataset, held_out, augment, seed)
     tracked, ends = _trajectories(score, dataset.labels, setup, samples, pairs, run, store)
     clones = outcome(ends, setup)
     losses = _losses(score, dataset, known.held_out, clones.line, draws, run)
     entropy = _entropy(tracked, setup, clones.line, dataset.n)
-    copies, evidence = beside(known, dataset, tracked.states, losses, entropy)
+    copies, flags = beside(known, dataset, tracked.states, losses, entropy)
     times = _collapse_times(losses, entropy, ends, clones.line, tracked, dataset.n, seed)
-    flags = gate(evidence)
     return Audit(
         model=dict(model or {}), dataset=describe(dataset),
         held_out=None if known.held_out is None else describe(known.held_out),
@@ -179,8 +170,14 @@ def _entropy(tracked: Tracked, setup: Experiment, line: Curves, n: int) -> Entro
 
 
 def _check(
-    score: AbstractScore, dataset: Dataset, held_out: Dataset | None, samples: int, pairs: int
+    score: AbstractScore,
+    dataset: Dataset,
+    held_out: Dataset | None,
+    samples: int,
+    pairs: int,
+    augment: Sequence[str],
 ) -> None:
+    orbit(augment, dataset.sample_shape)
     in_range("samples", samples, 16, 10**8, "Fewer tell nothing of a share.")
     in_range("pairs", pairs, 16, 10**8, "Fewer tell nothing of a share.")
     check_fits(score, dataset)

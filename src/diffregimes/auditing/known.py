@@ -27,7 +27,7 @@ from .copies import (
     shared_points,
 )
 from .findings import Copies, Entropy
-from .gate import Evidence, same_law
+from .gate import Evidence, gate, same_law
 from .losses import Losses
 from .orbit import orbit
 
@@ -51,7 +51,7 @@ class Known:
 
 
 def known_points(
-    search: EmpiricalScore,
+    search: EmpiricalScore | None,
     dataset: Dataset,
     held_out: Dataset | None = None,
     augment: Sequence[str] = (),
@@ -61,6 +61,7 @@ def known_points(
 
     Raises `InputError` where too few different points are left of one of the sets.
     """
+    assert search is not None
     by, points = orbit(augment, dataset.sample_shape), dataset.points
     twins = orbit_clusters(search, points, clusters(points), by)
     training = Training(search, twins, by)
@@ -91,10 +92,11 @@ def known_points(
 
 def beside(
     known: Known, dataset: Dataset, states: np.ndarray, losses: Losses, entropy: Entropy
-) -> tuple[Copies, Evidence]:
-    """Samples (m, d) beside the points: the copies, and all that the gate looks at."""
+) -> tuple[Copies, tuple[Flag, ...]]:
+    """Samples (m, d) beside the points: the copies, and what is to be said before the verdict."""
     near = known.training.near(states)
-    return found_copies(known.training, states, near, known.baseline), Evidence(
+    evidence = Evidence(
         states, dataset.points, known.others, dataset.sample_shape, known.training, near,
         known.baseline, losses, entropy, len(known.shared), known.law,
     )  # fmt: skip
+    return found_copies(known.training, states, near, known.baseline), gate(evidence)
