@@ -274,7 +274,9 @@ def main() -> None:
         for x in found:
             if x[1] != "open" and not right(x[1], x[3]):
                 print(f"wrong at law {given.seed + k}: {x}", flush=True)
-    table(rows)
+        if (k + 1) % 10 == 0 or k + 1 == given.laws:
+            print(f"\n{k + 1} laws\n")
+            table(rows)
     if given.audits:
         table([x for k in range(given.audits) for x in full(1000 + given.seed + k)])
 
