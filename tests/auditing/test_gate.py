@@ -174,6 +174,27 @@ def test_shared_points_are_left_out_and_decide_nothing_alone():
         known_points(EmpiricalScore(points()), data(points()), data(points()[:30]))
 
 
+def test_few_held_out_points_know_little_of_chance():
+    """In two dimensions a ninth of the points look like copies; of 16 held-out ones none may."""
+    rng = np.random.default_rng(0)
+    plane = rng.standard_normal((N, 2)).astype(np.float32)
+    near = EmpiricalScore(plane)
+    others = rng.standard_normal((4000, 2)).astype(np.float32)
+    dense = from_arrays(plane, np.arange(N) % 2)
+    ratio = known_points(near, dense, from_arrays(others, np.arange(4000) % 2)).baseline.near.ratio
+    chance = float((ratio < 1 / 3).mean())
+    assert chance == pytest.approx(1 / 9, abs=4 * math.sqrt(0.1 / 4000) + 0.02)
+    lucky = others[ratio > 1 / 3][:16]
+    of = known_points(near, dense, from_arrays(lucky, np.arange(16) % 2))
+    assert of.baseline.share.count == 0
+    x = rng.standard_normal((512, 2)).astype(np.float32)
+    found, flags = beside(of, dense, x, *quiet(plane))
+    lean = leaning(found.share, found.baseline)
+    assert (lean.kind, lean.confidence > 0.9) == ("copies some", True)
+    kind, against = decision(lean, flags)
+    assert (kind, [x.name for x in against]) == ("open", ["chance"])
+
+
 def test_three_different_points_are_needed():
     few = np.repeat(points()[:2], 4, axis=0)
     with pytest.raises(InputError, match="8 training points are 2 different ones"):

@@ -18,6 +18,8 @@ open (`judgement.REASONS`). Copies that were found are found whatever the sample
                  turns that --augment does not name, the verdict would stay
     brightness   nor are they up to brightness and contrast, x = s a + c
     half-way     fewer than a tenth lie twice nearer to one training point than to any other
+    chance       with training points against one another for what chance brings, in place of
+                 held-out ones, the verdict would be as sure: few held-out points know little of it
     held-out-duplicates
                  held-out points that are training points as well are left out; with them counted
                  as chance the verdict would stay
@@ -49,6 +51,7 @@ from .orbit import widest
 SCALE, FAR, P_LEAST, ALIKE, LOSS, STEIN = 1.6, 1.25, 1e-4, 0.1, 1.5, 0.5
 HALF_WAY, SOME, SURE = 0.5, 0.1, 0.99  # ratio, share of samples, posterior probability
 _Z = 4.0  # standard errors beyond chance
+_LEFT_OUT = 1024  # training points against one another, a second measure of chance
 _VIEWED = 512  # points of the baseline that are looked at again in another way
 _NARROW = 8  # with fewer features brightness and contrast are most of a point
 _PERMUTATIONS = 9999
@@ -80,7 +83,7 @@ def gate(e: Evidence) -> tuple[Flag, ...]:
     checks = (
         _finite(e), _scale(e.states, e.points), _likeness(e), _variety(e.states, e.points),
         _loss(e.losses, e.points), _stein(e.entropy), _orientation(e), _brightness(e), _half_way(e),
-        _duplicates(e.training.clusters), _shared(e), e.law,
+        _chance(e), _duplicates(e.training.clusters), _shared(e), e.law,
     )  # fmt: skip
     return tuple(x for x in checks if x is not None)
 
@@ -235,6 +238,22 @@ def _duplicates(clusters: Clusters) -> Flag:
             "points are counted; \"same point\" of the clones is by single points"
         )  # fmt: skip
     return Flag("duplicates", again == 0, float(again), 0.0, text)
+
+
+def _chance(e: Evidence) -> Flag | None:
+    if e.others is None:
+        return None
+    usual = left_out_baseline(e.training, e.points, _LEFT_OUT).share
+    mine, other = e.leaning, leaning(_share(e.near.ratio), usual)
+    p = other.probabilities[VERDICTS.index(mine.kind)]
+    text = (
+        f"of the training points against one another {usual.count} of {usual.of} look like copies "
+        f"({usual.in_percent()})"
+    )
+    ok = p >= UNSURE or mine.confidence < UNSURE
+    if not ok:
+        text += ": by this measure of chance the verdict is not sure; more held-out points tell"
+    return Flag("chance", ok, p, UNSURE, text)
 
 
 def _shared(e: Evidence) -> Flag | None:

@@ -50,6 +50,7 @@ _MORE_COPIES = {
     "orientation": "flipped or turned, more of them are",
     "brightness": "brightness and contrast aside, more of them are",
     "half-way": "many lie half-way to one training point",
+    "chance": "how many chance would bring is not known well enough",
     "held-out-duplicates": "held-out points that are training points decide what chance is",
     "chance-duplicates": "duplicates among the training points decide what chance is",
 }
