@@ -181,10 +181,11 @@ def test_few_held_out_points_know_little_of_chance():
     near = EmpiricalScore(plane)
     others = rng.standard_normal((4000, 2)).astype(np.float32)
     dense = from_arrays(plane, np.arange(N) % 2)
-    ratio = known_points(near, dense, from_arrays(others, np.arange(4000) % 2)).baseline.near.ratio
+    first = known_points(near, dense, from_arrays(others, np.arange(4000) % 2))
+    ratio = first.baseline.near.ratio
     chance = float((ratio < 1 / 3).mean())
     assert chance == pytest.approx(1 / 9, abs=4 * math.sqrt(0.1 / 4000) + 0.02)
-    lucky = others[ratio > 1 / 3][:16]
+    lucky = first.held_out.points[ratio > 1 / 3][:16]
     of = known_points(near, dense, from_arrays(lucky, np.arange(16) % 2))
     assert of.baseline.share.count == 0
     x = rng.standard_normal((512, 2)).astype(np.float32)
