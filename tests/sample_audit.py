@@ -17,11 +17,12 @@ from diffregimes.auditing.judgement import judged
 from diffregimes.auditing.losses import Losses
 from diffregimes.backward.outcome import Outcome
 from diffregimes.data.datasets import Dataset, describe
-from diffregimes.results import Curves
+from diffregimes.results import Curves, Flag
 from diffregimes.transitions.crossing import band_crossing
 from sample_analysis import digits, fall
 
 SAMPLES, PAIRS = 64, 128
+GATE = (Flag("scale", True, 1.1, 1.6, "a factor of 1.1"),)
 POINT = "same_point_probability"
 
 
@@ -50,6 +51,7 @@ def make_copies(dataset: Dataset, share: float, held_out: bool) -> Copies:
     chance = np.clip(rng.normal(0.85, 0.12, 200), 0, 1)
     return Copies(
         states, some, second, apart * wanted / (1 + wanted), apart / (1 + wanted),
+        np.full(SAMPLES, "as it is"),
         Share.counted(int((wanted < 1 / 3).sum()), SAMPLES),
         Share.counted(int((chance < 1 / 3).sum()), 200),
         "held-out points" if held_out else "training points against one another", chance,
@@ -97,7 +99,12 @@ def make_clones(classes: int, memory: float) -> Outcome:
 
 
 def make_audit(
-    dataset: Dataset | None = None, *, memory: float = 0.9, held_out: bool = True, share=None
+    dataset: Dataset | None = None,
+    *,
+    memory: float = 0.9,
+    held_out: bool = True,
+    share=None,
+    gate=GATE,
 ) -> Audit:
     """A made-up audit of a model that has `memory` (0 to 1) of its training points."""
     dataset = dataset or digits(0, 1)
@@ -135,7 +142,10 @@ def make_audit(
         collapse=times,
         speciation=ModelTime("clone", 0.914, 0.871, 0.969, 0.927, 0.921, 0.934, "of a class"),
         origins=tuple(Origin(i, len(k), tuple(k)) for i, k in order),
-        verdict=judged(copies, losses, entropy, times, dataset.n),
+        gate=gate,
+        duplicates=(),
+        shared=(),
+        verdict=judged(copies, losses, entropy, times, dataset.n, gate),
         recipe={"seed": 7, "samples": SAMPLES, "versions": {"torch": "2.13.0"}, "held_out": None},
         notes=("The grid ends where the model's schedule ends.",),
     )

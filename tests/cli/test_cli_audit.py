@@ -79,6 +79,9 @@ def test_what_is_written(run, model, monkeypatch, tmp_path):
     assert told["dataset"]["n"] == 360 - held_out
     assert told["dataset"]["scale"] == [-1.0, 1.0]
     assert told["model"]["parameters"] > 1e4
+    # nobody trained it
+    assert (told["verdict"]["kind"], told["verdict"]["confidence"]) == ("open", None)
+    assert not {x["name"]: x["ok"] for x in told["gate"]}["likeness"]
     assert told["verdict"]["headline"] in " ".join(ran.out.split())
     assert len(list(csv.DictReader((out / "samples.csv").open()))) == 24
     assert not list(tmp_path.glob(".*"))
@@ -356,6 +359,7 @@ def test_a_checkpoint_knows_its_training(asked, run, model, tmp_path):
         (("--data", "digits", "--classifier", "nowhere"), "nowhere"),
         (("--data", "digits", "--device", "tpu"), "tpu"),
         (("--data", "digits", "--range", "1"), "--range"),
+        (("--data", "digits", "--augment", "shear"), "mirror, flip, rot90, rot180"),
     ],
 )
 def test_nonsense(run, model, tmp_path, options, said):

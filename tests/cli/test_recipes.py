@@ -72,13 +72,13 @@ def test_options_of_an_audit_are_recorded(monkeypatch, capfd, tmp_path):
     monkeypatch.setattr("diffregimes.auditing.audit.LOSS_TIMES", 3)
     ran = runner(monkeypatch, capfd)(
         model, "--data", "digits", "--classes", "0,1", "--per-class", 12, "--samples", 16,
-        "--pairs", 16, "--steps", 10, "--seed", 3, "--batch", 8, "--out", tmp_path / "out",
-        command=("audit",),
+        "--pairs", 16, "--steps", 10, "--augment", "mirror, flip", "--seed", 3, "--batch", 8,
+        "--out", tmp_path / "out", command=("audit",),
     )  # fmt: skip
     assert ran.code == 0, ran.err
     expected = {
-        "data": "digits", "held_out": None, "samples": 16, "pairs": 16, "steps": 10, "label": None,
-        **REST,
+        "data": "digits", "held_out": None, "samples": 16, "pairs": 16, "steps": 10,
+        "augment": "mirror, flip", "label": None, **REST,
     }  # fmt: skip
     assert _recorded(tmp_path / "out", "audit") == list(expected.items())
 
@@ -101,8 +101,8 @@ ORDER = {
     "generate": f"source samples score model label {BACKWARD}",
     "train": f"source preset steps batch every held_out memorised {SHARED} seed device out",
     "train-classifier": f"source held_out epochs {SHARED} seed device out force",
-    "audit": f"model data held_out samples pairs steps label classifier batch {SHARED} seed device "
-    "memory_mib out",
+    "audit": "model data held_out samples pairs steps augment label classifier batch "
+    f"{SHARED} seed device memory_mib out",
     "points-needed": f"source at {SHARED} seed",
 }
 

@@ -29,9 +29,11 @@ from diffregimes.report.figures.style import svg_bytes
 from diffregimes.report.page.audit import confidence, render_audit, write_audit
 from diffregimes.report.page.pictures import Painter
 from diffregimes.report.terminal.audit import print_audit
+from diffregimes.results import Flag
 from pages import Loads, colour_images, visible
 from sample_analysis import digits, plain_points
 from sample_audit import (
+    GATE,
     SAMPLES,
     make_audit,
     make_losses,
@@ -146,7 +148,9 @@ def test_the_page_says_what_the_audit_says(case):
     verdict = found.verdict
     for sentence in (verdict.headline, *verdict.sentences, *found.notes):
         assert sentence in text
-    assert f"{verdict.kind} · confidence {confidence(found)}" in text
+    sure = "" if verdict.open else f" · confidence {confidence(found)}"
+    assert f" {verdict.kind}{sure} " in text
+    assert ("· confidence" in text) != verdict.open
     for share in (found.copies.share, found.copies.baseline):
         assert f"{share.of} " in text
         assert share.in_percent().split(", ")[1].replace(" at 95 %", "") in text
@@ -162,19 +166,59 @@ def test_the_page_says_what_the_audit_says(case):
 
 def test_the_confidence_is_never_rounded_up_to_certainty():
     found = make_audit()
-    for value, words in ((0.9999, "more than 99 %"), (0.994, "99 %"), (0.512, "51 %")):
-        verdict = Judgement("memorises", value, "h", ())
+    for value, words in (
+        (0.9999, "more than 99 %"), (0.991, "more than 99 %"), (0.9899, "98 %"), (0.8999, "89 %"),
+        (0.9, "90 %"), (None, ""),
+    ):  # fmt: skip
+        verdict = Judgement("memorises", value, {}, "h", ())
         assert confidence(dataclasses.replace(found, verdict=verdict)) == words
 
 
 def test_an_open_verdict_asks_for_more_samples():
     found = make_audit(share=0.0)
-    assert found.verdict.confidence < 0.9
-    assert "Make more samples (--samples)" in visible(page(found))
-    sure = dataclasses.replace(found.verdict, confidence=0.99)
+    assert found.verdict.open
+    text = visible(page(found))
+    assert "Make more samples (--samples)" in text
+    assert "confidence" not in text[: text.index("Copies among")].replace("make it", "").lower()
+    sure = dataclasses.replace(found.verdict, kind="does not copy", confidence=0.99)
     text = visible(page(dataclasses.replace(found, verdict=sure)))
     assert "Nothing, so far" in text
     assert f"a share below {100 * found.copies.share.high:.2g} % is not excluded" in text
+
+
+def test_a_failed_check_stands_at_the_head_and_leaves_the_verdict_open(
+    tmp_path, capsys, monkeypatch
+):
+    flag = Flag("likeness", False, 1.0, 0.5, "60 of 64 samples are far <away>")
+    found = make_audit(share=0.0, gate=(*GATE, flag))
+    assert (found.verdict.kind, found.verdict.confidence) == ("open", None)
+    text = unescape(visible(page(found)))
+    assert text.index(flag.message) < text.index("Copies among")
+    assert text.index(GATE[0].message) > text.index("What was checked before the verdict")
+    assert "Mend what the checks above name" in text
+    assert flag.message in " ".join(str(found).split())
+    assert flag.message in " ".join(printed(found, tmp_path, capsys, monkeypatch).split())
+    told = strict(found.to_json())
+    assert told["verdict"]["kind"] == "open"
+    assert told["verdict"]["confidence"] is None
+    assert told["gate"][-1] == dataclasses.asdict(flag)
+    # what was found stays found
+    copied = make_audit(share=0.9, gate=(*GATE, flag))
+    assert copied.verdict.kind == "memorises"
+
+
+def test_duplicates_of_what_came_out_and_turned_copies_are_named():
+    found = make_audit()
+    first = dataclasses.replace(found.origins[0], twins=(300, 301, 302, 303, 304, 305))
+    moved = np.full(SAMPLES, "mirror")
+    found = dataclasses.replace(
+        found, origins=(first, *found.origins[1:]),
+        copies=dataclasses.replace(found.copies, moved=moved),
+    )  # fmt: skip
+    text = visible(page(found))
+    assert "also #300, #301, #302, #303 and 2 more: duplicates" in text
+    assert text.count("· mirror") == 12 + min(12, len(found.origins))
+    assert found.samples()["moved"] == ["mirror"] * SAMPLES
 
 
 def test_without_held_out_points_the_page_says_how_to_give_them():

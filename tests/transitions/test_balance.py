@@ -42,11 +42,10 @@ def test_the_ends_hold_the_log_odds_of_gaussian_classes(beta):
         at = seen(m, beta)
         assert at.low * (1 - 5e-3) <= m(1.0) <= at.high * (1 + 5e-3)
         assert at.low <= at.value <= at.high
-        one = np.exp(rng.normal(-1, 1, k))
-        m = spread_apart(one, one * np.exp(rng.normal(0, 0.3, k)))
+        one = rng.uniform(0, 0.8, k)  # M/beta rises up to beta = 1
+        m = spread_apart(one, one * np.exp(rng.normal(0, 0.2, k)))
         at = seen(m, beta)
-        if m(beta) / beta > m(SLOPE * beta) / (SLOPE * beta):
-            assert at.low <= m(1.0) <= at.high * (1 + 5e-3)
+        assert at.low <= m(1.0) <= at.high * (1 + 5e-3)
 
 
 def test_one_direction_is_carried_exactly_by_the_lower_end():
@@ -56,7 +55,7 @@ def test_one_direction_is_carried_exactly_by_the_lower_end():
         assert seen(m, 0.4).low == pytest.approx(m(1.0), rel=6e-3)
     # without spread within the classes M is proportional to beta
     at = seen(shifted(np.array([3.0]), np.array([0.0])), 0.1)
-    assert at.low == at.high == pytest.approx(1.5)
+    assert (at.low, at.value, at.high) == pytest.approx((1.5, 1.5, 1.5))
 
 
 def test_nothing_is_carried_where_many_points_compete():
@@ -99,30 +98,29 @@ def times_of(law, n, seeds, exact, **options):
         blind = float(((np.diff(cloud.bounds) / n) ** 2).sum())
         level = blind + 0.55 * (1 - blind)
         start = float(np.log(snr(exact))) + 0.5
-        out.append(balance_time(cloud, start, SCHEDULE, level, blocks=3, seed=seed, **options))
+        out.append(balance_time(cloud, start, SCHEDULE, level, blocks=2, seed=seed, **options))
     return out
 
 
 def test_the_interval_where_many_points_compete():
     """Mean z^2 near 1 from both sides, and nothing is heated."""
-    exact = mixture.speciation_time(16, 1.0, 1.0)
-    law = GaussianMixture(np.outer([1, -1], np.ones(16)), 1.0)
-    times = times_of(law, 300, range(24), exact)
+    exact = mixture.speciation_time(64, 1.0, 1.0)
+    law = GaussianMixture(np.outer([1, -1], np.ones(64)), 1.0)
+    times = times_of(law, 200, range(24), exact)
     assert all(x.warnings == () for x in times)
     z = np.array([(x.t - exact) / ((x.high - x.low) / 2 / T95) for x in times])
     assert 0.45 < np.mean(z**2) * 13 / 15 < 1.9  # 99.9 % of chi^2_24/24
 
 
 def test_the_interval_below_the_collapse():
-    """d = 256, n = 300: the collapse comes long before. phi_loo crosses 0.3 too late."""
-    law = GaussianMixture(np.outer([0.15, -0.15], np.ones(256)), 1.0)
-    exact = mixture.speciation_time(256, 0.15, 1.0)
-    times = times_of(law, 300, range(16), exact)
-    held = [x.low <= exact <= x.high for x in times]
-    assert sum(held) >= 13  # 95 %: fewer by chance once in 400
+    """d = 256, n = 200: the collapse comes long before. phi_loo crosses 0.3 too late."""
+    law = GaussianMixture(np.outer([0.2, -0.2], np.ones(256)), 1.0)
+    exact = mixture.speciation_time(256, 0.2, 1.0)
+    times = times_of(law, 200, range(8), exact)
+    assert sum(x.low <= exact <= x.high for x in times) >= 6  # 95 %: fewer once in 170
     assert np.median([x.high - x.low for x in times]) < 0.4
     assert all("heated" in x.warnings[0] for x in times)
-    points, labels = law.sample(300, 0)
+    points, labels = law.sample(200, 0)
     result = dr.analyze(points.numpy().astype(np.float32), labels.numpy(), draws=1024)
     clone = result.time("speciation", "clone-loo")
     assert clone.t > exact + 0.2
@@ -144,9 +142,9 @@ def test_four_classes_of_unequal_weight():
     level = 0.3 + 0.55 * 0.7
     phi = law.population_curves(grid, draws=40_000)["same_class_probability"]
     exact = float(np.interp(-level, -phi, grid))
-    times = times_of(law, 400, range(8), exact)
-    assert sum(x.low <= exact <= x.high for x in times) >= 6
-    assert max(x.high - x.low for x in times) < 0.25
+    times = times_of(law, 300, range(4), exact)
+    assert sum(x.low <= exact <= x.high for x in times) >= 3
+    assert max(x.high - x.low for x in times) < 0.3
 
 
 def test_classes_that_differ_by_their_spread_are_told():

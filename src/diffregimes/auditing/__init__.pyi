@@ -1,8 +1,12 @@
 from . import audit as audit
+from . import copies as copies
 from . import entropy as entropy
 from . import findings as findings
+from . import gate as gate
 from . import judgement as judgement
+from . import known as known
 from . import losses as losses
+from . import orbit as orbit
 from .entropy import model_entropy as model_entropy
 from .findings import Audit as Audit
 from .findings import Judgement as Judgement

@@ -8,43 +8,44 @@ these points does (it is what a model tends to that memorises) is asked of the m
     entropy     of the law that it generates, from its score norm
     clones      phi and phi_C against the forward pass
 
-Nothing of this needs the model's own training run. What it leaves open: a copy is one in Euclidean
-distance, so that shifted, mirrored or recoloured copies go unseen.
+Nothing of this needs the model's own training run. What speaks against a verdict is looked for
+before it is spoken (`gate`). What it leaves open: a copy is one in Euclidean distance, over the
+flips and turns of `augment`; shifted, cropped or partial copies go unseen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from ..backward.clones import EARLIEST, Classify, Ends, nearest_classes, run_clones
+from ..backward.clones import Classify, Ends, nearest_classes, run_clones
 from ..backward.descent import Run
 from ..backward.experiment import Experiment, experiment
 from ..backward.outcome import outcome
-from ..backward.tracking import Tracked, copy_ratio, copy_share, track
+from ..backward.tracking import Tracked, track
 from ..common.checks import InputError, in_range
 from ..common.numerics import Z95
 from ..common.parallel import Progress
 from ..data.classes import listed
 from ..data.datasets import Dataset, describe
 from ..learned.adapters import check_fits
-from ..results import Curves
-from ..scores import AbstractScore, EmpiricalScore
+from ..results import Curves, Duplicate
+from ..scores import AbstractScore
 from ..transitions.criteria import clone_level
 from ..transitions.crossing import band_crossing
+from .copies import origins
 from .entropy import collapse, model_entropy
 from .findings import Audit, Copies, Entropy, ModelTime, Origin
 from .judgement import judged
+from .known import beside, known_points
 from .losses import Losses, denoising_losses
+from .orbit import orbit
 
 LOSS_TIMES, ENTROPY_TIMES = 20, 40
-MOST = 4096  # points of the baseline
-HELD_OUT, LEFT_OUT = "held-out points", "training points against one another"
 
 
 def audit(
@@ -57,6 +58,7 @@ def audit(
     draws: int = 1024,
     steps: int = 250,
     count: int = 8,
+    augment: Sequence[str] = (),
     classify: Classify | None = None,
     seed: int = 0,
     batch: int | None = None,
@@ -72,37 +74,41 @@ def audit(
 
     dataset : what it was trained on, in the same size and scale
     held_out : points of the same law that it was not trained on, prepared in the same way
-    samples : generated, followed step by step over `steps` steps even in log-SNR
+    samples, draws : generated in `steps` steps even in log-SNR; noised of each set for the losses
     pairs, count : clones, parting at so many times
-    draws : noised points of each set behind the losses
+    augment : flips and turns used in training, names of `auditing.orbit.AUGMENTATIONS`
     classify : the class of end points; that of the nearest training point without
     batch, device, memory_mib, store, recipe, progress : as in `backward.descent.Run`
     model, notes : what is to stand of the model in the result
 
-    The fields of the answer are those of `Audit`.
     Raises `InputError` where the score, the data and the held-out points do not go together.
     """
-    _check(score, dataset, held_out, samples, pairs)
+    _check(score, dataset, held_out, samples, pairs, augment)
     setup = experiment(
         dataset, network=score, grid="log-snr", steps=steps, count=count, classify=classify,
         seed=seed, memory_mib=memory_mib, device=device, progress=progress,
     )  # fmt: skip
-    run = Run(
-        setup.grid, seed=seed, batch=batch, dtype=setup.dtype, device=device,
-        memory_mib=memory_mib, recipe=recipe, progress=progress,
-    )  # fmt: skip
+    run = Run(setup.grid, seed=seed, batch=batch, dtype=setup.dtype, device=device,
+              memory_mib=memory_mib, recipe=recipe, progress=progress)  # fmt: skip
+    known = known_points(setup.training, dataset, held_out, augment, seed)
     tracked, ends = _trajectories(score, dataset.labels, setup, samples, pairs, run, store)
     clones = outcome(ends, setup)
-    losses = _losses(score, dataset, held_out, clones.line, draws, run)
+    losses = _losses(score, dataset, known.held_out, clones.line, draws, run)
     entropy = _entropy(tracked, setup, clones.line, dataset.n)
-    copies = _named(_copies(tracked, setup, dataset, held_out), dataset)
+    copies, flags = beside(known, dataset, tracked.states, losses, entropy)
     times = _collapse_times(losses, entropy, ends, clones.line, tracked, dataset.n, seed)
     return Audit(
         model=dict(model or {}), dataset=describe(dataset),
-        held_out=None if held_out is None else describe(held_out),
-        copies=copies, losses=losses, entropy=entropy, clones=clones,
+        held_out=None if known.held_out is None else describe(known.held_out),
+        copies=_copies_named(copies, dataset), losses=losses, entropy=entropy, clones=clones,
         speciation=_speciation(ends, clones.line, dataset, seed), collapse=times,
-        origins=_origins(copies), verdict=judged(copies, losses, entropy, times, dataset.n),
+        origins=tuple(
+            _origin_named(x, dataset) for x in origins(copies, known.training.clusters)
+        ),
+        gate=flags,
+        duplicates=tuple(_named(x, dataset, dataset) for x in known.training.clusters.pairs),
+        shared=tuple(_named(x, dataset, held_out or dataset) for x in known.shared),
+        verdict=judged(copies, losses, entropy, times, dataset.n, flags),
         recipe=dict(recipe or {}), notes=tuple(dict.fromkeys((*notes, *clones.notes))),
     )  # fmt: skip
 
@@ -167,8 +173,14 @@ def _entropy(tracked: Tracked, setup: Experiment, line: Curves, n: int) -> Entro
 
 
 def _check(
-    score: AbstractScore, dataset: Dataset, held_out: Dataset | None, samples: int, pairs: int
+    score: AbstractScore,
+    dataset: Dataset,
+    held_out: Dataset | None,
+    samples: int,
+    pairs: int,
+    augment: Sequence[str],
 ) -> None:
+    orbit(augment, dataset.sample_shape)
     in_range("samples", samples, 16, 10**8, "Fewer tell nothing of a share.")
     in_range("pairs", pairs, 16, 10**8, "Fewer tell nothing of a share.")
     check_fits(score, dataset)
@@ -199,36 +211,18 @@ def _check(
         )
 
 
-def _copies(
-    tracked: Tracked, setup: Experiment, dataset: Dataset, held_out: Dataset | None
-) -> Copies:
-    """The end points and the baseline beside the training points."""
-    training = setup.training
-    assert training is not None
-    index, distance = _near(training, tracked.states, 2)
-    if held_out is not None:
-        _, others = _near(training, held_out.points[:MOST], 2)
-    else:
-        # each training point among the others: itself, at distance 0, is taken out
-        mine = np.arange(training.n)[:MOST]
-        near, gaps = _near(training, dataset.points[mine], 3)
-        itself = near == mine[:, None]
-        itself[~itself.any(axis=1), 0] = True  # one of several duplicates
-        others = gaps[~itself].reshape(-1, 2)
-    chance = copy_ratio(others[:, 0], others[:, 1])
-    return Copies(
-        tracked.states, index[:, 0], index[:, 1], distance[:, 0], distance[:, 1],
-        copy_share(copy_ratio(distance[:, 0], distance[:, 1])), copy_share(chance),
-        LEFT_OUT if held_out is None else HELD_OUT, chance,
-    )  # fmt: skip
+def _named(pair: Duplicate, one: Dataset, two: Dataset) -> Duplicate:
+    """A pair of rows of two datasets, by their indices in the source and their files."""
+    return replace(
+        pair,
+        index=int(one.indices[pair.index]),
+        other=int(two.indices[pair.other]),
+        file=one.file_of(pair.index),
+        other_file=two.file_of(pair.other),
+    )
 
 
-def _near(training: EmpiricalScore, x: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    index, square = training.nearest_points(torch.from_numpy(x), EARLIEST, count)
-    return index.numpy(), square.sqrt().numpy()
-
-
-def _named(copies: Copies, dataset: Dataset) -> Copies:
+def _copies_named(copies: Copies, dataset: Dataset) -> Copies:
     """The training points by their index in the source, and their files, in place of their rows."""
     shown = np.unique([copies.point, copies.second]).tolist() if dataset.files else []
     files = {int(dataset.indices[k]): dataset.files[k] for k in shown}
@@ -236,16 +230,12 @@ def _named(copies: Copies, dataset: Dataset) -> Copies:
     return replace(copies, point=point, second=second, files=files)
 
 
-def _origins(copies: Copies) -> tuple[Origin, ...]:
-    """Training points that came out, those that came most often first."""
-    came_out: dict[int, list[int]] = {}
-    for k in np.argsort(copies.ratio, kind="stable"):
-        if copies.copied[k]:
-            came_out.setdefault(int(copies.point[k]), []).append(int(k))
-    order = sorted(came_out.items(), key=lambda x: (-len(x[1]), copies.ratio[x[1][0]]))
-    return tuple(
-        Origin(index, len(places), tuple(places), copies.files.get(index))
-        for index, places in order
+def _origin_named(origin: Origin, dataset: Dataset) -> Origin:
+    return replace(
+        origin,
+        index=int(dataset.indices[origin.index]),
+        twins=tuple(int(x) for x in dataset.indices[list(origin.twins)]),
+        file=dataset.file_of(origin.index),
     )
 
 

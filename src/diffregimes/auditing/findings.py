@@ -15,12 +15,14 @@ import numpy as np
 from ..backward.outcome import Outcome
 from ..backward.tracking import copy_ratio, is_copy
 from ..common import serial
+from ..common.readable import sureness
 from ..common.shown import Shown
-from ..results import DatasetFacts, Share
+from ..results import DatasetFacts, Duplicate, Flag, Share
 from .losses import Losses
 
-FORMAT = "diffregimes.audit/1"
+FORMAT = "diffregimes.audit/2"
 VERDICTS = ("memorises", "copies some", "does not copy")
+OPEN = "open"
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,10 @@ class Copies:
     """Generated samples beside the training points, and points that cannot be copies beside both.
 
     states (m, d)               the samples, in the scale of the data
-    point, second (m,)          nearest and second nearest training point, by index in the source
-    distance, second_distance   to them
+    point, second (m,)          nearest training point, and the nearest that is no duplicate of it,
+                                by index in the source
+    distance, second_distance   to them, the least over the orbits of the augmentations
+    moved (m,)                  what was done to the nearest point: "as it is", "mirror", ...
     share                       of samples with distance < second_distance/3
     baseline                    the same share of held-out points, or of training points among the
                                 others (`baseline_of`: "held-out points" or "training points against
@@ -43,6 +47,7 @@ class Copies:
     second: np.ndarray
     distance: np.ndarray
     second_distance: np.ndarray
+    moved: np.ndarray
     share: Share
     baseline: Share
     baseline_of: str
@@ -100,11 +105,13 @@ class ModelTime:
 @dataclass(frozen=True)
 class Origin:
     """A training point that came out, by its index in the source and its `file` in a folder:
-    `copies` of it among the samples, `samples` their places in `Copies.states`, nearest first."""
+    `copies` of it among the samples, `samples` their places in `Copies.states`, nearest first;
+    `twins` are its duplicates, of which the same is true."""
 
     index: int
     copies: int
     samples: tuple[int, ...]
+    twins: tuple[int, ...] = ()
     file: str | None = None
 
 
@@ -113,12 +120,18 @@ serial.layout(Origin, optional=("file",))
 
 @dataclass(frozen=True)
 class Judgement:
-    """`kind` is one of VERDICTS; `confidence` is its posterior probability given the samples."""
+    """`kind` is one of VERDICTS or "open", `confidence` its posterior probability given the samples
+    (None where open); `probabilities` are those of VERDICTS, by the samples alone."""
 
     kind: str
-    confidence: float
+    confidence: float | None
+    probabilities: Mapping[str, float]
     headline: str
     sentences: tuple[str, ...]
+
+    @property
+    def open(self) -> bool:
+        return self.kind == OPEN
 
 
 @dataclass(frozen=True)
@@ -136,7 +149,10 @@ class Audit(Shown):
     speciation  t_S by the method "clone"; None for data of one class, which decide nothing
     collapse    t_C by the methods "loss-gap", "entropy", "clone" and "last-change", in this order
     origins     the training points that came out, those that came most often first
-    verdict     `kind` of VERDICTS with its confidence, and the reasons in words
+    gate        what was checked before the verdict; see `auditing.gate`
+    duplicates  equal and nearly equal training points
+    shared      held-out points (`other`) that are training points (`index`) as well, left out
+    verdict     `kind` of VERDICTS with its confidence, or "open"; the reasons in words
     recipe      what it takes to repeat the audit; `notes` say what a reader must know
     """
 
@@ -150,19 +166,29 @@ class Audit(Shown):
     speciation: ModelTime | None
     collapse: tuple[ModelTime, ...]
     origins: tuple[Origin, ...]
+    gate: tuple[Flag, ...]
+    duplicates: tuple[Duplicate, ...]
+    shared: tuple[Duplicate, ...]
     verdict: Judgement
     recipe: Mapping[str, Any]
     notes: tuple[str, ...]
 
     def __repr__(self) -> str:
-        share = self.copies.share
+        share, verdict = self.copies.share, self.verdict
+        sure = "" if verdict.confidence is None else f", confidence {sureness(verdict.confidence)}"
         return (
-            f"<Audit against {self.dataset.name}: {self.verdict.kind}, confidence "
-            f"{self.verdict.confidence:.2f}; {share.count} copies among {share.of} samples>"
+            f"<Audit against {self.dataset.name}: {verdict.kind}{sure}; {share.count} copies among "
+            f"{share.of} samples>"
         )
 
     def __str__(self) -> str:
-        return "\n".join([self.verdict.headline, *self.verdict.sentences])
+        return "\n".join([self.verdict.headline, *self.sentences])
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """What checks found that failed, and the reasons of the verdict."""
+        found = (f"{x.name}: {x.message}." for x in self.gate if not x.ok)
+        return (*found, *self.verdict.sentences)
 
     def curves(self) -> dict[str, dict[str, list[float | None]]]:
         """Columns of numbers by name: "losses", "entropy", "clones"; None for what is not there."""
@@ -187,6 +213,7 @@ class Audit(Shown):
             "distance": c.distance.tolist(),
             "second_distance": c.second_distance.tolist(),
             "ratio": c.ratio.tolist(),
+            "moved": c.moved.tolist(),
             "copy": c.copied.astype(int).tolist(),
         }
 
@@ -197,7 +224,8 @@ class Audit(Shown):
             "model": self.model,
             "dataset": serial.plain(self.dataset),
             "held_out": serial.plain(self.held_out),
-            "verdict": asdict(self.verdict),
+            "verdict": serial.plain(self.verdict),
+            "gate": [asdict(x) for x in self.gate],
             "memorised": {"share": c.share.value, **asdict(c.share)},
             "baseline": {
                 "share": c.baseline.value, **asdict(c.baseline), "points": c.baseline_of,
@@ -205,6 +233,10 @@ class Audit(Shown):
             "speciation": serial.plain(self.speciation),
             "collapse": [asdict(x) for x in self.collapse],
             "origins": serial.plain(self.origins),
+            "duplicates": {
+                "training": serial.plain(self.duplicates),
+                "held_out": serial.plain(self.shared),
+            },
             "curves": self.curves(),
             "pairs": self.clones.simulated.draws,
             "recipe": dict(self.recipe),

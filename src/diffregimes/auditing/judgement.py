@@ -1,94 +1,175 @@
 """What an audit found, in words and with a confidence.
 
-The verdict rests on the samples alone: p is the probability that one of them is a copy (nearest
-over second nearest distance below 1/3) and b that of points that cannot be copies. With independent
-Jeffreys priors Beta(1/2, 1/2) for both, the confidence is the posterior probability of
+The verdict rests on the samples: p is the probability that one of them looks like a copy (nearest
+over second nearest distance below 1/3), b that of points that cannot be copies. Of samples of which
+a share w are copies and the others come from the law, p = w + (1 - w) b. With independent Jeffreys
+priors Beta(1/2, 1/2) for p and b, the confidence is the posterior probability of
 
-    memorises       p - b > 1/2
-    copies some     RARE < p - b <= 1/2
-    does not copy   p - b <= RARE
+    memorises       w > 1/2
+    copies some     RARE < w <= 1/2
+    does not copy   w <= RARE
 
-of the one that is most probable. Losses and entropy tell how far a model is on the way to copying;
-they are stated beside the verdict and do not enter it, for neither makes a picture.
+of the one that is most probable; below UNSURE the verdict is open. So it is where a check of the
+`gate` failed that could make it wrong: one that shows samples of another kind than the data leaves
+open that nothing is copied, one that finds further copies whatever they would change. Losses and
+entropy tell how far a model is on the way to copying; they are stated beside the verdict and do not
+enter it, for neither makes a picture.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy.stats import beta
 
 from ..common.numerics import Z95
-from ..results import Share
+from ..common.readable import sureness
+from ..results import Flag, Share
 from .entropy import AT_COLLAPSE
-from .findings import VERDICTS, Copies, Entropy, Judgement, ModelTime
+from .findings import OPEN, VERDICTS, Copies, Entropy, Judgement, ModelTime
 from .losses import Losses
 
 RARE, MOST = 0.01, 0.5
-UNSURE = 0.9  # confidence below which the verdict is said to be open
+UNSURE = 0.9  # confidence below which the verdict is open
 _NODES = 2000
 _CLEAR = 3.0  # standard errors
 
+# what a failed check of the gate says against a verdict
+_OF_ANOTHER_KIND = {
+    "finite": "some of its numbers are infinite or none at all",
+    "scale": "samples and data differ in scale",
+    "likeness": "its samples are not like the data",
+    "variety": "its samples are all alike",
+    "loss": "it denoises the data as if it did not know them",
+    "stein": "its score is not that of its own samples",
+}
+_MORE_COPIES = {
+    "orientation": "flipped or turned, more of them are",
+    "brightness": "brightness and contrast aside, more of them are",
+    "half-way": "many lie half-way to one training point",
+    "chance": "how many chance would bring is not known well enough",
+    "held-out-duplicates": "held-out points that are training points decide what chance is",
+    "chance-duplicates": "duplicates among the training points decide what chance is",
+}
+REASONS = _OF_ANOTHER_KIND | _MORE_COPIES
+MEANS = dict(
+    zip(
+        VERDICTS,
+        (
+            "more than half of what it makes are copies",
+            "between 1 % and half of what it makes are copies",
+            "at most 1 % of what it makes are copies",
+        ),
+        strict=True,
+    )
+)
+
+
+@dataclass(frozen=True)
+class Leaning:
+    """What the counts alone say: the probabilities of VERDICTS."""
+
+    probabilities: tuple[float, ...]
+
+    @property
+    def kind(self) -> str:
+        return VERDICTS[int(np.argmax(self.probabilities))]
+
+    @property
+    def confidence(self) -> float:
+        return max(self.probabilities)
+
+
+def leaning(copies: Share, baseline: Share) -> Leaning:
+    above = [excess_probability(copies, baseline, x) for x in (MOST, RARE)]
+    three = above[0], above[1] - above[0], 1 - above[1]
+    return Leaning(tuple(min(max(x, 0.0), 1.0) for x in three))
+
 
 def excess_probability(copies: Share, baseline: Share, level: float) -> float:
-    """Posterior probability of p - b > level."""
+    """Posterior probability of w > level, which is p > b + level (1 - b)."""
+    return _excess_probability(copies.count, copies.of, baseline.count, baseline.of, level)
+
+
+@lru_cache(maxsize=1024)
+def _excess_probability(k: int, m: int, chance: int, of: int, level: float) -> float:
     # the distribution of b as equally probable values
     even = (np.arange(_NODES) + 0.5) / _NODES
-    b = beta.ppf(even, baseline.count + 0.5, baseline.of - baseline.count + 0.5)
-    p = beta(copies.count + 0.5, copies.of - copies.count + 0.5)
-    return float(p.sf(np.minimum(b + level, 1)).mean())
+    b = beta.ppf(even, chance + 0.5, of - chance + 0.5)
+    return float(beta.sf(b + level * (1 - b), k + 0.5, m - k + 0.5).mean())
 
 
 def judged(
-    copies: Copies, losses: Losses, entropy: Entropy, times: tuple[ModelTime, ...], n: int
+    copies: Copies,
+    losses: Losses,
+    entropy: Entropy,
+    times: tuple[ModelTime, ...],
+    n: int,
+    gate: tuple[Flag, ...] = (),
 ) -> Judgement:
     """The verdict, and a sentence for each piece of evidence."""
-    above = [excess_probability(copies.share, copies.baseline, x) for x in (MOST, RARE)]
-    probabilities = above[0], above[1] - above[0], 1 - above[1]
-    best = int(np.argmax(probabilities))
-    kind, confidence = VERDICTS[best], float(min(max(probabilities[best], 0.0), 1.0))
+    lean = leaning(copies.share, copies.baseline)
+    kind, against = decision(lean, gate)
     share = copies.share
     counted = f"{share.count} of {share.of} samples are copies ({share.in_percent()})"
     headline = {
         "memorises": f"This model copies its training data: {counted}.",
         "copies some": f"This model copies some of its training data: {counted}.",
         "does not copy": f"This model does not copy: {counted}.",
+        OPEN: f"Open: {counted}{_but(against)}.",
     }[kind]
-    if confidence < UNSURE:
-        headline = f"Open: {counted}."
     sentences = (
-        _sureness(kind, confidence),
+        _sureness(lean, against),
         _chance(copies),
-        _fit(losses, times),
+        _fit(losses, times, gate),
         _law(entropy, times, n),
-        _advice(kind, confidence, losses, times),
+        _advice(kind, losses, times),
     )
-    return Judgement(kind, confidence, headline, tuple(x for x in sentences if x))
+    return Judgement(
+        kind, None if kind == OPEN else lean.confidence,
+        dict(zip(VERDICTS, lean.probabilities, strict=True)),
+        headline, tuple(x for x in sentences if x),
+    )  # fmt: skip
 
 
-def _sureness(kind: str, confidence: float) -> str:
-    means = {
-        "memorises": "more than half of what it makes are copies",
-        "copies some": "between 1 % and half of what it makes are copies",
-        "does not copy": "at most 1 % of what it makes are copies",
-    }[kind]
-    sure = f"{100 * confidence:.0f} %" if confidence < 0.995 else "more than 99 %"
-    more = "" if confidence >= UNSURE else " More samples would decide."
-    return f"Confidence {sure} that {means}, beyond what chance brings.{more}"
+def decision(lean: Leaning, gate: tuple[Flag, ...]) -> tuple[str, list[Flag]]:
+    """`kind` of the verdict, and the failed checks that speak against it: copies that were found
+    stay found."""
+    names = REASONS if lean.kind == "does not copy" else _MORE_COPIES
+    against = [x for x in gate if not x.ok and x.name in names]
+    return lean.kind if lean.confidence >= UNSURE and not against else OPEN, against
+
+
+def _but(against: list[Flag]) -> str:
+    return ", but " + " and ".join(REASONS[x.name] for x in against[:2]) if against else ""
+
+
+def _sureness(lean: Leaning, against: list[Flag]) -> str:
+    told, means = sureness(lean.confidence), MEANS[lean.kind]
+    if against:
+        names = ", ".join(x.name for x in against)
+        return f"That {means} cannot be said beside the checks that failed: {names}."
+    if lean.confidence < UNSURE:
+        return f"The counts make it {told} probable that {means}. More samples would decide."
+    return f"Confidence {told} that {means}, beyond what chance brings."
 
 
 def _chance(copies: Copies) -> str:
     b = copies.baseline
     return (
-        f"A copy is three times nearer to one training point than to any other; of the "
+        f"A copy is three times nearer to one training point than to any different one; of the "
         f"{copies.baseline_of} {b.count} of {b.of} are ({b.in_percent()})."
     )
 
 
-def _fit(losses: Losses, times: tuple[ModelTime, ...]) -> str:
+def _fit(losses: Losses, times: tuple[ModelTime, ...], gate: tuple[Flag, ...]) -> str:
     if not losses.known:
         return "Without held-out points it is not known whether it fits single training points."
+    if any(x.name == "held-out-law" and not x.ok for x in gate):
+        return "The held-out points are of another law: their loss does not tell what it fits."
     at = losses.separation()
     if at is None:
         worst = float(np.max(losses.gap))
@@ -131,8 +212,8 @@ def _law(entropy: Entropy, times: tuple[ModelTime, ...], n: int) -> str:
     )
 
 
-def _advice(kind: str, confidence: float, losses: Losses, times: tuple[ModelTime, ...]) -> str:
-    if confidence < UNSURE:
+def _advice(kind: str, losses: Losses, times: tuple[ModelTime, ...]) -> str:
+    if kind == OPEN:
         return ""
     if kind == "does not copy":
         if losses.separation() is None:

@@ -169,7 +169,7 @@ def _block(
         x = float(signal(time)) * a + math.sqrt(float(variance(time))) * z
         with torch.no_grad():
             for i, score in enumerate(scores):
-                out[i, :, k] = (a - score.denoise(x, time)).square().sum(1).double().numpy()
+                out[i, :, k] = (a - score.denoise(x, time)).double().square().sum(1).numpy()
     return out
 
 

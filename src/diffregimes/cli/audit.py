@@ -52,6 +52,8 @@ Examples:
 
   diffregimes audit path/to/pipeline --data images/ --held-out more-images/
 
+  diffregimes audit path/to/pipeline --data faces/ --augment mirror
+
   diffregimes audit path/to/pipeline --data cars.npz --classes 1,7 --samples 2048 --device cuda
 """
 
@@ -103,6 +105,16 @@ class AuditOptions:
             rich_help_panel=ACCURACY, metavar="N", help="Steps of the sampler, even in log-SNR."
         ),
     ] = 250
+    augment: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel=DATA,
+            metavar="mirror,...",
+            help="Flips and turns that the training used, under which an image counts as itself: "
+            "mirror (left to right), flip (upside down), rot90, rot180.",
+            show_default="none",
+        ),
+    ] = None
     label: Label = None
     classifier: Classifier = None
     batch: Batch = None
@@ -148,6 +160,7 @@ def audit(options: AuditOptions) -> None:
                 samples=options.samples,
                 pairs=options.pairs,
                 steps=options.steps,
+                augment=[x.strip() for x in (options.augment or "").split(",") if x.strip()],
                 classify=judge,
                 seed=computation.seed,
                 batch=options.batch,

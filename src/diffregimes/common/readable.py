@@ -37,6 +37,14 @@ def count(value: float) -> str:
     return f"{value:,.0f}".replace(",", "\u202f")
 
 
+def sureness(probability: float) -> str:
+    """A probability in percent, cut and never rounded up: 0.8996 is 89 %."""
+    if probability >= 0.99:
+        return "more than 99 %"
+    # so many digits of a float are rounding
+    return f"{math.floor(100 * round(probability, 9)):d} %"
+
+
 def decimals_for(t: float, half_width: float | None) -> int:
     """Decimals of a time worth printing: two digits of its error, two or three in all.
 

@@ -2,34 +2,46 @@
 
 Candidates are found by a lower bound on every distance that costs 64 dimensions instead of d:
 |a - b|^2 >= |P(a - b)|^2 + (|a - Pa| - |b - Pb|)^2 for any projection P.
+
+Near is what lies below a tenth of the usual distance s between neighbours that are no duplicates
+themselves: s is the median distance to the nearest point beyond s/10, the largest such s among the
+neighbours looked at. The plain median would be that of the duplicates where all points have one.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
+from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from ..common import numerics
 from ..results import Duplicate
-from .cloud import Cloud
+from .cloud import Cloud, prepare
 from .datasets import Dataset
+from .spectrum import covariance
 
-NEAR = 0.1  # a distance below this share of the median nearest distance is a near-duplicate
+NEAR = 0.1  # a distance below this share of the usual nearest distance is a near-duplicate
 _SCREEN = 64
 _NEIGHBOURS = 3
+_LISTED = 8  # a point may be listed so many times, each a little changed, and all be one
 
 
-def nearest_neighbours(cloud: Cloud, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def nearest_neighbours(
+    cloud: Cloud, matrix: np.ndarray, count: int = _NEIGHBOURS
+) -> tuple[np.ndarray, np.ndarray]:
     """Rows (n, k) of near points, and their exact distances in data units.
 
-    The k are nearest by the lower bound of the module's law; `matrix` is the covariance.
+    The k, `count` if there are so many, are nearest by the lower bound of the module's law;
+    `matrix` is the covariance.
     """
     from sklearn.neighbors import NearestNeighbors
 
     rows = cloud.coordinates.cpu().numpy()
-    k = min(_NEIGHBOURS, cloud.n - 1)
+    k = min(count, cloud.n - 1)
     screen = rows
     if rows.shape[1] > _SCREEN + 1:
         vectors = numerics.leading_eigenvectors(matrix, _SCREEN).astype(np.float32)
@@ -44,6 +56,72 @@ def nearest_neighbours(cloud: Cloud, matrix: np.ndarray) -> tuple[np.ndarray, np
             gap = rows[part].astype(np.float64) - rows[near[part, j]]
             exact[part, j] = np.sqrt(np.einsum("ij,ij->i", gap, gap)) * cloud.scale
     return near, exact
+
+
+def usual_distance(distance: np.ndarray) -> float:
+    """s of the module's law, from the distances (n, k) of each point to near ones; 0 if all are."""
+    farthest = distance.max(axis=1)
+    apart = farthest[farthest > 0]
+    out, before = float(np.median(apart)) if len(apart) else 0.0, math.inf
+    while 0 < out < before:
+        beyond = np.where(distance >= NEAR * out, distance, np.inf).min(axis=1)
+        before, out = out, float(np.median(beyond[np.isfinite(beyond)]))
+    return min(out, before)
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """Points that count as one: equal ones, near duplicates, and chains of these.
+
+    of (n,)    number of the cluster of each point
+    pairs      the duplicates, by index, the smaller one first
+    radius     distance below which two points are near duplicates
+    """
+
+    of: np.ndarray
+    pairs: tuple[Duplicate, ...]
+    radius: float
+
+    @property
+    def repeated(self) -> np.ndarray:
+        """Which points (n,) share their cluster with another."""
+        return np.asarray(np.bincount(self.of)[self.of] > 1)
+
+    def linked(self, one: np.ndarray, two: np.ndarray, distance: np.ndarray) -> Clusters:
+        """The same with further near pairs."""
+        new = tuple(
+            Duplicate(int(a), int(b), float(x), "near")
+            for a, b, x in zip(one, two, distance, strict=True)
+        )
+        representative = np.unique(self.of, return_index=True)[1][self.of]
+        mine = np.arange(len(self.of))
+        of = _components(len(mine), np.append(mine, one), np.append(representative, two))
+        return Clusters(of, self.pairs + new, self.radius)
+
+
+def clusters(points: np.ndarray) -> Clusters:
+    """Clusters of duplicates among `points` (n, d), two different ones or more."""
+    _, kept, of = np.unique(
+        [hashlib.sha256(x).digest() for x in np.ascontiguousarray(points)],
+        return_index=True, return_inverse=True,
+    )  # fmt: skip
+    pairs = [Duplicate(int(kept[c]), i, 0.0, "exact") for i, c in enumerate(of) if kept[c] != i]
+    cloud = prepare(points[kept], np.zeros(len(kept), dtype=np.int64))
+    near, distance = nearest_neighbours(cloud, covariance(cloud).numpy(), _LISTED)
+    radius = NEAR * usual_distance(distance)
+    row, column = np.nonzero(distance < radius)
+    other, gap = near[row, column], distance[row, column]
+    found = {
+        (int(min(kept[a], kept[b])), int(max(kept[a], kept[b]))): float(x)
+        for a, b, x in zip(row, other, gap, strict=True)
+    }
+    pairs += [Duplicate(a, b, x, "near") for (a, b), x in sorted(found.items())]
+    return Clusters(_components(len(kept), row, other)[of], tuple(pairs), radius)
+
+
+def _components(n: int, one: np.ndarray, two: np.ndarray) -> np.ndarray:
+    edges = coo_array((np.ones(len(one)), (one, two)), shape=(n, n))
+    return np.asarray(connected_components(edges, directed=False)[1], dtype=np.int64)
 
 
 def duplicates(
@@ -63,9 +141,7 @@ def duplicates(
         group[place] = original
         if original != place:
             out.append(named(original, place, 0.0, "exact"))
-    nearest = distance.min(axis=1)
-    apart = nearest[nearest > 0]
-    typical = float(np.median(apart)) if len(apart) else 0.0
+    typical = usual_distance(distance)
     pairs: dict[tuple[int, int], float] = {}
     for row, column in np.argwhere(distance < NEAR * typical):
         one, two = cloud.order[row], cloud.order[near[row, column]]

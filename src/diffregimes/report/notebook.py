@@ -124,7 +124,7 @@ def _(audit: Audit) -> dict[str, Any]:
         f"audit of {model_name(audit)} · trained on {audit.dataset.name}",
         audit.verdict.headline,
         [(panels[x].title, figure_of(panels[x](audit))) for x in ("ratios", "clones")],
-        sentences=audit.verdict.sentences,
+        sentences=audit.sentences,
         cards=[
             {
                 "kind": "share",

@@ -18,7 +18,8 @@ the distance delta_k of the means in direction k,
 so that beta/M is concave in beta, and log M in log beta too: a straight line of the one and of the
 other, each with the slope that was seen, lie on either side. Classes that differ by their spread
 add (beta^2/4) sum_k (s_ak^2 - s_bk^2)^2 / [(Delta + beta s_ak^2)(Delta + beta s_bk^2)]; there
-M/beta rises, and lies between the last value seen and its straight line. The interval spans both.
+M/beta rises as long as Delta > beta s^2, and lies between the last value seen and its straight
+line. The interval spans both.
 """
 
 from __future__ import annotations
@@ -66,7 +67,8 @@ def carried(log_odds: np.ndarray, beta: float) -> Carried:
     last = here / beta
     power = last * beta**-bend
     middle = beta * math.sqrt(_SLOPE)
-    rate = -bend / (middle * (1 + bend))  # beta/M = const (1 + rate beta)
+    fall = np.minimum(bend, 0)
+    rate = -fall / (middle * (1 + fall))  # beta/M = const (1 + rate beta)
     below = last * (1 + rate * beta) / (1 + rate)
     above = last * (1 + bend * (1 / beta - 1))
     falls = bend < 0

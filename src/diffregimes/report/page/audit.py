@@ -15,12 +15,13 @@ import numpy as np
 from ... import process
 from ...auditing.entropy import AT_COLLAPSE
 from ...auditing.findings import Audit, ModelTime, Origin
-from ...auditing.judgement import UNSURE, decided
+from ...auditing.judgement import decided
+from ...auditing.orbit import AS_IT_IS
 from ...common import serial
 from ...common.checks import InputError
 from ...common.files import write_atomically
 from ...common.numerics import Z95
-from ...common.readable import interval_text, number
+from ...common.readable import interval_text, number, sureness
 from ...data.datasets import Dataset
 from ..figures.audit import FIGURES
 from ..figures.style import png_bytes, svg_bytes
@@ -30,7 +31,7 @@ from ..words import scale_in_words, shape_in_words
 from . import pictures
 from .base import figure_of, flat, rendered, rows_of
 
-MOST_ORIGINS, MOST_COPIES, MOST_SAMPLES = 12, 4, 12
+MOST_ORIGINS, MOST_COPIES, MOST_SAMPLES, MOST_TWINS = 12, 4, 12, 4
 
 
 def write_audit(audit: Audit, dataset: Dataset | None, folder: str | Path) -> None:
@@ -91,7 +92,8 @@ def render_audit(
         name=model_name(audit),
         shape=shape_in_words(shape, facts.d),
         confidence=confidence(audit),
-        open=audit.verdict.confidence < UNSURE,
+        failed=[x for x in audit.gate if not x.ok],
+        passed=[x for x in audit.gate if x.ok],
         noun=noun,
         kind=audit.verdict.kind.replace(" ", "-"),
         share=copies.share.in_percent().partition(", "),
@@ -117,9 +119,9 @@ def model_name(audit: Audit) -> str:
 
 
 def confidence(audit: Audit) -> str:
-    """The confidence of the verdict in never rounded up to certainty."""
+    """The confidence of the verdict, never rounded up; empty where it is open."""
     value = audit.verdict.confidence
-    return "more than 99 %" if value >= 0.995 else f"{100 * value:.0f} %"
+    return "" if value is None else sureness(value)
 
 
 def _time_row(at: ModelTime) -> dict[str, Any]:
@@ -163,6 +165,8 @@ def _origin(
         "file": origin.file,
         **_seen(audit, dataset, origin.index, painter),
         "copies": origin.copies,
+        "twins": ", ".join(f"#{x}" for x in origin.twins[:MOST_TWINS]),
+        "more_twins": max(0, len(origin.twins) - MOST_TWINS),
         "samples": _samples(audit, dataset, origin.samples[:MOST_COPIES], painter),
     }
 
@@ -197,6 +201,7 @@ def _samples(
                 "picture": painter and painter.paint(copies.states[k].astype(np.float64)),
                 "ratio": f"{copies.ratio[k]:.2f}",
                 "copied": bool(copies.copied[k]),
+                "moved": "" if copies.moved[k] == AS_IT_IS else str(copies.moved[k]),
                 **named("near", int(copies.point[k])),
                 "distance": number(float(copies.distance[k])),
                 **named("second", int(copies.second[k])),

@@ -18,7 +18,7 @@ def print_audit(audit: Audit, folder: Path) -> None:
     console = Console(highlight=False, markup=False)
     console.print(audit.verdict.headline, style="bold")
     sentences = Table.grid(padding=(0, 1))
-    for sentence in audit.verdict.sentences:
+    for sentence in audit.sentences:
         sentences.add_row("-", sentence)
     console.print(sentences)
     console.print()
@@ -37,7 +37,8 @@ def print_audit(audit: Audit, folder: Path) -> None:
     for origin in audit.origins[:3]:
         times = "once" if origin.copies == 1 else f"{origin.copies} times"
         named = f"{origin.index} ({origin.file})" if origin.file else f"{origin.index}"
-        console.print(f"  training point {named} came out {times}")
+        twins = f" ({len(origin.twins)} duplicates of it counted with it)" if origin.twins else ""
+        console.print(f"  training point {named} came out {times}{twins}")
     if len(audit.origins) > 3:
         console.print(f"  and {len(audit.origins) - 3} more training points (see the report)")
     for note in audit.notes:
