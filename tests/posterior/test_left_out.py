@@ -84,7 +84,7 @@ def test_the_whole_set_is_what_the_sweep_finds():
 @pytest.mark.parametrize("beta", [1.0, 0.3])
 def test_log_odds_by_definition(beta):
     cloud = prepare(*blobs(80, 6, classes=3))
-    seen = heated_log_odds(cloud, TIMES, np.array([beta]), blocks=2, seed=3)
+    seen = heated_log_odds(cloud, TIMES, np.full((3, 1), beta), blocks=2, seed=3)
     parts = grouped(cloud, seed=3)
     for j, t in enumerate(TIMES):
         for g in (None, 5):
@@ -103,13 +103,13 @@ def test_log_odds_by_definition(beta):
 
 def test_the_points_that_compete():
     cloud = prepare(*blobs(80, 6))
-    beta = np.array([1.0, 0.4])
+    beta = np.tile([1.0, 0.4], (3, 1))
     seen = heated_log_odds(cloud, TIMES, beta, blocks=1, seed=3)
     parts = grouped(cloud, seed=3)
     for j, t in enumerate(TIMES):
         exponent, mu = exponents_of(parts, 0, 3, t)
         exponent[:, np.arange(len(mu)), mu] = -np.inf
-        for k, b in enumerate(beta):
+        for k, b in enumerate(beta[j]):
             w = np.exp(b * exponent - logsumexp(b * exponent, axis=-1, keepdims=True))
             assert seen.same_point[j, k] == pytest.approx((w**2).sum(-1).mean(), rel=2e-4)
 
@@ -155,7 +155,8 @@ def test_memory_and_threads_change_nothing():
     cloud = prepare(*blobs(200, 7, classes=3))
     threads = torch.get_num_threads()
     one, two = (
-        heated_log_odds(cloud, TIMES, np.array([1.0, 0.5]), blocks=2, memory_mib=m) for m in (1, 64)
+        heated_log_odds(cloud, TIMES, np.tile([1.0, 0.5], (3, 1)), blocks=2, memory_mib=m)
+        for m in (1, 64)
     )
     np.testing.assert_allclose(one.log_odds, two.log_odds, rtol=1e-5, atol=1e-5)
     three, four = (means(cloud, TIMES, blocks=2, memory_mib=m) for m in (1, 64))
@@ -172,7 +173,7 @@ def test_twins_and_tiny_classes_give_numbers():
     times = np.array([1e-6, 1e-3, 1.0, 8.0])
     for values in means(cloud, times, blocks=1).values():
         assert np.isfinite(values).all()
-    seen = heated_log_odds(cloud, times, np.array([1.0, 0.1]), blocks=1)
+    seen = heated_log_odds(cloud, times, np.tile([1.0, 0.1], (4, 1)), blocks=1)
     assert np.isfinite(seen.log_odds).all()
     assert (seen.same_point <= 1 + 1e-6).all()
 

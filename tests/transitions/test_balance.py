@@ -106,14 +106,14 @@ def test_the_interval_where_many_points_compete():
     """Mean z^2 near 1 from both sides, and nothing is heated."""
     exact = mixture.speciation_time(64, 1.0, 1.0)
     law = GaussianMixture(np.outer([1, -1], np.ones(64)), 1.0)
-    times = times_of(law, 200, range(24), exact)
+    times = times_of(law, 400, range(24), exact)
     assert all(x.warnings == () for x in times)
     z = np.array([(x.t - exact) / ((x.high - x.low) / 2 / T95) for x in times])
     assert 0.45 < np.mean(z**2) * 13 / 15 < 1.9  # 99.9 % of chi^2_24/24
 
 
 def test_the_interval_below_the_collapse():
-    """d = 256, n = 200: the collapse comes long before. phi_loo crosses 0.3 too late."""
+    """d = 256, n = 200: the collapse comes long before. phi_loo crosses 0.2 too late."""
     law = GaussianMixture(np.outer([0.2, -0.2], np.ones(256)), 1.0)
     exact = mixture.speciation_time(256, 0.2, 1.0)
     times = times_of(law, 200, range(8), exact)
@@ -123,7 +123,7 @@ def test_the_interval_below_the_collapse():
     points, labels = law.sample(200, 0)
     result = dr.analyze(points.numpy().astype(np.float32), labels.numpy(), draws=1024)
     clone = result.time("speciation", "clone-loo")
-    assert clone.t > exact + 0.2
+    assert clone.t > exact + 0.1
     assert clone.low <= exact <= clone.high
     assert "overconfident" in clone.warnings[-1] or "true class" in clone.warnings[-1]
     flag = next(x for x in result.reliability if x.name == "class-nishimori")
@@ -176,10 +176,10 @@ def test_what_has_no_log_odds_says_why():
 
 def test_the_calm_temperature_is_the_largest():
     cloud = prepare(*blobs(200, 30))
-    t = 0.5
-    beta = balance._calm(cloud, t, 0, 1024)
-    assert 0 < beta < 1
+    times = np.array([0.5, 9.0])
+    beta, one = balance._calm(cloud, times, 0, 1024)
+    assert 0 < beta < 1 == one  # far from the data all points compete
     from diffregimes.posterior.left_out import heated_log_odds
 
-    at = heated_log_odds(cloud, np.array([t]), np.array([beta, beta / 0.8]), blocks=1)
+    at = heated_log_odds(cloud, times[:1], np.array([[beta, beta / 0.8]]), blocks=1)
     assert at.same_point[0, 0] <= balance.CALM < at.same_point[0, 1]

@@ -210,7 +210,7 @@ def left_out_means(
 
 @dataclass(frozen=True)
 class HeatedLogOdds:
-    """`log_odds` (T, B, 1 + G, K, K): M_ab at inverse temperatures `beta` (B,), of the whole set
+    """`log_odds` (T, B, 1 + G, K, K): M_ab at inverse temperatures `beta` (T, B), of the whole set
     and without each group; `same_point` (T, B): E[sum w'^2], one over the points that compete."""
 
     times: np.ndarray
@@ -229,7 +229,7 @@ def heated_log_odds(
     memory_mib: int = 1024,
     progress: Progress | None = None,
 ) -> HeatedLogOdds:
-    """M_ab(beta) at `times` (T,) from `blocks` blocks of draws."""
+    """M_ab(beta) at `times` (T,), each at its own `beta` (T, B), from `blocks` blocks of draws."""
     parts = grouped(cloud, seed=seed)
     device = cloud.coordinates.device
     sizes = torch.from_numpy(parts.sizes.ravel()).to(device)
@@ -240,7 +240,7 @@ def heated_log_odds(
     labels = torch.nn.functional.one_hot(parts.cloud.labels, classes).double()
 
     def sums(block: int) -> tuple[np.ndarray, np.ndarray]:
-        shape = len(times), len(beta)
+        shape = beta.shape
         odds = np.zeros((*shape, 1 + GROUPS, classes, classes))
         same = np.zeros(shape)
         for chosen, square, along in _exponent_rows(parts, block, seed):
@@ -249,7 +249,7 @@ def heated_log_odds(
             competing = (left[:, None] - mine).clamp_min(1).log()  # (1 + G, p, K)
             for j, gamma in enumerate(snr(times)):
                 scaled = float(gamma) * cloud.scale**2
-                for k, b in enumerate(beta):
+                for k, b in enumerate(beta[j]):
                     exponent = _both_signs(square, along, chosen, scaled, float(b))
                     segments = _Segments(exponent, sizes, parts.sizes.shape)
                     by_class = (segments.share @ rest).clamp_min(_LEAST).movedim(-1, 0)

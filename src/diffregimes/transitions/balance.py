@@ -15,8 +15,10 @@ the distance delta_k of the means in direction k,
 
     M(beta) = (beta/2) sum_k delta_k^2/(Delta + beta s_k^2),
 
-so that beta/M is concave in beta, and log M in log beta too: a straight line of the one and of the
-other, each with the slope that was seen, lie on either side. Classes that differ by their spread
+so that beta/M is concave in beta: its straight line, with the slope that was seen, is the lower end
+of M(1). M/beta falls: its last value is above M(1), far above as a rule. A power law is near where
+one scale of s_k decides, and too low where a direction with small s_k takes over; the upper end is
+half-way between the two, in logarithms. Classes that differ by their spread
 add (beta^2/4) sum_k (s_ak^2 - s_bk^2)^2 / [(Delta + beta s_ak^2)(Delta + beta s_bk^2)]; there
 M/beta rises as long as Delta > beta s^2, and lies between the last value seen and its straight
 line. The interval spans both.
@@ -32,7 +34,7 @@ import numpy as np
 from ..common import numerics
 from ..common.parallel import Progress
 from ..data.cloud import Cloud
-from ..posterior.left_out import GROUPS, T95, heated_log_odds
+from ..posterior.left_out import GROUPS, T95, heated_log_odds, jackknife_error
 from ..process import Schedule, time_from_snr
 from ..results import TransitionTime
 from ..theory import class_channel
@@ -44,7 +46,8 @@ CALM = 0.02  # E[sum w'^2] below which many points compete
 _COOLING = 0.8 ** np.arange(16)  # inverse temperatures that are tried
 _SLOPE = 0.64  # the slope at beta is that between beta and this times it
 _AROUND = np.linspace(-0.8, 0.8, 5)  # in log gamma
-_TRIES = 4
+_TRIES = 5
+_WIDEST = 3.0  # in log gamma: an end of the interval that lies beyond is told as that of the range
 ONE_SIDED = 0.5  # of M: half the difference of the two directions that is told as a warning
 
 
@@ -59,11 +62,11 @@ class Carried:
 
 def carried(log_odds: np.ndarray, beta: float) -> Carried:
     """From M at `beta` and at 0.64 `beta`, (2, ...), to beta = 1."""
-    here, before = np.maximum(log_odds, 1e-12)
+    here, before = np.maximum(log_odds[0], 1e-12), np.maximum(log_odds[-1], 1e-12)
     if beta == 1:
         return Carried(here, here, here)
     # M/beta ~ beta^bend near beta
-    bend = np.clip(np.log(here / before) / -math.log(_SLOPE) - 1, -0.95, 1)
+    bend = np.clip(np.log(here / before) / -math.log(_SLOPE) - 1, -0.99, 1)
     last = here / beta
     power = last * beta**-bend
     middle = beta * math.sqrt(_SLOPE)
@@ -73,7 +76,7 @@ def carried(log_odds: np.ndarray, beta: float) -> Carried:
     above = last * (1 + bend * (1 / beta - 1))
     falls = bend < 0
     low = np.where(falls, below, last)
-    high = np.where(falls, power, above)
+    high = np.where(falls, np.sqrt(power * last), above)
     return Carried(np.where(falls, np.sqrt(below * power), power), low, high)
 
 
@@ -93,42 +96,87 @@ def balance_time(
     if why:
         return clocked(schedule, "speciation", "balance", None, warnings=(why,))
     weights = np.diff(cloud.bounds) / cloud.n
+    nodes, wanted = np.empty(0), start + _AROUND
+    seen: list[_Node] = []
     for _ in range(_TRIES):
-        nodes = start + _AROUND
-        times = time_from_snr(np.exp(nodes))
-        beta = _calm(cloud, float(times[len(times) // 2]), seed, memory_mib)
-        seen = heated_log_odds(
-            cloud, times, beta * np.array([1.0, _SLOPE])[: 1 if beta == 1 else 2],
-            blocks=blocks, seed=seed, memory_mib=memory_mib, progress=progress,
+        seen += _measured(
+            cloud, wanted, weights, blocks=blocks, seed=seed, memory_mib=memory_mib,
+            progress=progress,
         )  # fmt: skip
-        odds = np.moveaxis(seen.log_odds, 1, 0)  # (B, T, 1 + G, K, K)
-        both = _unbiased((odds + odds.swapaxes(-1, -2)) / 2)
-        at_one = carried(both if beta < 1 else np.repeat(both, 2, axis=0), beta)
-        phi = np.concatenate(
-            [class_channel.agreement(2 * x, weights, seed)
-             for x in (at_one.value, at_one.low[:, :1], at_one.high[:, :1])], axis=1,
-        )  # fmt: skip
-        places = numerics.crossings(nodes, phi.T, level)
-        if np.isfinite(places).all():
-            return _timed(places, seen.beta, odds, nodes, schedule)
-        start = _nearer(nodes, phi[:, 0], places[0], level)
-    why = "the log-odds of the classes do not balance within the range searched"
+        seen.sort(key=lambda x: x.log_gamma)
+        nodes, phi = np.array([x.log_gamma for x in seen]), np.array([x.phi for x in seen])
+        # the crossing at the largest t counts: crossings() takes the largest of -log gamma
+        places = -numerics.crossings(-nodes[::-1], phi[::-1].T, level)
+        ends = np.where(phi[-1] < level, nodes[-1], nodes[0])  # of rows that do not cross
+        wide = nodes[-1] - nodes[0] > _WIDEST and math.isfinite(places[0])
+        if np.isfinite(places).all() or wide:
+            if not _told_apart(seen, places[0]):
+                break
+            return _timed(np.where(np.isfinite(places), places, ends), seen, schedule)
+        step = np.diff(_AROUND)[0]
+        later = phi[-1].min() < level  # to larger gamma, smaller t
+        wanted = _AROUND - _AROUND[0] + nodes[-1] + step if later else (
+            _AROUND - _AROUND[-1] + nodes[0] - step)  # fmt: skip
+    why = (
+        "the log-odds of the classes do not balance within the range searched, or are no larger "
+        "there than chance makes them"
+    )
     return clocked(schedule, "speciation", "balance", None, warnings=(why,))
+
+
+@dataclass(frozen=True)
+class _Node:
+    """At one time: phi (1 + G + 2,) of the whole set, without each group, of the low and of the
+    high end; at the inverse temperature `beta`, with M_ab (K, K) of the whole set there."""
+
+    log_gamma: float
+    phi: np.ndarray
+    beta: float
+    log_odds: np.ndarray
+    z: float  # of the mean of M_ab over all pairs
+
+
+def _told_apart(seen: list[_Node], place: float) -> bool:
+    """The classes show at the crossing: without that M(1) would be noise carried far."""
+    return min(seen, key=lambda x: abs(x.log_gamma - place)).z > T95
+
+
+def _measured(
+    cloud: Cloud,
+    nodes: np.ndarray,
+    weights: np.ndarray,
+    *,
+    blocks: int,
+    seed: int,
+    memory_mib: int,
+    progress: Progress | None,
+) -> list[_Node]:
+    """phi at log gamma = `nodes`, each at the largest temperature that it needs."""
+    times = time_from_snr(np.exp(nodes))
+    calm = _calm(cloud, times, seed, memory_mib)
+    slopes = np.array([1.0, _SLOPE])[: 1 if (calm == 1).all() else 2]  # nothing to be carried
+    seen = heated_log_odds(
+        cloud, times, calm[:, None] * slopes, blocks=blocks, seed=seed, memory_mib=memory_mib,
+        progress=progress,
+    )  # fmt: skip
+    out = []
+    for k, beta in enumerate(calm):
+        odds = seen.log_odds[k]  # (B, 1 + G, K, K)
+        at_one = carried(_unbiased((odds + odds.swapaxes(-1, -2)) / 2), float(beta))
+        rows = np.concatenate([at_one.value, at_one.low[:1], at_one.high[:1]])
+        phi = class_channel.agreement(2 * rows, weights, seed)
+        mean = odds[0].mean(axis=(-2, -1))
+        z = float(mean[0] / max(float(jackknife_error(mean)), 1e-12))
+        out.append(_Node(float(nodes[k]), phi, float(beta), odds[0, 0], z))
+    return out
 
 
 def _unbiased(log_odds: np.ndarray) -> np.ndarray:
     """Without what the finite number of points adds, to first order in 1/n (jackknife); the sets
-    without a group (B, T, 1 + G, K, K) move with the whole."""
-    whole, without = log_odds[:, :, :1], log_odds[:, :, 1:]
-    bias = (GROUPS - 1) * (without.mean(axis=2, keepdims=True) - whole)
+    without a group (B, 1 + G, K, K) move with the whole."""
+    whole, without = log_odds[:, :1], log_odds[:, 1:]
+    bias = (GROUPS - 1) * (without.mean(axis=1, keepdims=True) - whole)
     return np.asarray(log_odds - bias)
-
-
-def _nearer(nodes: np.ndarray, phi: np.ndarray, place: float, level: float) -> float:
-    """Where to look next: around the crossing, or towards it."""
-    if math.isfinite(place):
-        return float(place)
-    return float(nodes[-1] if phi[-1] < level else nodes[0])
 
 
 def _unfit(cloud: Cloud) -> str:
@@ -140,39 +188,43 @@ def _unfit(cloud: Cloud) -> str:
     return ""
 
 
-def _calm(cloud: Cloud, t: float, seed: int, memory_mib: int) -> float:
-    """The largest beta at which many points compete for x_t."""
+def _calm(cloud: Cloud, times: np.ndarray, seed: int, memory_mib: int) -> np.ndarray:
+    """The largest beta at which many points compete for x_t, at each time (T,)."""
+    out = np.full(len(times), _COOLING[-1])
+    left = np.arange(len(times))
     for few in np.array_split(_COOLING, 4):
         seen = heated_log_odds(
-            cloud, np.array([t]), few, blocks=1, seed=seed, memory_mib=memory_mib
-        )
-        calm = np.flatnonzero(seen.same_point[0] <= CALM)
-        if len(calm):
-            return float(few[calm[0]])
-    return float(_COOLING[-1])
+            cloud, times[left], np.tile(few, (len(left), 1)), blocks=1, seed=seed,
+            memory_mib=memory_mib,
+        )  # fmt: skip
+        calm = seen.same_point <= CALM
+        some = calm.any(axis=1)
+        out[left[some]] = few[calm[some].argmax(axis=1)]
+        left = left[~some]
+        if not len(left):
+            break
+    return out
 
 
-def _timed(
-    places: np.ndarray, beta: np.ndarray, odds: np.ndarray, nodes: np.ndarray, schedule: Schedule
-) -> TransitionTime:
+def _timed(places: np.ndarray, seen: list[_Node], schedule: Schedule) -> TransitionTime:
     """The time from crossings in log gamma: whole set, without each group, low and high."""
     whole, without, (low, high) = places[0], places[1:-2], places[-2:]
     error = T95 * math.sqrt((GROUPS - 1) * without.var())
     ends = np.array([min(whole, low, high) - error, max(whole, low, high) + error])
     t, *bounds = (float(time_from_snr(math.exp(x))) for x in (whole, ends[1], ends[0]))
+    at = min(seen, key=lambda x: abs(x.log_gamma - whole))
     warnings = []
-    if beta[0] < 1:
+    if at.beta < 1:
         warnings.append(
             f"few training points decide the class at t_S: their weights were heated to "
-            f"{beta[0]:.2g} of the inverse temperature, where many compete, and the log-odds "
+            f"{at.beta:.2g} of the inverse temperature, where many compete, and the log-odds "
             "carried back; the interval spans two ways to do so"
         )
-        at = int(np.argmin(np.abs(nodes - whole)))
-        one = odds[0, at, 0]
-        mean, half = np.abs(one + one.T).mean() / 2, np.abs(one - one.T).mean() / 2
+        mean = np.abs(at.log_odds + at.log_odds.T).mean() / 2
+        half = np.abs(at.log_odds - at.log_odds.T).mean() / 2
         if half > ONE_SIDED * mean:
             warnings.append(
-                f"the log-odds of the two directions differ by {2 * half / beta[0]:.2g} nats: the "
+                f"the log-odds of the two directions differ by {2 * half / at.beta:.2g} nats: the "
                 "classes differ by their spread, which few points show badly"
             )
     return clocked(schedule, "speciation", "balance", t, (bounds[0], bounds[1]), tuple(warnings))
