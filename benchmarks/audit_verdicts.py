@@ -1,6 +1,6 @@
 """How often the verdict of an audit is right (docs/audit.md).
 
-    python benchmarks/audit_verdicts.py              # 60 laws and 20 full audits, a few minutes
+    python benchmarks/audit_verdicts.py              # 40 laws and 20 full audits, some ten minutes
     python benchmarks/audit_verdicts.py --laws 6 --audits 0
 
 Random laws (1 to 5 Gaussian classes of unequal weight, each with a covariance of its own, d = 2 to
@@ -263,7 +263,7 @@ def table(rows: list[Row]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--laws", type=int, default=60)
+    parser.add_argument("--laws", type=int, default=40)
     parser.add_argument("--audits", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()

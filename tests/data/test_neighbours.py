@@ -74,3 +74,5 @@ def test_the_usual_distance_leaves_out_duplicates():
     assert usual_distance(np.tile([0.001, 1.0, 1.3], (9, 1))) == 1.0
     assert usual_distance(np.tile([0.5, 1.0, 1.3], (9, 1))) == 0.5
     assert usual_distance(np.zeros((9, 3))) == 0
+    skew = np.array([1.0, 1.1, 1.2, 1.3, 5.0])[:, None] * [1, 1.5, 2]
+    assert usual_distance(skew) == 1.2  # the median
