@@ -174,6 +174,18 @@ def test_what_has_no_log_odds_says_why():
     assert "do not balance" in same.warnings[0]
 
 
+def test_the_first_order_in_one_over_n_is_taken_off():
+    """M(n) = M + c/n: of 16 groups left out in turn, whatever their noise."""
+    rng = np.random.default_rng(0)
+    n, true, c = 1600.0, 2.0, 300.0
+    noise = rng.normal(0, 0.01, 16)
+    without = true + c / (n * 15 / 16) + noise - noise.mean()
+    seen_ = np.concatenate([[true + c / n], without])[None, :, None, None]
+    corrected = balance._unbiased(seen_)[0, :, 0, 0]
+    assert corrected[0] == pytest.approx(true, abs=1e-9)
+    np.testing.assert_allclose(np.diff(corrected[1:]), np.diff(without))  # the spread stays
+
+
 def test_the_calm_temperature_is_the_largest():
     cloud = prepare(*blobs(200, 30))
     times = np.array([0.5, 9.0])

@@ -14,7 +14,7 @@ from diffregimes.data.datasets import from_arrays
 from diffregimes.data.spectrum import covariance, spectrum
 from diffregimes.populations.mixture import GaussianMixture, two_gaussians
 from diffregimes.posterior.sweep import sweep
-from diffregimes.results import Spectrum
+from diffregimes.results import Spectrum, TransitionTime
 from diffregimes.theory import TwoGaussians, collapse_time, information
 from diffregimes.transitions import needed
 from diffregimes.transitions.collapse import EntropyLine
@@ -207,3 +207,24 @@ def test_an_analysis_reads_its_curves():
     carried = needed.from_curves(below, line, result.curves, result.spectrum, data.n)
     assert carried.method.startswith("information extrapolated")
     assert carried.log_n == pytest.approx(points_needed(below, values).log_n)
+
+
+def test_the_points_needed_over_the_interval_of_the_time():
+    """An early end of the speciation asks for more points, a late end for fewer."""
+    data = cloud_of(16, 256)
+    result = dr.analyze(data, draws=512)
+    t = result.time("speciation").t
+    line = EntropyLine(np.ones(3), np.array([-1.0, -1.1, -0.9]))
+
+    def at(low, high):
+        time = TransitionTime("speciation", "balance", t, low, high)
+        return needed.at_speciation(time, line, result.curves, result.spectrum, data.n)
+
+    exact, wide = at(t, t), at(0.8 * t, 1.2 * t)
+    assert wide.log_n == exact.log_n
+    for place, end in ((0.8 * t, "high"), (1.2 * t, "low")):
+        one = needed.from_curves(place, line, result.curves, result.spectrum, data.n)
+        assert getattr(wide, end) == getattr(one, end)
+    assert wide.low < exact.low < exact.high < wide.high
+    none = TransitionTime("speciation", "balance", None)
+    assert needed.at_speciation(none, line, result.curves, result.spectrum, data.n) is None

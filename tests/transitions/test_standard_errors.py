@@ -171,6 +171,21 @@ def test_few_points_in_many_dimensions_do_not_move_the_spectral_interval():
             assert abs((time.low + time.high) / 2 - time.t) < 0.25 * (time.high - time.low)
 
 
+def test_lambda_of_the_population_where_dimensions_are_many():
+    """d = 2 n: the sample's largest eigenvalue lies a fifth too high, the estimate does not."""
+    z, high = [], []
+    for seed in range(12):
+        places = rng(seed).standard_normal((150, 300))
+        places[:, 0] *= math.sqrt(10)
+        _, cloud, matrix, spectrum = prepared(places.astype(np.float32), np.arange(150) % 2)
+        largest = speciation.largest(spectrum, matrix, cloud, rng(seed))
+        high.append(spectrum.largest / 10)
+        z.append((largest.value - 10) / np.std(largest.resamples))
+    assert np.mean(high) > 1.12
+    assert abs(np.mean(z)) * math.sqrt(12) < 3.5
+    assert 0.25 < np.mean(np.square(z)) < 2.7  # 99.9 % of chi^2_12/12
+
+
 # --- draws of a law -------------------------------------------------------------------------------
 
 
