@@ -93,12 +93,12 @@ def test_any_array_will_do(small):
 
 
 def test_the_headline_times(small):
-    for transition, method in (("speciation", "clone-loo"), ("collapse", "free-energy")):
+    for transition, method in (("speciation", "balance"), ("collapse", "free-energy")):
         assert small.time(transition).method == method
         assert small.time(transition, "clone").method == "clone"
     with pytest.raises(KeyError, match="there are: spectral"):
         small.time("speciation", "magic")
-    assert "t_S (clone-loo) = " in str(small)
+    assert "t_S (balance) = " in str(small)
 
 
 def test_without_labels_the_spectrum_is_the_headline():
@@ -137,13 +137,13 @@ def test_digits(digits):
 
 
 def test_few_points_in_many_dimensions_cannot_generalize():
-    points = np.random.default_rng(0).standard_normal((60, 300))
-    points[:, 0] += np.repeat([-2, 2], 30)
-    found = dr.analyze(points, np.repeat([0, 1], 30), draws=2048)
+    points = np.random.default_rng(0).standard_normal((100, 400))
+    points[:, 0] += np.repeat([-3, 3], 50)
+    found = dr.analyze(points, np.repeat([0, 1], 50), draws=2048)
     assert found.time("collapse").t > found.time("speciation").t
     assert found.verdict.generalizes is False
     assert "no generalizing regime" in found.verdict.headline
-    assert found.points_needed.log_n > np.log(60)
+    assert found.points_needed.log_n > np.log(100)
     assert any("would open a generalizing regime" in x for x in found.verdict.sentences)
 
 
@@ -267,7 +267,7 @@ def test_the_preparation_is_that_of_from_arrays():
     """Every keyword that prepares arrays, with its default, stands in both signatures."""
     known = inspect.signature(dr.from_arrays).parameters
     given = inspect.signature(dr.analyze).parameters
-    prepares = [x for x in known if x not in ("points", "labels", "source", "notes")]
+    prepares = [x for x in known if x not in ("points", "labels", "source", "notes", "files")]
     assert {x: given[x].default for x in prepares} == {x: known[x].default for x in prepares}
     pixels = np.random.default_rng(0).integers(0, 100, (24, 3, 3)).astype(np.uint8)
     options = {

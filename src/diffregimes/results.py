@@ -231,6 +231,9 @@ class ExactTime:
     se: float = 0.0
 
 
+serial.layout(ExactTime, optional=("se",))
+
+
 @dataclass(frozen=True)
 class Comparison:
     """Exact theory beside the curves, for points drawn from a known law.

@@ -110,7 +110,7 @@ def test_copies_are_found_by_hand():
     copies = found.copies
     gaps = cdist(copies.states.astype(float), data.points.astype(float))
     order = np.argsort(gaps, axis=1)
-    np.testing.assert_array_equal(copies.point, order[:, 0])
+    np.testing.assert_array_equal(copies.point, data.indices[order[:, 0]])
     near = np.take_along_axis(gaps, order[:, :2], axis=1)
     np.testing.assert_allclose(copies.second_distance, near[:, 1], rtol=1e-5)
     # a copy is at the rounding of float32 from its point

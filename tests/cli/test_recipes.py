@@ -19,7 +19,7 @@ def _quick(monkeypatch):
 
 DATA = {"labels": None, "key": None, "classes": "0,1", "per_class": 12}
 SCORE = {"score": None, "label": None}
-SAMPLING = {"sampler": "bridge", "grid": "linear", "steps": 12}
+SAMPLING = {"sampler": "bridge", "grid": None, "steps": 12}
 REST = {**DATA, "pixel_range": None, "pad": 0, "seed": 3, "device": "cpu"}
 FEW = ("digits", "--classes", "0,1", "--per-class", 12, "--seed", 3)
 CASES = {

@@ -99,6 +99,11 @@ def spectral(points, labels=None, seed=0):
     return found, {x.method: x for x in (way(found, largest, SCHEDULE) for way in ways)}
 
 
+SAME_CLASS = (
+    "same_class_probability", "same_class_probability_loo", "own_class_probability_loo",
+)  # fmt: skip
+
+
 def clone_times(resampled, counts):
     level = clone_level(counts)
     ways = speciation.clone_time, speciation.clone_loo_time
@@ -117,8 +122,10 @@ def collapse_times(resampled, line, found, n):
 def test_spectral_times_of_a_known_covariance():
     found, times = spectral(exact_covariance(300, [9.0, 1.0, 0.25]))
     np.testing.assert_allclose(found.eigenvalues, [9, 1, 0.25], rtol=1e-5)
-    assert times["spectral"].t == pytest.approx(0.5 * np.log(9), abs=1e-5)
-    assert times["spectral-exact"].t == pytest.approx(0.5 * np.log(10), abs=1e-5)
+    # the sample's 9 lies above the law's: 1/Lambda is the mean of 1/(9 - lambda) over 298 others
+    law = 298 / (1 / (9 - 1) + 1 / (9 - 0.25) + 296 / 9)
+    assert times["spectral"].t == pytest.approx(0.5 * np.log(law), abs=1e-5)
+    assert times["spectral-exact"].t == pytest.approx(0.5 * np.log(1 + law), abs=1e-5)
     for time in times.values():
         assert time.low < time.t < time.high
         assert time.warnings == ()
@@ -139,7 +146,8 @@ def test_small_eigenvalues_have_no_spectral_time():
     assert times["spectral"].t is None
     assert times["spectral"].low is None
     assert "is not positive" in times["spectral"].warnings[-1]
-    assert times["spectral-exact"].t == pytest.approx(0.5 * np.log(1.8), abs=1e-5)
+    law = 98 / (1 / (0.8 - 0.1) + 97 / 0.8)
+    assert times["spectral-exact"].t == pytest.approx(0.5 * np.log(1 + law), abs=1e-5)
 
 
 def test_noise_is_warned_of_and_an_outlier_is_not():
@@ -302,7 +310,7 @@ def test_the_clone_level_follows_the_priors(counts):
         assert level == pytest.approx(0.775)
     # phi climbs from blind to one, and passes the level where the step is 0.55
     phi = blind + (1 - blind) * fall(1.2)
-    sample = made_up({"same_class_probability": phi, "same_class_probability_loo": phi})
+    sample = made_up(dict.fromkeys(SAME_CLASS, phi))
     times = clone_times(transitions.resample(sample, rng()), counts)
     exact = float(time_from_snr(np.exp(np.log(snr(1.2)) + np.log(0.55 / 0.45))))
     for time, method in zip(times, ("clone", "clone-loo"), strict=True):
@@ -313,7 +321,7 @@ def test_the_clone_level_follows_the_priors(counts):
 
 def test_a_curve_that_does_not_cross_says_so():
     flat = 0.5 + 0.1 * fall(1.0)
-    sample = made_up({"same_class_probability": flat, "same_class_probability_loo": flat})
+    sample = made_up(dict.fromkeys(SAME_CLASS, flat))
     for time in clone_times(transitions.resample(sample, rng()), (9, 9)):
         assert (time.t, time.low, time.high, time.ddpm_step) == (None,) * 4
         assert "does not cross 0.775 between t = 0.0005" in time.warnings[0]
@@ -323,7 +331,7 @@ def test_a_curve_that_does_not_cross_says_so():
 def test_resamples_that_do_not_cross_are_counted():
     # tops out at 0.777, with a standard error of 0.0014: some 8 % of the resamples stay below
     touching = 0.5 + 0.277 * fall(1.0, 0.3)
-    sample = made_up({"same_class_probability": touching, "same_class_probability_loo": touching})
+    sample = made_up(dict.fromkeys(SAME_CLASS, touching))
     found = clone_times(transitions.resample(sample, rng()), (9, 9))[0]
     assert found.t is not None
     assert found.low < found.high

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..common.checks import InputError, in_range
+from ..common.checks import in_range
 from .command import command, recorded
 from .options import (
     ACCURACY,
@@ -193,7 +193,8 @@ def _opened(
         return opened, opened.held_out, opened.notes
     # by the map of the training data: between their own extremes they would be other points
     held_out = points.read(options.held_out, opened.training.pixel_map, progress)
-    held_out, said = _apart(opened.of_its_class(held_out), opened.training)
+    held_out = opened.of_its_class(held_out)
+    said = (f"held-out points: {x}" for x in held_out.notes if x not in opened.training.notes)
     return opened, held_out, (*opened.notes, *said)
 
 
@@ -219,25 +220,6 @@ def _recipe(
         "classifier": judge and {"folder": str(options.classifier), **judge.facts},
         "versions": versions(),
     }
-
-
-def _apart(held_out: Dataset, training: Dataset) -> tuple[Dataset, tuple[str, ...]]:
-    """The held-out points that are no training points, and what is to be said of the others."""
-    import numpy as np
-
-    known = {x.tobytes() for x in training.points}
-    new = np.flatnonzero([x.tobytes() not in known for x in held_out.points])
-    shared = held_out.n - len(new)
-    if len(new) < 2:
-        raise InputError(
-            f"{shared} of the {held_out.n} points of --held-out {held_out.source} are training "
-            "points as well; expected points that the model was not trained on."
-        )
-    said = [f"held-out points: {x}" for x in held_out.notes if x not in training.notes]
-    if not shared:
-        return held_out, tuple(said)
-    said.append(f"{shared} of {held_out.n} held-out points are training points as well: left out")
-    return held_out.take(new), tuple(said)
 
 
 def add_to(app: typer.Typer) -> None:

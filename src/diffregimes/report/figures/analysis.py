@@ -68,6 +68,8 @@ def plot_entropy(analysis: Analysis, ax: Axes) -> None:
 def plot_probabilities(analysis: Analysis, ax: Axes) -> None:
     """Chance that two clones split at t end in the same class, and on the same point."""
     for name, look in PROBABILITIES.items():
+        if name not in analysis.curves.values:
+            continue  # a result of before
         draw_curve(analysis.curves, ax, name, *look)
     _exact(analysis, ax, "same_class_probability_loo")
     _exact(analysis, ax, "same_point_probability")

@@ -13,6 +13,7 @@ from .timeaxis import time_axis
 # name: label, colour, line
 PROBABILITIES = {
     "same_class_probability_loo": ("same class, new data", COLOURS["class"], "-"),
+    "own_class_probability_loo": ("true class, new data", COLOURS["alt"], ":"),
     "same_class_probability": ("same class", COLOURS["class2"], "--"),
     "same_point_probability": ("same training point", COLOURS["point"], "-."),
 }
