@@ -41,7 +41,7 @@ from .copies import origins
 from .entropy import collapse, model_entropy
 from .findings import Audit, Copies, Entropy, ModelTime, Origin
 from .judgement import judged
-from .known import beside, known_points
+from .known import Known, beside, known_points
 from .losses import Losses, denoising_losses
 from .orbit import orbit
 
@@ -109,7 +109,8 @@ def audit(
         duplicates=tuple(_named(x, dataset, dataset) for x in known.training.clusters.pairs),
         shared=tuple(_named(x, dataset, held_out or dataset) for x in known.shared),
         verdict=judged(copies, losses, entropy, times, dataset.n, flags),
-        recipe=dict(recipe or {}), notes=tuple(dict.fromkeys((*notes, *clones.notes))),
+        recipe=dict(recipe or {}),
+        notes=tuple(dict.fromkeys((*notes, *_shared(known, held_out), *clones.notes))),
     )  # fmt: skip
 
 
@@ -209,6 +210,15 @@ def _check(
             "for both, or the same image is two points: load the held-out points with "
             "pixel_range=data.pixel_map."
         )
+
+
+def _shared(known: Known, held_out: Dataset | None) -> tuple[str, ...]:
+    """What is to be said of held-out points that are training points."""
+    count = len({x.other for x in known.shared})
+    if held_out is None or not count:
+        return ()
+    said = f"{count} of {held_out.n} held-out points are training points as well: left out"
+    return (said,)
 
 
 def _named(pair: Duplicate, one: Dataset, two: Dataset) -> Duplicate:
