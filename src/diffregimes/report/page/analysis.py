@@ -179,7 +179,11 @@ def _exact(analysis: Analysis, time: TransitionTime) -> tuple[str, str]:
     known = analysis.theory and analysis.theory.time(time.transition, time.method)
     if not known:
         return "–", ""
-    text = plus_minus(known.t, known.se) if known.se else time_text(replace(time, t=known.t))[0]
+    text = (
+        plus_minus(known.t, known.se)
+        if known.se >= 5e-4
+        else time_text(replace(time, t=known.t))[0]
+    )
     return text, "" if known.z is None else f"z = {known.z:.1f}".replace("-", "−")
 
 

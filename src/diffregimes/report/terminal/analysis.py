@@ -98,7 +98,7 @@ def _exact(known: ExactTime | None) -> list[str]:
     if known is None:
         return ["", ""]
     t = "none" if known.t is None else _number(known.t)
-    if known.se:
+    if known.se >= 5e-4:
         t = plus_minus(known.t, known.se)
     return [t, "" if known.z is None else f"{known.z:.1f}"]
 
