@@ -168,7 +168,7 @@ def _line(name: str, first: bool, rows: list[dict]) -> None:
                 exact = x[name]
             if name in RELATIVE:
                 others = [y for j, (_, y) in enumerate(group) if j != k]
-                if len(others) < 2:
+                if not others:
                     continue
                 exact = float(np.mean([y[0] for y in others]))
                 half = [(y[2] - y[1]) / 2 for y in others]

@@ -60,8 +60,8 @@ def clone_loo_time(curves: Resampled, schedule: Schedule, level: float) -> Trans
     low = min(time.low, 0.0 if other.low is None else other.low)
     high = max(time.high, time.high if other.high is None else other.high)
     why = (
-        f"few training points decide the class here: the confidence of their weights is "
-        f"{level:.3g}, their weight of the true class {level - gaps[0]:.3g}; the interval spans both"
+        "few training points decide the class here: the confidence of their weights is "
+        f"{level:.3g}, that of the true class {level - gaps[0]:.3g}; the interval spans both"
     )
     return clocked(schedule, "speciation", "clone-loo", time.t, (low, high), (*time.warnings, why))
 
