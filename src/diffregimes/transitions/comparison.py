@@ -39,6 +39,7 @@ from ..results import Comparison, Curves, ExactTime, TransitionTime
 from ..theory import finite_n, gaussian_bound
 from .choice import LOO, WITHIN, Chosen, chosen
 
+_EARLIER = 30  # how far before the first time of the curves an exact one is looked for
 DRAWS = 20_000  # for the curves of laws that have no quadrature
 _CLOSE = 2**27  # numbers drawn for a time of such a law, at most
 _SOBOL = 2048  # points of the cube for the means over sets of n points, over the classes
@@ -290,6 +291,9 @@ def _crossing(
 
     A curve that was sampled is sampled again about the crossing, with more draws.
     """
+    if known[name][0] < level:  # both phi and the information rise towards the data
+        earlier = np.geomspace(known.t[0] / _EARLIER, known.t[0], 24)
+        known = law.population_curves(earlier, draws=DRAWS, seed=seed)
     t, curves = _root(known.t, known[name] - level), known
     if t is None:
         return None, 0.0, math.nan
