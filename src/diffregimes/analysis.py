@@ -122,7 +122,8 @@ def analyze(
     recipe = Recipe(
         precision=None if draws else precision, draws=2 * sample.units,
         times="adaptive" if times is None else "given", seed=seed, schedule=clock.name,
-        device=device, headline=headline(dataset.labelled, transitions), versions=versions(),
+        device=device, headline=headline(dataset.labelled, dataset.class_counts),
+        versions=versions(),
     )  # fmt: skip
     return _concluded(dataset, evidence, sample, transitions, exposed, twins, recipe)
 

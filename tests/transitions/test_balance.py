@@ -194,4 +194,16 @@ def test_the_calm_temperature_is_the_largest():
     from diffregimes.posterior.left_out import heated_log_odds
 
     at = heated_log_odds(cloud, times[:1], np.array([[beta, beta / 0.8]]), blocks=1)
-    assert at.same_point[0, 0] <= balance.CALM < at.same_point[0, 1]
+    assert at.same_point[0, 0] <= balance.CALM + 1 / 199 < at.same_point[0, 1]
+
+
+def test_forty_points_may_compete():
+    """All others alike: E sum w'^2 = 1/39 is no sign that few decide."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(40) % 2
+    points = rng.standard_normal((40, 16)) + 2.0 * (2 * labels - 1)[:, None]
+    cloud, start = prepare(points.astype(np.float32), labels), float(np.log(snr(2.0)))
+    assert balance._calm(cloud, np.array([9.0]), 0, 1024) == 1
+    time = balance_time(cloud, start, SCHEDULE, 0.775, blocks=2)
+    assert time.low < mixture.speciation_time(16, 2.0, 1.0) < time.high
+    assert time.high - time.low < 0.5

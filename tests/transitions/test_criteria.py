@@ -10,7 +10,6 @@ import pytest
 import diffregimes as dr
 from clouds import SCHEDULE, blobs, prepared
 from diffregimes.posterior.sweep import sweep
-from diffregimes.results import TransitionTime
 from diffregimes.transitions import criteria
 from diffregimes.transitions.criteria import CRITERIA, METHODS, Criterion, Evidence, headline
 from diffregimes.transitions.crossing import curve_time, resample
@@ -119,16 +118,21 @@ def test_a_new_criterion_arrives_and_changes_no_other_number(monkeypatch):
     assert written[-1]["method"] == "half-entropy"
 
 
-def test_the_headline_hangs_on_the_labels_and_on_what_is_known():
-    def at(method, t):
-        return TransitionTime("speciation", method, t)
-
-    known = [at("spectral", 1.0), at("clone-loo", 1.1), at("balance", 1.2)]
-    assert headline(True, known) == criteria.Headline("balance", "free-energy")
-    assert headline(False, known) == criteria.Headline("spectral", "free-energy")
-    # many classes: no log-odds of their pairs
-    assert headline(True, [*known[:2], at("balance", None)]).speciation == "clone-loo"
-    assert headline(True, [at("clone-loo", None), at("balance", None)]).speciation == "balance"
+def test_the_headline_hangs_on_the_labels_and_on_the_classes():
+    assert headline(True, (40, 40)) == criteria.Headline("balance", "free-energy")
+    assert headline(False, (40, 40)) == criteria.Headline("spectral", "free-energy")
+    # too many pairs, or a class too small for them
+    assert headline(True, (9,) * 33).speciation == "clone-loo"
+    assert headline(True, (40, 3)).speciation == "clone-loo"
     for labelled in (True, False):
-        chosen = headline(labelled, known)
+        chosen = headline(labelled, (40, 40))
         assert {("speciation", chosen.speciation), ("collapse", chosen.collapse)} <= set(METHODS)
+
+
+def test_labels_that_mean_nothing_have_no_speciation():
+    """One law, two names: no other criterion may speak in the place of the log-odds."""
+    points = np.random.default_rng(0).standard_normal((200, 20))
+    result = dr.analyze(points, np.arange(200) % 2, draws=512)
+    assert result.time("speciation").t is None
+    assert result.verdict.generalizes is None
+    assert result.verdict.headline.startswith("No speciation time by balance")

@@ -119,7 +119,7 @@ def balance_time(
             _AROUND - _AROUND[-1] + nodes[0] - step)  # fmt: skip
     why = (
         "the log-odds of the classes do not balance within the range searched, or are no larger "
-        "there than chance makes them"
+        "there than chance makes them, or rest on a few points at any temperature"
     )
     return clocked(schedule, "speciation", "balance", None, warnings=(why,))
 
@@ -154,6 +154,7 @@ def _measured(
     """phi at log gamma = `nodes`, each at the largest temperature that it needs."""
     times = time_from_snr(np.exp(nodes))
     calm = _calm(cloud, times, seed, memory_mib)
+    restless, calm = calm == 0, np.where(calm == 0, _COOLING[-1], calm)
     slopes = np.array([1.0, _SLOPE])[: 1 if (calm == 1).all() else 2]  # nothing to be carried
     seen = heated_log_odds(
         cloud, times, calm[:, None] * slopes, blocks=blocks, seed=seed, memory_mib=memory_mib,
@@ -167,6 +168,8 @@ def _measured(
         phi = class_channel.agreement(2 * rows, weights, seed)
         mean = odds[0].mean(axis=(-2, -1))
         z = float(mean[0] / max(float(jackknife_error(mean)), 1e-12))
+        if restless[k]:
+            z = 0.0  # a few points decide at any temperature: nothing is known of the law
         out.append(_Node(float(nodes[k]), phi, float(beta), odds[0, 0], z))
     return out
 
@@ -189,15 +192,17 @@ def _unfit(cloud: Cloud) -> str:
 
 
 def _calm(cloud: Cloud, times: np.ndarray, seed: int, memory_mib: int) -> np.ndarray:
-    """The largest beta at which many points compete for x_t, at each time (T,)."""
-    out = np.full(len(times), _COOLING[-1])
+    """The largest beta at which many points compete for x_t, at each time (T,); 0 without one, as
+    where every point has a twin. All n - 1 others alike have sum w'^2 = 1/(n - 1)."""
+    most = CALM + 1 / (cloud.n - 1)
+    out = np.zeros(len(times))
     left = np.arange(len(times))
     for few in np.array_split(_COOLING, 4):
         seen = heated_log_odds(
             cloud, times[left], np.tile(few, (len(left), 1)), blocks=1, seed=seed,
             memory_mib=memory_mib,
         )  # fmt: skip
-        calm = seen.same_point <= CALM
+        calm = seen.same_point <= most
         some = calm.any(axis=1)
         out[left[some]] = few[calm[some].argmax(axis=1)]
         left = left[~some]

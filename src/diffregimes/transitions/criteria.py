@@ -207,12 +207,12 @@ def transition_times(evidence: Evidence, report: Progress) -> tuple[TransitionTi
     return tuple(x for x in times if x is not None)
 
 
-def headline(labelled: bool, times: Iterable[TransitionTime]) -> Headline:
+def headline(labelled: bool, class_counts: Iterable[int]) -> Headline:
     """`balance` needs classes that mean something; without labels the spectrum speaks.
 
-    Where the log-odds of the classes cannot be had (too many classes, or too few points in one) the
-    clones have to do.
+    Where the pairs of classes are too many, or one is too small, the clones have to do.
     """
-    known = {x.method for x in times if x.transition == "speciation" and x.t is not None}
-    by_class = "clone-loo" if "balance" not in known and "clone-loo" in known else "balance"
+    counts = tuple(class_counts)
+    pairs = len(counts) <= balance.MOST_CLASSES and min(counts) >= balance.FEWEST
+    by_class = "balance" if pairs else "clone-loo"
     return Headline(by_class if labelled else "spectral", "free-energy")
