@@ -134,7 +134,8 @@ class Spectrum:
 
     `noise_edge` is where the largest eigenvalue of structureless data of the same n, d and
     total variance would lie; `largest_first_channel` is the paper's Lambda (table 1), None
-    for data that are not images, with its standard error where these have colours.
+    for data that are not images, with its standard error where these have colours. `points` and
+    `features` (that vary) are behind the sample covariance, None for the spectrum of a known law.
     """
 
     largest: float
@@ -142,9 +143,11 @@ class Spectrum:
     noise_edge: float
     eigenvalues: np.ndarray
     largest_first_channel_se: float | None = None
+    points: int | None = None
+    features: int | None = None
 
 
-serial.layout(Spectrum, optional=("largest_first_channel_se",))
+serial.layout(Spectrum, optional=("largest_first_channel_se", "points", "features"))
 
 
 @dataclass(frozen=True)

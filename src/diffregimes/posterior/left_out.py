@@ -86,6 +86,12 @@ def jackknife_error(values: np.ndarray) -> np.ndarray:
     return np.asarray(np.sqrt((groups - 1) * without.var(axis=-1)))
 
 
+def jackknife_covariance(values: np.ndarray) -> np.ndarray:
+    """Covariance (T, T) of the errors of T means, from values (T, 1 + G)."""
+    groups = values.shape[-1] - 1
+    return np.atleast_2d((groups - 1) * np.cov(values[:, 1:], bias=True))
+
+
 class _Segments:
     """Sums of the weights e^l of each row over every class and group.
 

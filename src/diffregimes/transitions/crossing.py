@@ -139,6 +139,21 @@ def of_population(
     return Resampled(curves.log_gamma, curves.mean, resamples)
 
 
+def straight(
+    curves: Resampled, name: str, ends: np.ndarray, covariance: np.ndarray, rng: np.random.Generator
+) -> Resampled:
+    """The curves with resamples of one that differ from its mean by straight lines.
+
+    Their values at the two log gamma `ends` have the `covariance` (2, 2) of a jackknife (its t law,
+    as in `of_population`): for what is fitted between the ends, whose slope counts."""
+    normal = rng.multivariate_normal(np.zeros(2), covariance, len(curves.resamples[name]))
+    normal *= T95 / numerics.Z95
+    slope = (normal[:, 1] - normal[:, 0]) / (ends[1] - ends[0])
+    moved = normal[:, :1] + slope[:, None] * (curves.log_gamma - ends[0])
+    resamples = {**curves.resamples, name: curves.mean[name] + moved}
+    return Resampled(curves.log_gamma, curves.mean, resamples)
+
+
 def _gap_of(curves: Resampled, log_gamma: float) -> int:
     """The grid interval that holds log_gamma."""
     place = int(np.searchsorted(curves.log_gamma, log_gamma)) - 1
