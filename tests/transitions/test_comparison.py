@@ -15,7 +15,7 @@ from clouds import SCHEDULE, blobs, prepared
 from diffregimes.common.numerics import Z95
 from diffregimes.data.cloud import prepare
 from diffregimes.data.datasets import Dataset
-from diffregimes.data.spectrum import information_bound
+from diffregimes.data.spectrum import gaussian_information, information_bound
 from diffregimes.populations.covariances import Covariance
 from diffregimes.populations.mixture import GaussianMixture, two_gaussians
 from diffregimes.posterior.sweep import sweep
@@ -371,7 +371,7 @@ def test_the_bound_of_theory_is_that_of_the_estimator_by_another_route(values, n
 def test_a_fault_in_the_bound_of_the_estimator_shows(monkeypatch, fault, seen):
     """5000 points in 8 dimensions: the sample spectrum is that of the law to a few per cent."""
     monkeypatch.setattr(
-        collapse, "information_bound", lambda *given: fault * information_bound(*given)
+        collapse, "gaussian_information", lambda *given: fault * gaussian_information(*given)
     )
     data = dataset(two_gaussians(8), 5000, 0)
     _, cloud, matrix, eigen = prepared(data.points, data.labels)
