@@ -227,11 +227,14 @@ class _Levels:
 
     def tail(self, c: float) -> float:
         """Im lambda at which the integrand is e^{-_CUT} of what it is at c, or less."""
-        ratio = self.spreads / (self.noise + c * self.spreads)
+        width = self.noise + c * self.spreads
+        # Re[lambda/(Delta + lambda s^2)] grows along the line by pull x^2/(1 + x^2), x = tau s^2/w
+        pull = self.squares.min(axis=0) / 2 * self.noise / (self.spreads * width)
 
         def depth(log_tau: float) -> float:
             tau = math.exp(log_tau)
-            lost = self.d / 4 * np.log1p((tau * ratio) ** 2)
+            square = (tau * self.spreads / width) ** 2
+            lost = self.d / 4 * np.log1p(square) + pull * square / (1 + square)
             return float(lost.min()) + math.pi / 2 * tau - _CUT
 
         return math.exp(brentq(depth, -60.0, 4.0))
