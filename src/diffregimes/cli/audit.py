@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..common.checks import in_range
-from .command import command, recorded
+from .command import command, kept_unless_dead, recorded
 from .options import (
     ACCURACY,
     DATA,
@@ -25,7 +25,6 @@ from .options import (
     Label,
     Out,
     flowing,
-    kept_unless_dead,
     range_option,
 )
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..common.checks import InputError, in_range
-from .command import command, recorded
+from .command import command, kept_unless_dead, numbers, recorded
 from .options import (
     ACCURACY,
     BackwardOptions,
@@ -24,8 +24,6 @@ from .options import (
     ScoreOptions,
     Source,
     flowing,
-    kept_unless_dead,
-    numbers,
     source_name,
 )
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..backward.samplers import SAMPLERS, described, noisy
-from ..common.checks import InputError, in_range
+from ..common.checks import in_range
 from ..data.readers import ACCEPTED
+from .command import pair
 
 if TYPE_CHECKING:
     from ..common.parallel import Progress
@@ -303,38 +301,6 @@ class TrainedOptions:
                 "warning: --preset paper trains for months on a CPU; expected --device cuda",
                 err=True,
             )
-
-
-@contextmanager
-def kept_unless_dead(store: Path) -> Iterator[None]:
-    """Leave the finished blocks of a run in `store`, to go on with, unless it cannot be ended."""
-    from ..backward.descent import DeadEnd
-
-    try:
-        yield
-    except DeadEnd:
-        shutil.rmtree(store, ignore_errors=True)
-        raise
-
-
-def numbers(option: str, text: str | None, example: str) -> list[float] | None:
-    """The numbers in 0.1,0.5,1; None stays None."""
-    if text is None:
-        return None
-    try:
-        return [float(x) for x in text.split(",")]
-    except ValueError:
-        raise InputError(
-            f"{option} is {text!r}; expected numbers separated by commas, such as {example}."
-        ) from None
-
-
-def pair(option: str, text: str, example: str) -> tuple[float, float]:
-    """The two numbers in LO,HI."""
-    ends = numbers(option, text, example)
-    if ends is None or len(ends) != 2:
-        raise InputError(f"{option} is {text!r}; expected two numbers such as {example}.")
-    return ends[0], ends[1]
 
 
 def flowing(text: str) -> str:

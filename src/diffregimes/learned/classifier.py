@@ -34,9 +34,9 @@ from ..common.provenance import INDEXED
 from ..data.classes import listed
 from ..data.datasets import Dataset
 from ..results import Share
-from .adapters import PICKLES
 from .checkpoints import weights_digest
 from .fitting import fit
+from .folders import PICKLES
 from .resnet import ClassNetwork
 from .training import split
 

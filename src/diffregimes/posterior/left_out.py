@@ -20,7 +20,7 @@ M_ab(beta) what the population has there, as long as many points compete at that
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeVar
@@ -41,7 +41,7 @@ GROUPS = 16
 T95 = float(student.ppf(0.975, GROUPS - 1))  # standard errors to either side that hold 95 %
 _LEAST = 1e-38  # of a sum in units of the largest weight: float32 knows nothing below
 _MASK = -1e30  # exponent that takes a point out of every sum
-_TILE = 2**18  # rows times points at a time: the buffers stay in the processor's cache
+_TILE = 2**20  # rows times points at a time: less, and calls cost more than sums
 
 
 @dataclass(frozen=True)
@@ -172,46 +172,48 @@ def _both_signs(
 
 def left_out_means(
     cloud: Cloud,
-    times: np.ndarray,
+    places: Mapping[str, np.ndarray],
     *,
     blocks: int,
     seed: int = 0,
     memory_mib: int = 1024,
     progress: Progress | None = None,
 ) -> dict[str, np.ndarray]:
-    """The mean of every observable but the mmse, in the whole set and without each group.
+    """The means of observables, in the whole set and without each group.
 
-    Values (T, 1 + G) at `times` (T,) by the names of `observables.OBSERVABLES`, from `blocks`
-    blocks of draws. A weight 87 nats below the largest of its row counts as none.
+    Values (T, 1 + G) by the names in `places`, of `observables.OBSERVABLES` but the mmse, each at
+    its own times (T,), from `blocks` blocks of draws. A weight 87 nats below the largest of its row
+    counts as none.
     """
     parts = grouped(cloud, seed=seed)
     device = cloud.coordinates.device
     sizes = torch.from_numpy(parts.sizes.ravel()).to(device)
     rest = _rest(GROUPS, device)
     group = torch.from_numpy(parts.group).to(device)
-    gammas = snr(times)
+    asked: dict[float, list[str]] = {}
+    for name, times in places.items():
+        for t in times:
+            asked.setdefault(float(t), []).append(name)
 
-    def sums(block: int) -> dict[str, np.ndarray]:
-        out: dict[str, np.ndarray] = {}
+    def sums(block: int) -> np.ndarray:
+        out = np.zeros((sum(map(len, asked.values())), 1 + GROUPS))
         for chosen, square, along in _exponent_rows(parts, block, seed):
-            kept = _kept(group[chosen])
-            for j, gamma in enumerate(gammas):
-                scaled = float(gamma) * cloud.scale**2
-                exponent = _both_signs(square, along, chosen, scaled)
+            kept, rows = _kept(group[chosen]), []
+            for t, names in asked.items():
+                gamma = float(snr(t))
+                exponent = _both_signs(square, along, chosen, gamma * cloud.scale**2)
                 at = _moments(_Segments(exponent, sizes, parts.sizes.shape), rest)
                 # log n of the whole set serves all: it moves the means of all groups alike
-                values = observables(at, parts.cloud, chosen, np.full(1 + GROUPS, gamma))
-                for name, value in values.items():
-                    row = out.setdefault(name, np.zeros((len(gammas), 1 + GROUPS)))
-                    row[j] += (value.mean(1) * kept).sum(-1).cpu().numpy()
+                every = np.full(1 + GROUPS, gamma)
+                values = observables(at, parts.cloud, chosen, every, names)
+                rows += [(values[x].mean(1) * kept).sum(-1) for x in names]
+            out += torch.stack(rows).cpu().numpy()
         return out
 
-    total: dict[str, np.ndarray] = {}
-    for done in _mapped(sums, blocks, device, memory_mib, progress):
-        for name, value in done.items():
-            total[name] = total.get(name, 0) + value
-    units = _units(parts, blocks, seed).sum(axis=1)
-    return {name: value / units for name, value in total.items() if name != "mmse"}
+    total = np.sum(list(_mapped(sums, blocks, device, memory_mib, progress)), axis=0)
+    order = [(name, t) for t, names in asked.items() for name in names]
+    means = dict(zip(order, total / _units(parts, blocks, seed).sum(axis=1), strict=True))
+    return {x: np.array([means[x, float(t)] for t in times]) for x, times in places.items()}
 
 
 @dataclass(frozen=True)

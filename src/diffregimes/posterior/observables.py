@@ -18,7 +18,7 @@ and curves.csv follow.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -265,9 +265,14 @@ CURVES = {x.name: x.words for x in OBSERVABLES}
 
 
 def observables(
-    moments: Moments, cloud: Cloud, points: Tensor, gamma: np.ndarray
+    moments: Moments,
+    cloud: Cloud,
+    points: Tensor,
+    gamma: np.ndarray,
+    names: Collection[str] | None = None,
 ) -> dict[str, Tensor]:
-    """Every observable of each draw, of the leading shape (T, 2, p) of the moments.
+    """Every observable of each draw, or those of `names`, in the leading shape (T, 2, p) of the
+    moments.
 
     `points` (p,) are the rows of the cloud that the pairs start from, `gamma` (T,) the
     signal-to-noise ratios.
@@ -275,4 +280,5 @@ def observables(
     ratios = torch.as_tensor(gamma, dtype=torch.float64, device=moments.log_sum.device)
     sizes = torch.as_tensor(np.diff(cloud.bounds), device=moments.log_sum.device)
     context = Context(moments, cloud.labels[points], ratios[:, None, None], sizes, cloud.d)
-    return {x.name: x.function(context) for x in OBSERVABLES}
+    wanted = (x for x in OBSERVABLES if names is None or x.name in names)
+    return {x.name: x.function(context) for x in wanted}

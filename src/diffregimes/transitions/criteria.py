@@ -79,19 +79,20 @@ class Evidence:
         places = {name: mean_crossing(self.seen, name, x) for name, x in levels.items()}
         places = {name: x for name, x in places.items() if math.isfinite(x)}
         ends = collapse.line_ends(self.seen, self.n)
-        times = time_from_snr(np.exp(np.array([*places.values(), *ends])))
+        asked = {name: np.array([x]) for name, x in places.items()}
+        asked |= {collapse.EXCESS: np.array(ends)} if ends else {}
+        times = {name: time_from_snr(np.exp(x)) for name, x in asked.items()}
         means = left_out_means(
             self.cloud, times, blocks=self.blocks, seed=self.seed, memory_mib=self.memory_mib,
             progress=self.report,
         )  # fmt: skip
-        errors = {name: float(jackknife_error(means[name])[k]) for k, name in enumerate(places)}
+        errors = {name: float(jackknife_error(means[name])[0]) for name in places}
         curves = of_population(self.seen, places, errors)
         if not ends:
             return curves
-        name = "excess_entropy_over_alpha"
-        covariance = jackknife_covariance(means[name][-2:])
+        covariance = jackknife_covariance(means[collapse.EXCESS])
         rng = numpy_generator(self.seed, "entropy line")
-        return straight(curves, name, np.array(ends), covariance, rng)
+        return straight(curves, collapse.EXCESS, np.array(ends), covariance, rng)
 
     @cached_property
     def line(self) -> collapse.EntropyLine | None:
