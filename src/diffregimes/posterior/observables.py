@@ -53,6 +53,11 @@ class ClassWeights:
     entropy: Tensor
     log: Tensor
 
+    def plus(self, other: ClassWeights) -> ClassWeights:
+        """The sums over two disjoint sets of classes; `own` is 0 in the one without it."""
+        mine, others = vars(self).values(), vars(other).values()
+        return ClassWeights(*(a + b for a, b in zip(mine, others, strict=True)))
+
 
 def class_weights(probability: Tensor, own: Tensor) -> ClassWeights:
     """Of `probability` (..., K) with p'_a = `own` (...); sums of parts of K add up."""
