@@ -91,7 +91,7 @@ class _Dealt:
     """Where the weights of the points of every class and group go: what the rows of a cloud share.
 
     Classes of fewer points than groups leave many without any: the E sets that have some are kept,
-    and `place` (K, G) says where, E for those without.
+    and `place` (G, K) says where, E for those without.
     """
 
     def __init__(self, parts: Grouped, device: torch.device):
@@ -99,7 +99,8 @@ class _Dealt:
         some = np.flatnonzero(sizes)
         place = np.full(sizes.shape, len(some))
         place[some] = np.arange(len(some))
-        self.place = torch.from_numpy(place.reshape(parts.sizes.shape)).to(device)
+        place = np.ascontiguousarray(place.reshape(parts.sizes.shape).T)
+        self.place = torch.from_numpy(place).to(device)
         self.stretches = Stretches(sizes[some], device)
         self.single = len(some) == parts.cloud.n
         self.sets = len(some)
@@ -128,7 +129,7 @@ class _Weights:
         self.top = top[..., 0].double()
 
     def by_class(self) -> Iterator[tuple[int, Tensor]]:
-        """The sums over each class without each group, (..., k, 1 + G) for k classes at a time, and
+        """The sums over each class without each group, (..., 1 + G, k) for k classes at a time, and
         the first of these."""
         dealt, (*shape, _) = self._dealt, self.weight.shape
         padded = self.weight.new_zeros(*shape, dealt.sets + 1)
@@ -136,11 +137,11 @@ class _Weights:
             padded[..., :-1] = self.weight
         else:
             dealt.stretches.sums(self.weight, padded[..., :-1])
-        rows = math.prod(shape)
-        for first in range(0, len(dealt.place), some := max(1, _TILE // (GROUPS * rows))):
-            place = dealt.place[first : first + some]
+        some = max(1, _TILE // (GROUPS * math.prod(shape)))
+        for first in range(0, dealt.place.shape[1], some):
+            place = dealt.place[:, first : first + some]
             of_group = padded.index_select(-1, place.ravel()).reshape(*shape, *place.shape)
-            yield first, dealt.without(of_group)
+            yield first, dealt.rest.T @ of_group
 
     def summed(self, values: Tensor) -> Tensor:
         """Over the points of the whole set and without each group, (1 + G, ...)."""
@@ -159,15 +160,17 @@ def _moments(weights: _Weights, own_class: Tensor) -> tuple[Moments, ClassWeight
     """Of the whole set and without each group: leading shape (1 + G, 2, p). Without distances and
     the probabilities of the classes, of which the sums are known instead."""
     total = weights.summed(weights.weight).clamp_min(_LEAST)
+    of_all = total.movedim(0, -1)[..., None].float()
     classes = None
-    for first, sums in weights.by_class():
-        probability = (sums.movedim(-1, 0) / total[..., None].float()).contiguous()
-        held = ((own_class >= first) & (own_class < first + probability.shape[-1]))
-        index = torch.where(held, own_class - first, 0)[:, None].expand(*probability.shape[:-1], 1)
-        own = probability.gather(-1, index)[..., 0] * held
-        part = class_weights(probability, own)
+    for first, sums in weights.by_class():  # (2, p, 1 + G, k)
+        probability = sums.div_(of_all)
+        held = (own_class >= first) & (own_class < first + probability.shape[-1])
+        index = torch.where(held, own_class - first, 0)[:, None, None]
+        own = probability.gather(-1, index.expand(*probability.shape[:-1], 1))[..., 0]
+        part = class_weights(probability, own * held[:, None])
         classes = part if classes is None else classes.plus(part)
     assert classes is not None
+    classes = ClassWeights(*(x.movedim(-1, 0) for x in vars(classes).values()))
     moments = Moments(
         weights.top + total.log(),
         weights.top + weights.logs() / total,
@@ -191,7 +194,9 @@ def _exponent_rows(
         along = some.noise @ cloud.coordinates.T
         along -= (some.noise * own).sum(1, keepdim=True)
         square = square_distances(own, cloud.coordinates)
-        yield from zip(some.points.split(rows), square.split(rows), along.split(rows), strict=True)
+        for start in range(0, len(square), rows):
+            part = slice(start, start + rows)
+            yield some.points[part], square[part], along[part]
 
 
 def _both_signs(
@@ -290,13 +295,13 @@ def heated_log_odds(
                 for k, b in enumerate(beta[j]):
                     exponent = _both_signs(square, along, chosen, scaled, float(b))
                     weights = _Weights(exponent, dealt)
-                    sums = torch.cat([x for _, x in weights.by_class()], dim=-2).double()
-                    by_class = sums.clamp_min(_LEAST).movedim(-1, 0)
+                    sums = torch.cat([x for _, x in weights.by_class()], dim=-1).double()
+                    by_class = sums.clamp_min(_LEAST).movedim(-2, 0)
                     density = by_class.log().mean(1) - competing  # (1 + G, p, K)
                     apart = (density * mine).sum(-1, keepdim=True) - density
                     odds[j, k] += torch.einsum("gp,pa,gpb->gab", kept, mine, apart).cpu().numpy()
                     norm = torch.linalg.vector_norm(weights.weight, dim=-1).double()
-                    participation = (norm / sums[..., 0].sum(-1)).square()
+                    participation = (norm / sums[..., 0, :].sum(-1)).square()
                     same[j, k] += float(participation.mean(0).sum())
         return odds, same
 

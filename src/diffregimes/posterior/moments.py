@@ -19,6 +19,7 @@ less than float32 keeps of their norms; projections and exponentials are float32
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -61,10 +62,11 @@ class Draws:
     points: Tensor
     noise: Tensor
 
-    def split(self, pairs: int) -> list[Draws]:
+    def split(self, pairs: int) -> Iterator[Draws]:
         """The same draws, so many pairs at a time."""
-        parts = zip(self.points.split(pairs), self.noise.split(pairs), strict=True)
-        return [Draws(*x) for x in parts]
+        for start in range(0, len(self.points), pairs):
+            part = slice(start, start + pairs)
+            yield Draws(self.points[part], self.noise[part])
 
 
 def draw_block(cloud: Cloud, block: int, seed: int) -> Draws:

@@ -127,7 +127,8 @@ class Context:
         entr = torch.special.entr
         mine = self.other * self.classes.own
         others = self.other * self.classes.entropy + entr(self.other) - entr(mine)
-        return (others + entr(mine + self.own)).clamp_min(0)
+        out: Tensor = (others + entr(mine + self.own)).clamp_min(0)
+        return out
 
     @cached_property
     def log_odds(self) -> Tensor:

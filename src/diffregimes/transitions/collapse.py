@@ -44,8 +44,7 @@ def gaussian_bound_time(
     rows = cloud.coordinates.cpu().numpy()
     inverse = np.linalg.inv(np.eye(len(values)) + gamma * matrix).astype(np.float32)
     share = 0.5 * gamma * cloud.scale**2 * np.einsum("ij,ij->i", rows @ inverse, rows)
-    counts = numerics.resample_counts(cloud.n, rng)
-    change = (counts @ (share - share.mean())) / cloud.n
+    change = numerics.resampled_sums(share - share.mean(), rng) / cloud.n
     slope = 0.5 * float((gamma * values / (1 + gamma * values)).sum())
     t, bounds = from_log_gamma(np.concatenate([[root], root - change / slope]))
     warnings: tuple[str, ...] = ()
