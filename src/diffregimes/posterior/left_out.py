@@ -19,9 +19,11 @@ M_ab(beta) what the population has there, as long as many points compete at that
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import TypeVar
 
@@ -42,7 +44,7 @@ T95 = float(student.ppf(0.975, GROUPS - 1))  # standard errors to either side th
 _LEAST = 1e-38  # of a sum in units of the largest weight: float32 knows nothing below
 _MASK = -1e30  # exponent that takes a point out of every sum
 _PRODUCTS = 2**22  # rows times points whose products are held: 32 MiB
-_TILE = 2**18  # rows times points at a time: the buffers stay in the processor's cache
+_TILE = 2**20  # rows times points at a time: less, and calls cost more than sums
 
 
 @dataclass(frozen=True)
@@ -143,42 +145,47 @@ class _Weights:
             of_group = padded.index_select(-1, place.ravel()).reshape(*shape, *place.shape)
             yield first, dealt.rest.T @ of_group
 
-    def summed(self, values: Tensor) -> Tensor:
-        """Over the points of the whole set and without each group, (1 + G, ...)."""
+    @cached_property
+    def total(self) -> Tensor:
+        """Of the whole set and without each group, (1 + G, ...), as are the others."""
+        return self._summed(self.weight).clamp_min(_LEAST)
+
+    def logs_and_squares(self) -> tuple[Tensor, Tensor]:
+        """sum w log w and sum w^2, in the units of the weights; to be asked once."""
+        logs = self._summed(self._below.mul_(self.weight))
+        return logs, self._summed(torch.mul(self.weight, self.weight, out=self._below))
+
+    def _summed(self, values: Tensor) -> Tensor:
         return self._dealt.without((values @ self._dealt.in_group).double()).movedim(-1, 0)
 
-    def logs(self) -> Tensor:
-        """sum w log w, in the units of the weights."""
-        return self.summed(self._below.mul_(self.weight))
 
-    def squares(self) -> Tensor:
-        """sum w^2; the last thing to be asked, for it takes the place of the weights."""
-        return self.summed(self.weight.square_())
-
-
-def _moments(weights: _Weights, own_class: Tensor) -> tuple[Moments, ClassWeights]:
+def _moments(weights: _Weights) -> Moments:
     """Of the whole set and without each group: leading shape (1 + G, 2, p). Without distances and
-    the probabilities of the classes, of which the sums are known instead."""
-    total = weights.summed(weights.weight).clamp_min(_LEAST)
-    of_all = total.movedim(0, -1)[..., None].float()
-    classes = None
+    the probabilities of the classes, of which `_classes` knows the sums."""
+    total = weights.total
+    logs, squares = weights.logs_and_squares()
+    return Moments(
+        weights.top + total.log(),
+        weights.top + logs / total,
+        (squares / total).div_(total).clamp_min(_LEAST).log(),
+        torch.full_like(total, torch.nan),
+        total.new_empty(0),
+    )
+
+
+def _classes(weights: _Weights, own_class: Tensor) -> ClassWeights:
+    """Likewise the sums over the classes."""
+    of_all = weights.total.movedim(0, -1)[..., None].float()
+    out = None
     for first, sums in weights.by_class():  # (2, p, 1 + G, k)
         probability = sums.div_(of_all)
         held = (own_class >= first) & (own_class < first + probability.shape[-1])
         index = torch.where(held, own_class - first, 0)[:, None, None]
         own = probability.gather(-1, index.expand(*probability.shape[:-1], 1))[..., 0]
         part = class_weights(probability, own * held[:, None])
-        classes = part if classes is None else classes.plus(part)
-    assert classes is not None
-    classes = ClassWeights(*(x.movedim(-1, 0) for x in vars(classes).values()))
-    moments = Moments(
-        weights.top + total.log(),
-        weights.top + weights.logs() / total,
-        (weights.squares() / total).div_(total).clamp_min(_LEAST).log(),
-        torch.full_like(total, torch.nan),
-        total.new_empty(0),
-    )
-    return moments, classes
+        out = part if out is None else out.plus(part)
+    assert out is not None
+    return ClassWeights(*(x.movedim(-1, 0) for x in vars(out).values()))
 
 
 def _exponent_rows(
@@ -212,45 +219,48 @@ def _both_signs(
 
 def left_out_means(
     cloud: Cloud,
-    times: np.ndarray,
+    places: Mapping[str, np.ndarray],
     *,
     blocks: int,
     seed: int = 0,
     memory_mib: int = 1024,
     progress: Progress | None = None,
 ) -> dict[str, np.ndarray]:
-    """The mean of every observable but the mmse, in the whole set and without each group.
+    """The means of observables, in the whole set and without each group.
 
-    Values (T, 1 + G) at `times` (T,) by the names of `observables.OBSERVABLES`, from `blocks`
-    blocks of draws. A weight 87 nats below the largest of its row counts as none.
+    Values (T, 1 + G) by the names in `places`, of `observables.OBSERVABLES` but the mmse, each at
+    its own times (T,), from `blocks` blocks of draws. A weight 87 nats below the largest of its row
+    counts as none.
     """
     parts = grouped(cloud, seed=seed)
     device = cloud.coordinates.device
     dealt = _Dealt(parts, device)
-    gammas = snr(times)
+    asked: dict[float, list[str]] = {}
+    for name, times in places.items():
+        for t in times:
+            asked.setdefault(float(t), []).append(name)
 
-    def sums(block: int) -> dict[str, np.ndarray]:
-        out: dict[str, np.ndarray] = {}
+    def sums(block: int) -> np.ndarray:
+        out = np.zeros((sum(map(len, asked.values())), 1 + GROUPS))
         for chosen, square, along in _exponent_rows(parts, block, seed):
-            kept, own_class = _kept(dealt.group[chosen]), parts.cloud.labels[chosen]
-            for j, gamma in enumerate(gammas):
-                scaled = float(gamma) * cloud.scale**2
-                exponent = _both_signs(square, along, chosen, scaled)
-                at, classes = _moments(_Weights(exponent, dealt), own_class)
+            kept, rows = _kept(dealt.group[chosen]), []
+            for t, names in asked.items():
+                gamma = float(snr(t))
+                exponent = _both_signs(square, along, chosen, gamma * cloud.scale**2)
+                weights = _Weights(exponent, dealt)
+                at = _moments(weights)
+                classes = functools.partial(_classes, weights, parts.cloud.labels[chosen])
                 # log n of the whole set serves all: it moves the means of all groups alike
                 every = np.full(1 + GROUPS, gamma)
-                values = observables(at, parts.cloud, chosen, every, classes)
-                for name, value in values.items():
-                    row = out.setdefault(name, np.zeros((len(gammas), 1 + GROUPS)))
-                    row[j] += (value.mean(1) * kept).sum(-1).cpu().numpy()
+                values = observables(at, parts.cloud, chosen, every, names, classes)
+                rows += [(values[x].mean(1) * kept).sum(-1) for x in names]
+            out += torch.stack(rows).cpu().numpy()
         return out
 
-    total: dict[str, np.ndarray] = {}
-    for done in _mapped(sums, blocks, device, memory_mib, progress):
-        for name, value in done.items():
-            total[name] = total.get(name, 0) + value
-    units = _units(parts, blocks, seed).sum(axis=1)
-    return {name: value / units for name, value in total.items() if name != "mmse"}
+    total = np.sum(list(_mapped(sums, blocks, device, memory_mib, progress)), axis=0)
+    order = [(name, t) for t, names in asked.items() for name in names]
+    means = dict(zip(order, total / _units(parts, blocks, seed).sum(axis=1), strict=True))
+    return {x: np.array([means[x, float(t)] for t in times]) for x, times in places.items()}
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ and curves.csv follow.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -71,14 +71,14 @@ def class_weights(probability: Tensor, own: Tensor) -> ClassWeights:
 class Context:
     """The weights of a block of draws, and what several observables share, computed once.
 
-    `moments` have the leading shape (T, 2, p): time, sign, pair; `classes` belongs to them. `gamma`
-    (T, 1, 1) is the signal-to-noise ratio in data units, `own_class` (p,) the class of the true
+    `moments` have the leading shape (T, 2, p): time, sign, pair; `of_classes` gives what belongs to
+    them. `gamma` (T, 1, 1) is the signal-to-noise ratio in data units, `own_class` (p,) the class of the true
     point of each pair, `class_sizes` (K,) the training points of each class, `d` the number of
     features.
     """
 
     moments: Moments
-    classes: ClassWeights
+    of_classes: Callable[[], ClassWeights]
     own_class: Tensor
     gamma: Tensor
     class_sizes: Tensor
@@ -92,6 +92,10 @@ class Context:
     @cached_property
     def log_n(self) -> float:
         return math.log(self.n)
+
+    @cached_property
+    def classes(self) -> ClassWeights:
+        return self.of_classes()
 
     @cached_property
     def own(self) -> Tensor:
@@ -117,9 +121,7 @@ class Context:
     def same_class(self) -> Tensor:
         """sum p^2."""
         mine = self.other * self.classes.own
-        return (
-            self.other.square() * self.classes.square + (2 * mine + self.own) * self.own
-        )
+        return self.other.square() * self.classes.square + (2 * mine + self.own) * self.own
 
     @cached_property
     def class_entropy(self) -> Tensor:
@@ -301,19 +303,27 @@ def observables(
     cloud: Cloud,
     points: Tensor,
     gamma: np.ndarray,
-    classes: ClassWeights | None = None,
+    names: Collection[str] | None = None,
+    classes: Callable[[], ClassWeights] | None = None,
 ) -> dict[str, Tensor]:
-    """Every observable of each draw, of the leading shape (T, 2, p) of the moments.
+    """Every observable of each draw, or those of `names`, in the leading shape (T, 2, p) of the
+    moments.
 
     `points` (p,) are the rows of the cloud that the pairs start from, `gamma` (T,) the
-    signal-to-noise ratios; `classes` those of the moments, where they are known.
+    signal-to-noise ratios; `classes` gives what belongs to the moments, where
+    these do not hold the probabilities.
     """
     own_class = cloud.labels[points]
-    if classes is None:
-        of_class = moments.class_probability
-        index = own_class[:, None].expand(*of_class.shape[:-1], 1)
-        classes = class_weights(of_class, of_class.gather(-1, index)[..., 0])
+
+    def of_moments() -> ClassWeights:
+        probability = moments.class_probability
+        index = own_class[:, None].expand(*probability.shape[:-1], 1)
+        return class_weights(probability, probability.gather(-1, index)[..., 0])
+
     ratios = torch.as_tensor(gamma, dtype=torch.float64, device=moments.log_sum.device)
     sizes = torch.as_tensor(np.diff(cloud.bounds), device=moments.log_sum.device)
-    context = Context(moments, classes, own_class, ratios[:, None, None], sizes, cloud.d)
-    return {x.name: x.function(context) for x in OBSERVABLES}
+    context = Context(
+        moments, classes or of_moments, own_class, ratios[:, None, None], sizes, cloud.d
+    )
+    wanted = (x for x in OBSERVABLES if names is None or x.name in names)
+    return {x.name: x.function(context) for x in wanted}

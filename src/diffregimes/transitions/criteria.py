@@ -78,12 +78,12 @@ class Evidence:
         places = {name: mean_crossing(self.seen, name, x) for name, x in levels.items()}
         places["excess_entropy_over_alpha"] = collapse.line_place(self.seen, self.n)
         places = {name: x for name, x in places.items() if math.isfinite(x)}
-        times = time_from_snr(np.exp(np.array(list(places.values()))))
+        times = {name: time_from_snr(np.exp(np.array([x]))) for name, x in places.items()}
         means = left_out_means(
             self.cloud, times, blocks=self.blocks, seed=self.seed, memory_mib=self.memory_mib,
             progress=self.report,
         )  # fmt: skip
-        errors = {name: float(jackknife_error(means[name])[k]) for k, name in enumerate(places)}
+        errors = {name: float(jackknife_error(x)[0]) for name, x in means.items()}
         return of_population(self.seen, places, errors)
 
     @cached_property
