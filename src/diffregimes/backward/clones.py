@@ -25,7 +25,7 @@ from scipy.optimize import isotonic_regression
 from torch import Tensor
 
 from ..common.checks import InputError, in_range
-from ..common.numerics import LEVEL, RESAMPLES, crossings, resample_counts, wilson
+from ..common.numerics import LEVEL, RESAMPLES, crossings, resampled_sums, wilson
 from ..common.rng import numpy_generator, point_of_pair
 from ..populations.mixture import GaussianMixture
 from ..process import signal, snr, variance
@@ -100,8 +100,8 @@ class Ends:
         the level, and a 95 % interval, resampling pairs; None where it does not."""
         order = np.argsort(self.times)
         same = self.agreement(name)[:, order]
-        counts = resample_counts(len(same), numpy_generator(seed, "clones crossing"))
-        rows = np.vstack([same.mean(axis=0), counts @ same / len(same)])
+        drawn = resampled_sums(same, numpy_generator(seed, "clones crossing"))
+        rows = np.vstack([same.mean(axis=0), drawn / len(same)])
         falling = np.stack([isotonic_regression(x, increasing=False).x for x in rows])
         places = crossings(-np.log(snr(self.times[order])), falling, level)
         return from_log_gamma(-places)

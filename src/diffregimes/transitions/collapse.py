@@ -54,8 +54,7 @@ def gaussian_bound_time(
     inverse = np.linalg.inv(np.eye(len(values)) + s * matrix).astype(np.float32)
     form = np.einsum("ij,ij->i", rows @ inverse, rows, dtype=np.float64)
     share = -0.5 * cloud.n * np.log1p(-s * cloud.scale**2 / (cloud.n - 1) * form)
-    counts = numerics.resample_counts(cloud.n, rng)
-    change = (counts @ (share - share.mean())) / cloud.n
+    change = numerics.resampled_sums(share - share.mean(), rng) / cloud.n
     slope = 0.5 * float((s * values / (1 + s * values)).sum())
     t, bounds = from_log_gamma(np.concatenate([[root], root - change / slope]))
     return clocked(schedule, "collapse", "gaussian-bound", t, bounds)

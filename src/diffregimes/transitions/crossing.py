@@ -46,13 +46,14 @@ def resample(sample: Sample, rng: np.random.Generator) -> Resampled:
     """Bootstrap the mean curves by training point."""
     points, where = np.unique(sample.points, return_inverse=True)
     weight = np.bincount(where).astype(np.float64)
-    counts = numerics.resample_counts(len(points), rng)
-    mean, resamples = {}, {}
-    for name, values in sample.values.items():
-        sums = np.zeros((len(points), values.shape[1]))
-        np.add.at(sums, where, values)
-        mean[name] = values.mean(axis=0)[::-1]
-        resamples[name] = numerics.resampled_means(counts, sums, weight)[:, ::-1]
+    size = len(sample.values), len(sample.times)
+    sums = np.zeros((len(points), *size))
+    for k, values in enumerate(sample.values.values()):
+        np.add.at(sums[:, k], where, values)
+    drawn = numerics.resampled_sums(np.column_stack([weight, sums.reshape(len(points), -1)]), rng)
+    means = (drawn[:, 1:] / drawn[:, :1]).reshape(-1, *size)[..., ::-1]
+    mean = {name: values.mean(axis=0)[::-1] for name, values in sample.values.items()}
+    resamples = {name: means[:, k] for k, name in enumerate(mean)}
     return Resampled(np.log(snr(sample.times))[::-1], mean, resamples)
 
 
