@@ -5,12 +5,14 @@ Input that the user can mend ends with a message on stderr and exit status 2.
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
 import typer
 
 from ..common.checks import InputError, out_of_memory
+from ..common.readable import printable
 from . import analyze, audit, backward, classifier, reproduce, theory, train
 
 app = typer.Typer(
@@ -47,20 +49,30 @@ for module in (analyze, backward, train, classifier, audit, theory, reproduce):
 
 
 def main() -> None:
-    """Entry point: messages and exit status 2 for what the user can mend."""
+    """Messages and exit status 2 for what the user can mend."""
+    _check_streams()
     try:
         app()
     except InputError as error:
-        typer.echo(f"diffregimes: {error}", err=True)
+        _say(str(error))
+    except KeyboardInterrupt:
+        _say("stopped by Ctrl-C; earlier outputs are as they were.")
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise
-        typer.echo(
-            "diffregimes: out of memory; try fewer points (--per-class) or --memory-mib 256.",
-            err=True,
-        )
+        _say("out of memory; try fewer points (--per-class) or --memory-mib 256.")
     sys.exit(2)
 
 
-if __name__ == "__main__":
-    main()
+def _check_streams() -> None:
+    """Closed ones swallow what is said, and characters that a terminal has not are escaped."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # before a file of a run takes its number
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _say(text: str) -> None:
+    typer.echo(f"diffregimes: {printable(text, keep=chr(10))}", err=True)

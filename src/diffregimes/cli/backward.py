@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..common.checks import InputError, in_range
+from ..common.files import hidden
 from .command import command, recorded
 from .options import (
     ACCURACY,
@@ -252,7 +253,7 @@ def _prepared(
     setup = _experiment(kind, backward, dataset, opened, judge, progress)
     times = times or setup.times.tolist()
     recipe = _recipe(kind, options, times, dataset, opened, judge)
-    store = folder.parent / f".{folder.name}.unfinished"
+    store = hidden(folder, ".unfinished")
     run = Run(
         setup.grid,
         sampler=backward.sampling.sampler,

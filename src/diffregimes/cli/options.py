@@ -14,6 +14,7 @@ import typer
 
 from ..backward.samplers import SAMPLERS, described, noisy
 from ..common.checks import InputError, in_range
+from ..common.reading import readable
 from ..data.readers import ACCEPTED
 
 if TYPE_CHECKING:
@@ -24,6 +25,18 @@ if TYPE_CHECKING:
 
 DATA, ACCURACY, OUTPUT = "The data", "The computation", "The output"
 TRAINING, NETWORKS = "The training", "The networks"
+
+
+def place(text: str) -> Path:
+    """A file or a folder that an option names, ~ expanded."""
+    if not text.strip():
+        raise InputError(
+            "an option that names a file or a folder is empty (a variable of the shell that is not "
+            "set?); expected a path. Leave the option out, or write . for this folder."
+        )
+    with readable(text, "a path", "expected a user that exists after ~."):
+        return Path(text).expanduser()
+
 
 Source = Annotated[
     str,
@@ -40,7 +53,9 @@ MemoryMib = Annotated[
 ]
 Out = Annotated[
     Path | None,
-    typer.Option(rich_help_panel=OUTPUT, help="Output folder.", show_default="runs/NAME"),
+    typer.Option(
+        rich_help_panel=OUTPUT, parser=place, help="Output folder.", show_default="runs/NAME"
+    ),
 ]
 Label = Annotated[
     int | None,
@@ -50,6 +65,7 @@ Classifier = Annotated[
     Path | None,
     typer.Option(
         rich_help_panel=ACCURACY,
+        parser=place,
         metavar="DIR",
         help="What judges the class of end points: a folder of train-classifier, on the same "
         "SOURCE and classes.",
@@ -205,6 +221,7 @@ class ScoreOptions:
         Path | None,
         typer.Option(
             rich_help_panel=ACCURACY,
+            parser=place,
             help="A saved diffusers pipeline, run in place of the exact score; SOURCE is what it "
             "was trained on, in the same size and scale (--range=-1,1 as a rule).",
         ),
@@ -285,7 +302,11 @@ class TrainedOptions:
     ] = "tiny"
     work: Annotated[
         Path,
-        typer.Option(rich_help_panel=NETWORKS, help="Keeps networks and clones, to go on with."),
+        typer.Option(
+            rich_help_panel=NETWORKS,
+            parser=place,
+            help="Keeps networks and clones, to go on with.",
+        ),
     ] = Path("runs/trained")
     seed: FigureSeed = 0
     device: Device = "cpu"

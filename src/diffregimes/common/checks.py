@@ -7,6 +7,7 @@ into exit status 2.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -50,7 +51,9 @@ def in_range(name: str, value: float, low: float, high: float, hint: str = "") -
     """Raise unless low <= value <= high."""
     if not low <= value <= high:
         bounds = f"from {_plain(low)} to {_plain(high)}"
-        raise InputError(f"{name} is {value!r}; expected a number {bounds}. {hint}".strip())
+        big = isinstance(value, int) and abs(value) > 10**100  # too long to be written out
+        shown = f"about 2^{math.log2(abs(value)):.0f}" if big else repr(value)
+        raise InputError(f"{name} is {shown}; expected a number {bounds}. {hint}".strip())
 
 
 def _plain(value: float) -> str:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ..common.parallel import Progress
     from ..populations.mixture import GaussianMixture
 
-_COLUMN = re.compile(r"(?:column:)?(-?\d+)$")
+_COLUMN = re.compile(r"(?:column:)?(-?\d{1,9})$")
 
 
 @dataclass(frozen=True)
