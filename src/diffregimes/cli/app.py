@@ -6,6 +6,7 @@ Input that the user can mend ends with a message on stderr and exit status 2.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from typing import Annotated
 
@@ -75,4 +76,6 @@ def _check_streams() -> None:
 
 
 def _say(text: str) -> None:
+    """On stderr; of a word that fills the screen its head and its tail."""
+    text = re.sub(r"\S{400,}", lambda x: f"{x[0][:200]}...{x[0][-100:]}", text)
     typer.echo(f"diffregimes: {printable(text, keep=chr(10))}", err=True)

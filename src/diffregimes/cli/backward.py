@@ -235,6 +235,7 @@ def _prepared(
     kind: str, options: Clones | UTurns | Generate, times: list[float] | None, progress: Progress
 ) -> Task:
     """Read the data, the network and the classifier, and set up the run."""
+    from ..backward.clones import placed
     from ..backward.descent import Run
     from ..common.recipe import check_device
     from ..report.folder import check_target
@@ -266,6 +267,8 @@ def _prepared(
         recipe=recipe,
         progress=progress,
     )
+    if kind != "generate":
+        placed(run, times)  # before anything is written
     return Task(dataset, setup, times, run, recipe, store, folder)
 
 

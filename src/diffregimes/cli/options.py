@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import typer
 
 from ..backward.samplers import SAMPLERS, described, noisy
 from ..common.checks import InputError, in_range
+from ..common.readable import printable
 from ..common.reading import readable
 from ..data.readers import ACCEPTED
 
@@ -34,8 +36,10 @@ def place(text: str) -> Path:
             "an option that names a file or a folder is empty (a variable of the shell that is not "
             "set?); expected a path. Leave the option out, or write . for this folder."
         )
-    with readable(text, "a path", "expected a user that exists after ~."):
-        return Path(text).expanduser()
+    with readable(text, "a path", "expected names of 255 bytes or less, and after ~ a user."):
+        path = Path(text).expanduser()
+        path.exists()  # fails for a name that can be no file's
+        return path
 
 
 Source = Annotated[
@@ -367,8 +371,10 @@ def source_name(source: str) -> str:
     """A folder name: cars for path/to/cars.npz, images for path/to/images/, gmm-d9-n99 for
     gmm:d=9,n=99."""
     if source.startswith("gmm:"):
-        return re.sub(r"[^\w.+-]+", "-", re.sub(r"[=\s]", "", source)).strip("-")
-    path = Path(source).expanduser()
-    if path.is_dir():
-        return path.resolve().name or "dataset"
-    return path.stem or "dataset"
+        name = re.sub(r"[^\w.+-]+", "-", re.sub(r"[=\s]", "", source)).strip("-")
+    else:
+        path = place(source)
+        with readable(source, "data", "check the spelling."):
+            name = path.resolve().name if path.is_dir() else path.stem
+    # with room for what the commands add to it, in the 255 bytes that a name may have
+    return printable(os.fsdecode(os.fsencode(name)[:200])) or "dataset"

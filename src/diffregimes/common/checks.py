@@ -12,6 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+TIMES = 1e-30, 300.0  # between which no number of the computation overflows
+
 
 class InputError(ValueError):
     """Something about the input can be mended by the user; the message says how."""
@@ -71,4 +73,6 @@ def increasing(name: str, values: Sequence[float] | np.ndarray) -> np.ndarray:
             f"{name} = {np.array2string(out, threshold=6)} is not a list of finite, positive, "
             "increasing times; sort it and drop repeated values."
         )
+    in_range(f"the first of {name}", float(out[0]), *TIMES)
+    in_range(f"the last of {name}", float(out[-1]), *TIMES, "Beyond, nothing of the data is left.")
     return out

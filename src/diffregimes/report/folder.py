@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from errno import EISDIR
 from glob import escape
 from pathlib import Path
@@ -48,6 +48,7 @@ def staged(out: Path) -> Iterator[Path]:
     check_target(out)
     head = hidden(out, ".partial-").name
     stage = (out if out.is_dir() else out.parent) / f"{head}{os.getpid()}"
+    made = [x for x in out.parents if not x.exists()]
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         for place in {out, out.parent}:
@@ -59,6 +60,9 @@ def staged(out: Path) -> Iterator[Path]:
         raise _refused(out, error.strerror or str(error)) from error
     finally:
         shutil.rmtree(stage, ignore_errors=True)
+        with suppress(OSError):  # one that holds something by now, and those above it
+            for place in made:
+                place.rmdir()
 
 
 def _refused(out: Path, why: str) -> InputError:
