@@ -14,6 +14,7 @@ import typer
 
 from ..common.checks import InputError, out_of_memory
 from ..common.readable import printable
+from ..common.reading import why
 from . import analyze, audit, backward, classifier, reproduce, theory, train
 
 app = typer.Typer(
@@ -53,11 +54,18 @@ def main() -> None:
     """Messages and exit status 2 for what the user can mend."""
     _check_streams()
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()  # a full disk may show with the last lines
     except InputError as error:
         _say(str(error))
     except KeyboardInterrupt:
         _say("stopped by Ctrl-C; earlier outputs are as they were.")
+    except BrokenPipeError:
+        sys.exit(1)  # whoever reads has seen enough
+    except OSError as error:  # files have their own messages: this is of printing
+        _say(f"cannot print the results: {why(error)}. They are complete in their folder.")
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise
@@ -70,7 +78,8 @@ def _check_streams() -> None:
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:  # before a file of a run takes its number
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+            number = os.open(os.devnull, os.O_WRONLY)
+            setattr(sys, name, os.fdopen(number, "w", encoding="utf-8", closefd=False))
         elif hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
 

@@ -29,8 +29,9 @@ DATA, ACCURACY, OUTPUT = "The data", "The computation", "The output"
 TRAINING, NETWORKS = "The training", "The networks"
 
 
-def place(text: str) -> Path:
-    """A file or a folder that an option names, ~ expanded."""
+def place(given: str | Path) -> Path:
+    """A file or a folder that an option names, or is without, ~ expanded."""
+    text = str(given)
     if not text.strip():
         raise InputError(
             "an option that names a file or a folder is empty (a variable of the shell that is not "
