@@ -5,11 +5,11 @@ Everything that can be seen to be missing or of another kind is refused before a
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from ..common.checks import InputError
+from ..common.reading import read_json
 from ..process import SCHEDULERS
 from .checkpoints import WEIGHTS
 from .checkpoints import found as checkpoints_in
@@ -33,15 +33,11 @@ def parts_of(root: Path) -> tuple[Path, dict[str, Any]]:
 
 def _config(path: Path, *classes: str) -> dict[str, Any]:
     """A diffusers config of one of these classes, any if none is named."""
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(
-            f"cannot read {path} ({error.strerror}); expected a folder with model_index.json, "
-            "unet/ and scheduler/, or one with config.json and scheduler_config.json."
-        ) from error
-    except ValueError as error:
-        raise InputError(f"{path} is not JSON ({error}); expected a diffusers config.") from error
+    config = read_json(
+        path,
+        "a folder of a diffusers pipeline: with model_index.json, unet/ and scheduler/, or one "
+        "with config.json and scheduler_config.json",
+    )
     name = config.get("_class_name") if isinstance(config, dict) else None
     if name is None or (classes and name not in classes):
         raise InputError(f"{path} names the class {name}; known are {', '.join(classes) or 'all'}.")
