@@ -180,7 +180,8 @@ def _slice_statistics(
 ) -> None:
     """Unnormalised sums over one slice, in base 2 below each row's maximum (the hot loop).
 
-    `by_class` are the classes of the slice and where their sums go; `own_entries` are the positions of the points mu in the flattened (pair, point) matrix.
+    `by_class` are the classes of the slice and where their sums go; `own_entries` are the positions
+    of the points mu in the flattened (pair, point) matrix.
     """
     width = square.shape[1]
     logits, weights = space.logits[..., :width], space.weights[..., :width]
