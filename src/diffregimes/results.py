@@ -186,6 +186,10 @@ serial.layout(Exposure, optional=("file", "nearest_file"))
 serial.layout(Duplicate, optional=("file", "other_file"))
 
 
+# of a flag that tells of the data: where it is not ok, the run is sound all the same
+CLASS_FLAG = "class-nishimori"
+
+
 @dataclass(frozen=True)
 class Flag:
     """A self-check of the run: `value` against `threshold`, and what it means."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import replace
 from functools import cache
 
@@ -145,6 +146,9 @@ def test_the_law_does_not_copy(kind):
     assert found.verdict.kind == "does not copy"
     assert found.verdict.confidence > 0.9
     assert not found.origins
+    said = " ".join(found.verdict.sentences)
+    assert "ends −" in said  # the law is broader than its points
+    assert not re.search(r"[ (]-\d", said)
     losses = found.losses
     assert losses.separation() is None
     assert losses.separation(exact=True) is not None

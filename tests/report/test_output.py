@@ -21,7 +21,9 @@ import pytest
 import diffregimes
 from command import (
     QUICK,
+    command_line,
     contents,
+    killed,
     pixels,
     runner,
     save_pixels,
@@ -230,10 +232,10 @@ cli.main()
 """
 
 
-def start(*arguments, out="out", how=("-m", "diffregimes")):
+def start(*arguments):
     """The command in a process of its own, once it is at work on its hidden folder."""
     process = subprocess.Popen(
-        [sys.executable, *how, "analyze", *arguments, "--out", out],
+        [sys.executable, "-c", DRAWING, "analyze", *arguments, "--out", "out"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -253,11 +255,7 @@ def test_a_killed_run_leaves_no_trace_once_it_is_repeated(run, earlier, tmp_path
     save_pixels(tmp_path / "pixels.npz", n=300)
     command = ["pixels.npz", "--draws", "6000", *QUICK[2:]]
     assert run(*command, "--out", "undisturbed").code == 0
-    process = start(*command)
-    time.sleep(0.1)
-    process.kill()
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL
+    killed(command_line("analyze", *command, "--out", "out"), lambda: hidden(tmp_path))
     left = contents(tmp_path / "out")
     assert {k: v for k, v in left.items() if not k.startswith(".")} == earlier
     assert hidden(tmp_path)
@@ -268,7 +266,7 @@ def test_a_killed_run_leaves_no_trace_once_it_is_repeated(run, earlier, tmp_path
 
 @pytest.mark.parametrize("signals", [1, 2])
 def test_ctrl_c_ends_at_once_with_a_message(earlier, tmp_path, signals):
-    process = start("pixels.npz", "--draws", "100000000", *QUICK[2:], how=("-c", DRAWING))
+    process = start("pixels.npz", "--draws", "100000000", *QUICK[2:])
     # well into the draws: an interrupt while modules load may get lost in a callback of theirs
     limit = time.monotonic() + 300  # modules load slowly on a busy machine
     while not Path("drawing").exists():

@@ -56,6 +56,11 @@ def number(value: float | None, digits: int = 3) -> str:
     return f"{value:.{decimals}f}".replace("-", "−")
 
 
+def fixed(value: float, decimals: int) -> str:
+    """So many decimals, with the sign of a minus where there is one."""
+    return f"{value:z.{decimals}f}".replace("-", "−")
+
+
 def count(value: float) -> str:
     """A whole number with thin spaces between thousands, which no line break may split."""
     return f"{value:,.0f}".replace(",", "\u202f")
