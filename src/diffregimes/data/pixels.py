@@ -107,7 +107,7 @@ def map_of(
     """The map of values of `dtype` between `extremes`; what a reader must know of it is added to
     `said`."""
     whole = dtype.kind in "bui"
-    low, high = extremes
+    low, high, dtype = *extremes, dtype.newbyteorder("=")
     chosen = wanted.integers if whole else wanted.floats
     scale = chosen.scale if isinstance(chosen, PixelMap) else chosen
     if whole and scale is not None:
