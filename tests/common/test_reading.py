@@ -36,7 +36,7 @@ ERRORS = [
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda x: type(x).__name__)
 def test_whatever_a_parser_raises_is_one_message(error):
-    with pytest.raises(InputError, match="a.b cannot be read as an X .*; do Y") as caught:
+    with pytest.raises(InputError, match=r"a.b cannot be read as an X .*; do Y") as caught:
         with readable("a.b", "an X", "do Y."):
             raise error
     assert caught.value.__cause__ is error
@@ -55,7 +55,7 @@ def test_bugs_of_the_package_are_seen_and_those_of_libraries_told(bug):
 
 
 def test_messages_pass_and_warnings_do_not():
-    with pytest.raises(InputError, match="^mine$"), readable("a", "b"):
+    with pytest.raises(InputError, match=r"^mine$"), readable("a", "b"):
         raise InputError("mine")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -81,7 +81,7 @@ def test_a_caller_who_stops_the_run_is_not_a_damaged_file(tmp_path):
     def stop(done, total, text):
         raise RuntimeError("enough")
 
-    with pytest.raises(RuntimeError, match="^enough$"):
+    with pytest.raises(RuntimeError, match=r"^enough$"):
         load(tmp_path, progress=stop)
 
 
@@ -172,19 +172,21 @@ def test_hidden_names_fit(tmp_path):
         assert beside.name.endswith(".partial-1234567")
 
 
-@pytest.mark.parametrize("value", [10**5000, -(10**5000), 3, np.nan])
+@pytest.mark.parametrize(
+    "value", [10**5000, -(10**5000), 3, np.nan], ids=["huge", "low", "3", "nan"]
+)
 def test_numbers_out_of_range_are_told_whatever_their_length(value):
-    with pytest.raises(InputError, match="seed is .*expected a number from 0 to 2") as caught:
+    with pytest.raises(InputError, match=r"seed is .*expected a number from 0 to 2") as caught:
         in_range("seed", value, 0, 2)
     assert len(str(caught.value)) < 100
 
 
 def test_labels_in_another_encoding(tmp_path):
-    with pytest.raises(InputError, match="cannot be read as UTF-8 .*latin-1"):
+    with pytest.raises(InputError, match=r"cannot be read as UTF-8 .*latin-1"):
         from_arrays(np.eye(4), np.array(["é".encode("latin-1")] * 4))
     np.save(tmp_path / "a.npy", np.eye(4))
     (tmp_path / "l.txt").write_bytes("é\né\na\na\n".encode("latin-1"))
-    with pytest.raises(InputError, match="cannot be read as a text file .*expected UTF-8"):
+    with pytest.raises(InputError, match=r"cannot be read as a text file .*expected UTF-8"):
         load(tmp_path / "a.npy", labels=tmp_path / "l.txt")
     (tmp_path / "l.csv").write_text('a\nb\na\n"' + "b" * 200_000)
     with pytest.raises(InputError, match="cells of 1000 characters"):
@@ -197,5 +199,5 @@ def test_labels_in_another_encoding(tmp_path):
 def test_devices_that_are_not_known(device):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        with pytest.raises(InputError, match="cannot be used .*; try cpu"):
+        with pytest.raises(InputError, match=r"cannot be used .*; try cpu"):
             check_device(device)

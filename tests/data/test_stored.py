@@ -98,7 +98,7 @@ def test_what_does_not_fit_is_refused_by_its_size(tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     np.save(path, rng.integers(0, 256, (4096, 1024), dtype=np.uint8))
     monkeypatch.setattr(memory, "available", lambda: 8 * MIB)
-    with pytest.raises(InputError, match="needs 0.0195 GiB .* 0.00781 GiB that are free"):
+    with pytest.raises(InputError, match=r"needs 0.0195 GiB .* 0.00781 GiB that are free"):
         load(path)
     np.save(tmp_path / "l.npy", np.arange(4096) % 2)
     assert load(path, labels=tmp_path / "l.npy", per_class=9).n == 18
@@ -130,7 +130,7 @@ def test_a_header_that_asks_for_more_than_its_file_can_hold(tmp_path):
     path = tmp_path / "a.npy"
     np.save(path, np.zeros((4, 4)))
     path.write_bytes(path.read_bytes().replace(b"(4, 4)", b"(4, 9)"))
-    with pytest.raises(InputError, match="truncated: its header, shape .4, 9. .*288 bytes.* 128"):
+    with pytest.raises(InputError, match=r"truncated: its header, shape .4, 9. .*288 bytes.* 128"):
         load(path)
     zipped = tmp_path / "a-idx2-ubyte.gz"
     head = idx(np.zeros((1, 1), np.uint8))[:4] + (2**31).to_bytes(4, "big") * 2
