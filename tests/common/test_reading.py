@@ -36,9 +36,9 @@ ERRORS = [
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda x: type(x).__name__)
 def test_whatever_a_parser_raises_is_one_message(error):
-    with pytest.raises(InputError, match=r"a.b cannot be read as an X .*; do Y") as caught:
-        with readable("a.b", "an X", "do Y."):
-            raise error
+    said = r"a.b cannot be read as an X .*; do Y"
+    with pytest.raises(InputError, match=said) as caught, readable("a.b", "an X", "do Y."):
+        raise error
     assert caught.value.__cause__ is error
 
 

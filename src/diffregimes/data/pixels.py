@@ -150,7 +150,7 @@ def _other(dtype: np.dtype, came: Scale, white: int | None, given: PixelMap) -> 
 def _checked_range(pixel_range: object) -> Scale:
     try:
         low, high = (float(x) for x in pixel_range)  # type: ignore[attr-defined]
-        good = low < high
+        good = bool(np.isfinite([low, high]).all() and low < high)
     except (TypeError, ValueError):
         good = False
     if not good:
