@@ -55,6 +55,9 @@ COMMAND = "cli/test_cli_backward.py"
 PIXELS = "data/test_pixels.py"
 NAMES = "data/test_names.py"
 AUDITS = "cli/test_cli_audit.py"
+READING = "common/test_reading.py"
+STORED = "data/test_stored.py"
+NONSENSE = "cli/test_nonsense.py"
 
 # faults that passed the tests once
 ONCE = (
@@ -97,6 +100,31 @@ ONCE = (
 )
 
 FAULTS = (
+    Fault("common/reading.py", "return isinstance(error, _BUGS) and where", "return bool(where) and where",
+          f"{READING}::test_whatever_a_parser_raises_is_one_message "
+          f"{READING}::test_bugs_of_the_package_are_seen_and_those_of_libraries_told"),
+    Fault("common/reading.py", "        if _ours(error):\n            raise\n", "",
+          f"{READING}::test_bugs_of_the_package_are_seen_and_those_of_libraries_told"),
+    Fault("common/readable.py", '("Cc", "Cs", "Zl", "Zp")', '("Cc", "Zl", "Zp")',
+          f"{READING}::test_names_are_printable"),
+    Fault("common/memory.py", "int(most) - int(now) + cache", "int(most) - int(now)",
+          f"{STORED}::test_of_a_group_of_processes_the_cache_can_be_had"),
+    Fault("data/readers.py", "            raise stops[0] from None\n", "            raise\n",
+          f"{READING}::test_a_caller_who_stops_the_run_is_not_a_damaged_file"),
+    Fault("data/stored.py", "if self.exact and stream.read(1)", "if False and stream.read(1)",
+          f"{STORED}::test_zeros_that_go_on_and_on_are_not_read"),
+    Fault("data/stored.py", "            at = last + 1\n", "            at = last\n",
+          f"{STORED}::test_rows_blocks_and_columns_are_those_of_the_array"),
+    Fault("data/stored.py", "out.T if self.fortran else out", "out",
+          f"{STORED}::test_rows_blocks_and_columns_are_those_of_the_array"),
+    Fault("data/pixels.py", "return isinstance(scale, tuple) and not", "return not",
+          f"{STORED}::test_a_part_of_a_file_is_the_part_of_its_array "
+          f"{STORED}::test_no_more_is_held_than_what_is_chosen"),
+    Fault("data/datasets.py", "if not of_all or len(indices)", "if True or len(indices)",
+          f"{STORED}::test_a_part_of_a_file_is_the_part_of_its_array"),
+    Fault("report/folder.py", "                place.rmdir()", "                pass",
+          f"{NONSENSE}::test_a_failed_run_leaves_no_folders"),
+    Fault("common/files.py", "[: 240 - len(end)]", "[:]", f"{READING}::test_hidden_names_fit"),
     Fault("populations/covariances.py", "1 - self.shrink**2 * inside",
           "1 - self.shrink * inside",
           f"{POPULATIONS}::test_information_and_mmse_are_derivative_and_integrand"),

@@ -50,7 +50,8 @@ def checked_labels(labels: Any, n: int) -> np.ndarray:
             return np.char.decode(values, "utf-8")
     if values.dtype.kind in "iuU":
         return values
-    if values.dtype.kind == "f" and np.isfinite(values).all() and (values % 1 == 0).all():
+    # beyond 2^53 floats skip integers
+    if values.dtype.kind == "f" and (np.abs(values) < 2**53).all() and (values % 1 == 0).all():
         return values.astype(np.int64)
     if values.dtype.kind in "OT":  # columns of strings from pandas, or numpy's own
         if all(isinstance(x, str) for x in values):

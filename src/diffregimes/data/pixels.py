@@ -107,7 +107,7 @@ def map_of(
     """The map of values of `dtype` between `extremes`; what a reader must know of it is added to
     `said`."""
     whole = dtype.kind in "bui"
-    low, high = extremes
+    low, high, dtype = *extremes, dtype.newbyteorder("=")
     chosen = wanted.integers if whole else wanted.floats
     scale = chosen.scale if isinstance(chosen, PixelMap) else chosen
     if whole and scale is not None:
@@ -150,7 +150,7 @@ def _other(dtype: np.dtype, came: Scale, white: int | None, given: PixelMap) -> 
 def _checked_range(pixel_range: object) -> Scale:
     try:
         low, high = (float(x) for x in pixel_range)  # type: ignore[attr-defined]
-        good = low < high
+        good = bool(np.isfinite([low, high]).all() and low < high)
     except (TypeError, ValueError):
         good = False
     if not good:
