@@ -42,6 +42,8 @@ class Fault(NamedTuple):
 # fmt: off
 ERRORS = "transitions/test_standard_errors.py"
 LIMITS = "test_thresholds.py"
+MANY = "posterior/test_many_classes.py"
+NUMERICS = "common/test_resamples.py"
 LEFT_OUT = "posterior/test_left_out.py"
 BALANCE = "transitions/test_balance.py"
 VERDICT = "transitions/test_verdict.py"
@@ -247,6 +249,18 @@ FAULTS = (
           LEFT_OUT),
     Fault("posterior/left_out.py", "others = 1 - torch.eye(", "others = 1 - 0 * torch.eye(",
           f"{LEFT_OUT}::test_means_without_a_group_by_definition"),
+    Fault("posterior/moments.py", "out.zero_().index_add_(", "out.index_add_(",
+          f"{MANY}::test_sums_over_stretches"),
+    Fault("posterior/observables.py", "+ entr(self.other) - entr(mine)", "- entr(mine)",
+          f"{MANY}::test_what_is_said_of_ninety_classes"),
+    Fault("posterior/observables.py", "mine.log() + competing", "competing",
+          f"{MANY}::test_what_is_said_of_ninety_classes"),
+    Fault("posterior/sweep.py", "part = slice(k * pairs, (k + 1) * pairs)",
+          "part = slice(0, len(some.points))", f"{MANY}::test_parts_of_a_block_change_nothing"),
+    Fault("posterior/left_out.py", "own_class - first, 0)", "own_class, 0)",
+          f"{MANY}::test_tiles_change_nothing_where_groups_are_left_out"),
+    Fault("common/numerics.py", "min(some, times - start)", "some",
+          f"{NUMERICS}::test_resamples_come_some_at_a_time"),
     Fault("posterior/left_out.py", "alpha=-2 * beta * math.sqrt(gamma)",
           "alpha=-2 * math.sqrt(gamma)", f"{LEFT_OUT}::test_log_odds_by_definition"),
     Fault("transitions/balance.py", "bias = (GROUPS - 1) * (", "bias = 0.5 * (",

@@ -34,16 +34,23 @@ from torch import Tensor
 
 from ..common.parallel import Progress, workers
 from ..common.rng import numpy_generator
-from ..data.cloud import Cloud, square_distances
+from ..data.cloud import Cloud
 from ..process import snr
-from .moments import PAIRS_PER_BLOCK, Moments, Stretches, draw_block, exponents
+from .moments import (
+    PAIRS_PER_BLOCK,
+    Moments,
+    Stretches,
+    draw_block,
+    exponents,
+    pairs_together,
+    products,
+)
 from .observables import ClassWeights, class_weights, observables
 
 GROUPS = 16
 T95 = float(student.ppf(0.975, GROUPS - 1))  # standard errors to either side that hold 95 %
 _LEAST = 1e-38  # of a sum in units of the largest weight: float32 knows nothing below
 _MASK = -1e30  # exponent that takes a point out of every sum
-_PRODUCTS = 2**22  # rows times points whose products are held: 32 MiB
 _TILE = 2**20  # rows times points at a time: less, and calls cost more than sums
 
 
@@ -103,18 +110,14 @@ class _Dealt:
     """
 
     def __init__(self, parts: Grouped, device: torch.device):
-        sizes = parts.sizes.ravel()
-        some = np.flatnonzero(sizes)
-        place = np.full(sizes.shape, len(some))
-        place[some] = np.arange(len(some))
-        place = np.ascontiguousarray(place.reshape(parts.sizes.shape).T)
-        self.place = torch.from_numpy(place).to(device)
-        self.stretches = Stretches(sizes[some], device)
-        self.single = len(some) == parts.cloud.n
-        self.sets = len(some)
-        group = torch.from_numpy(parts.group).to(device)
-        self.group = group
-        self.in_group = torch.nn.functional.one_hot(group, GROUPS).float()  # (n, G)
+        some = parts.sizes > 0
+        self.sets = int(some.sum())
+        place = np.full(some.shape, self.sets)
+        place[some] = np.arange(self.sets)
+        self.place = torch.from_numpy(np.ascontiguousarray(place.T)).to(device)
+        self.stretches = Stretches(parts.sizes[some], device)
+        self.group = torch.from_numpy(parts.group).to(device)
+        self.in_group = torch.nn.functional.one_hot(self.group, GROUPS).float()  # (n, G)
         others = 1 - torch.eye(GROUPS, device=device)
         self.rest = torch.cat([torch.ones_like(others[:, :1]), others], dim=1)  # (G, 1 + G)
 
@@ -141,10 +144,7 @@ class _Weights:
         the first of these."""
         dealt, (*shape, _) = self._dealt, self.weight.shape
         padded = self.weight.new_zeros(*shape, dealt.sets + 1)
-        if dealt.single:
-            padded[..., :-1] = self.weight
-        else:
-            dealt.stretches.sums(self.weight, padded[..., :-1])
+        dealt.stretches.sums(self.weight, padded[..., :-1])
         some = max(1, _TILE // (GROUPS * math.prod(shape)))
         for first in range(0, dealt.place.shape[1], some):
             place = dealt.place[:, first : first + some]
@@ -200,13 +200,10 @@ def _exponent_rows(
     """Rows mu (p,) of a block, |a_mu - a_nu|^2 (p, n) and z.(a_nu - a_mu) (p, n), own ones out."""
     cloud = grouped.cloud
     # products of more rows than the exponentials take: each reads the whole cloud
-    together = int(np.clip(_PRODUCTS // cloud.n, 1, PAIRS_PER_BLOCK))
+    together = pairs_together(cloud.n)
     rows = int(np.clip(_TILE // cloud.n, 1, together))
     for some in draw_block(cloud, block, seed).split(together):
-        own = cloud.coordinates[some.points]
-        along = some.noise @ cloud.coordinates.T
-        along -= (some.noise * own).sum(1, keepdim=True)
-        square = square_distances(own, cloud.coordinates)
+        square, along = products(cloud, some)
         for start in range(0, len(square), rows):
             part = slice(start, start + rows)
             yield some.points[part], square[part], along[part]

@@ -86,9 +86,12 @@ class Stretches:
         self._ends = np.concatenate([[0], np.cumsum(lengths)]).tolist()
         self._lengths = torch.as_tensor(lengths, device=device)
         self._of = torch.repeat_interleave(self._lengths)
+        self._single = bool((lengths == 1).all())
 
     def sums(self, values: Tensor, out: Tensor) -> Tensor:
         """From `values` (..., n) into `out` (..., S)."""
+        if self._single:
+            return out.copy_(values)
         if len(self._lengths) <= FEW:
             for k, (a, b) in enumerate(pairwise(self._ends)):
                 torch.sum(values[..., a:b], dim=-1, out=out[..., k])
@@ -120,17 +123,32 @@ def exponents(
     return scaled.add_(square, alpha=-0.5 * gamma * unit)
 
 
+def pairs_together(n: int) -> int:
+    """Pairs whose `products` fit into 32 MiB."""
+    return min(max(2**22 // n, 1), PAIRS_PER_BLOCK)
+
+
+def products(cloud: Cloud, draws: Draws) -> tuple[Tensor, Tensor]:
+    """|a_mu - a_nu|^2 and z.(a_nu - a_mu) of every pair and point, (p, n)."""
+    own = cloud.coordinates[draws.points]
+    along = draws.noise @ cloud.coordinates.T
+    along -= (draws.noise * own).sum(1, keepdim=True)
+    return square_distances(own, cloud.coordinates), along
+
+
 def moments(
     cloud: Cloud,
     draws: Draws,
     gamma: np.ndarray,
     *,
     distances: Tensor | None = None,
+    known: tuple[Tensor, Tensor] | None = None,
     columns: int = COLUMNS,
 ) -> Moments:
     """Leave-one-out moments at every signal-to-noise ratio, shape (T, 2, p): time, sign, pair.
 
-    `gamma` (T,) in the units of the data; `distances` as from `all_square_distances`.
+    `gamma` (T,) in the units of the data; `distances` as from `all_square_distances`, or `known` as
+    from `products`.
     The sum over training points runs over slices of `columns` points whose moments are merged.
     """
     coordinates, chosen = cloud.coordinates, draws.points
@@ -146,12 +164,19 @@ def moments(
     for start in range(0, cloud.n, columns):
         stop = min(start + columns, cloud.n)
         part = coordinates[start:stop]
-        cut = None if distances is None else distances[chosen, start:stop]
-        square = square_distances(own, part) if cut is None else cut
+        if known is not None:
+            square = known[0][:, start:stop]
+        elif distances is not None:
+            square = distances[chosen, start:stop]
+        else:
+            square = square_distances(own, part)
         inside = torch.nonzero((chosen >= start) & (chosen < stop)).squeeze(1)
         own_entries = inside * (stop - start) + chosen[inside] - start
         projection = torch.empty(2, pairs, stop - start, device=device)
-        torch.sub(draws.noise @ part.T, own_projection, out=projection[0])
+        if known is not None:
+            projection[0] = known[1][:, start:stop]
+        else:
+            torch.sub(draws.noise @ part.T, own_projection, out=projection[0])
         torch.neg(projection[0], out=projection[1])
         lengths = np.diff(np.clip(cloud.bounds, start, stop))
         here = slice(np.flatnonzero(lengths)[0], np.flatnonzero(lengths)[-1] + 1)
@@ -180,8 +205,8 @@ def _slice_statistics(
 ) -> None:
     """Unnormalised sums over one slice, in base 2 below each row's maximum (the hot loop).
 
-    `by_class` are the classes of the slice and where their sums go; `own_entries` are the positions
-    of the points mu in the flattened (pair, point) matrix.
+    `by_class` is where the sums of the classes of the slice go, and their stretches; `own_entries`
+    are the positions of the points mu in the flattened (pair, point) matrix.
     """
     width = square.shape[1]
     logits, weights = space.logits[..., :width], space.weights[..., :width]

@@ -72,9 +72,9 @@ class Context:
     """The weights of a block of draws, and what several observables share, computed once.
 
     `moments` have the leading shape (T, 2, p): time, sign, pair; `of_classes` gives what belongs to
-    them. `gamma` (T, 1, 1) is the signal-to-noise ratio in data units, `own_class` (p,) the
-    class of the true point of each pair, `class_sizes` (K,) the training points of each class, `d`
-    the number of features.
+    them. `gamma` (T, 1, 1) is the signal-to-noise ratio in data units, `own_class` (p,) the class
+    of the true point of each pair, `class_sizes` (K,) the training points of each class, `d` the
+    number of features.
     """
 
     moments: Moments
@@ -310,8 +310,8 @@ def observables(
     moments.
 
     `points` (p,) are the rows of the cloud that the pairs start from, `gamma` (T,) the
-    signal-to-noise ratios; `classes` gives what belongs to the moments, where
-    these do not hold the probabilities.
+    signal-to-noise ratios; `classes` gives what belongs to the moments where these do not
+    hold the probabilities.
     """
     own_class = cloud.labels[points]
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import threading
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -19,7 +20,7 @@ from ..common.parallel import Progress, workers
 from ..data.cloud import Cloud, all_square_distances
 from ..process import snr
 from ..results import Curves
-from .moments import PAIRS_PER_BLOCK, Draws, draw_block, moments
+from .moments import PAIRS_PER_BLOCK, Draws, draw_block, moments, pairs_together, products
 from .observables import PRECISION_CURVES, observables
 
 FIRST_BLOCKS = 8  # blocks before the number of draws is settled
@@ -106,13 +107,23 @@ def _units(
 ) -> dict[str, np.ndarray]:
     """The observables of each pair (p, T), so many pairs at a time as their classes allow."""
     pairs = min(PAIRS_PER_BLOCK, _PROBABILITIES // (2 * len(gamma) * (len(cloud.bounds) - 1)))
-    pairs = max(pairs, 1)
-    parts = []
-    for some in drawn.split(pairs):
-        wide = columns * PAIRS_PER_BLOCK // pairs
-        weights = moments(cloud, some, gamma, distances=distances, columns=wide)
+    pairs, parts = max(pairs, 1), []
+
+    def observe(some: Draws, **how: Any) -> None:
+        weights = moments(cloud, some, gamma, **how)
         values = observables(weights, cloud, some.points, gamma)
         parts.append({k: v.mean(1).T.cpu().numpy() for k, v in values.items()})
+
+    if pairs == PAIRS_PER_BLOCK:
+        observe(drawn, distances=distances, columns=columns)
+    else:
+        # products of more pairs than that: each reads the whole cloud
+        for many in drawn.split(pairs_together(cloud.n)):
+            square, along = products(cloud, many)
+            for k, some in enumerate(many.split(pairs)):
+                part = slice(k * pairs, (k + 1) * pairs)
+                known = square[part], along[part]
+                observe(some, known=known, columns=columns * PAIRS_PER_BLOCK // pairs)
     return {k: np.concatenate([x[k] for x in parts]) for k in parts[0]}
 
 

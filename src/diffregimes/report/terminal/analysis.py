@@ -15,14 +15,19 @@ from ...common.readable import plus_minus
 from ...results import CLASS_FLAG, TRANSITIONS
 from .table import NARROWEST
 
+_CLASSES = 20  # told one by one
+
 
 def print_plan(dataset: Dataset, folder: Path, draws: int | None, precision: float) -> None:
     """What a run would do with this dataset."""
     console = Console(highlight=False, markup=False, soft_wrap=True)
     shape = " x ".join(str(x) for x in dataset.sample_shape)
     console.print(f"{dataset.source}: {dataset.n} points, {shape} (d = {dataset.d})")
-    for name, count in zip(dataset.class_names, dataset.class_counts, strict=True):
+    classes = list(zip(dataset.class_names, dataset.class_counts, strict=True))
+    for name, count in classes[:_CLASSES]:
         console.print(f"  class {name}: {count}")
+    if len(classes) > _CLASSES:
+        console.print(f"  and {len(classes) - _CLASSES} more classes")
     console.print(f"  {_scale(dataset.scale)}")
     for note in dataset.notes:
         console.print(f"  note: {note}")
