@@ -471,7 +471,7 @@ def bad_source(kind, folder):
         ("pickle", "pickle", "dtype", "Save"),
         ("sizes", "a/0.png is 3×4 and b/0.png is 3×5", "one size", "Resize"),
         ("unreadable", "torn.png", ".png", "--skip-unreadable"),
-        ("truncated", "train-images-idx3-ubyte", "736", "again"),
+        ("truncated", "train-images-idx3-ubyte", "720 bytes", "again"),
     ],
 )
 def test_data_that_cannot_be_used(run, tmp_path, kind, came, expected, way_out):

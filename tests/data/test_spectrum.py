@@ -79,6 +79,15 @@ def test_the_law_of_delta_by_definition():
 def test_few_points(shape):
     """Finite and increasing whatever the shape, also where all directions are used up."""
     points = np.random.default_rng(4).standard_normal(shape)
+    seen_as_finite(points)
+
+
+def test_copies_leave_directions_unused():
+    seen_as_finite(np.repeat(np.random.default_rng(4).standard_normal((2, 4)), 2, axis=0))
+    seen_as_finite(np.repeat(np.random.default_rng(4).standard_normal((20, 40)), 5, axis=0))
+
+
+def seen_as_finite(points):
     found = prepared(points, np.arange(len(points)) % 2)[3]
     gammas = np.geomspace(1e-8, 1e12, 40)
     seen = gaussian_information(found, gammas)

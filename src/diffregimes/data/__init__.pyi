@@ -8,6 +8,7 @@ from . import neighbours as neighbours
 from . import pixels as pixels
 from . import readers as readers
 from . import spectrum as spectrum
+from . import stored as stored
 from .cloud import Cloud as Cloud
 from .cloud import prepare as prepare
 from .datasets import Dataset as Dataset

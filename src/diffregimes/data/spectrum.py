@@ -27,6 +27,7 @@ from ..results import Spectrum
 from .cloud import Cloud
 from .datasets import Dataset
 
+_ROUNDING = 1e-12  # of the largest: eigenvalues below it are zero
 _LEAST = 0.02  # delta: below it nearly all directions are used up, and the estimate is noise
 
 
@@ -126,14 +127,22 @@ def most_information(spectrum: Spectrum, gamma: float) -> float:
 
 def _delta(spectrum: Spectrum, s: float) -> float:
     assert spectrum.points is not None
-    values = spectrum.eigenvalues
+    values = _nonzero(spectrum)
     return 1 - float((s * values / (1 + s * values)).sum()) / (spectrum.points - 1)
+
+
+def _nonzero(spectrum: Spectrum) -> np.ndarray:
+    return spectrum.eigenvalues[spectrum.eigenvalues > _ROUNDING * spectrum.largest]
 
 
 def _last_shown(spectrum: Spectrum) -> float:
     """The gamma where delta has fallen to `_LEAST`; infinite where it never does."""
-    if spectrum.points is None or len(spectrum.eigenvalues) < (1 - _LEAST) * (spectrum.points - 1):
+    if spectrum.points is None:
+        return math.inf
+    used_up = len(_nonzero(spectrum)) / (spectrum.points - 1)
+    if used_up <= 1 - _LEAST:
         return math.inf
     start = math.log(_LEAST / spectrum.largest)
-    root = brentq(lambda y: _delta(spectrum, math.exp(y)) - _LEAST, start, start + 200)
+    end = start - math.log(_ROUNDING) + 20  # where every s l is far above one
+    root = brentq(lambda y: _delta(spectrum, math.exp(y)) - _LEAST, start, end)
     return _LEAST * math.exp(float(root))

@@ -3,6 +3,7 @@ from . import checkpoints as checkpoints
 from . import classifier as classifier
 from . import conventions as conventions
 from . import fitting as fitting
+from . import folders as folders
 from . import models as models
 from . import networks as networks
 from . import resnet as resnet
