@@ -102,8 +102,7 @@ ONCE = (
 )
 
 FAULTS = (
-    Fault("common/reading.py", "return isinstance(error, _BUGS) and where",
-          "return bool(where) and where",
+    Fault("common/reading.py", "isinstance(error, _BUGS) and where", "bool(where) and where",
           f"{READING}::test_whatever_a_parser_raises_is_one_message "
           f"{READING}::test_bugs_of_the_package_are_seen_and_those_of_libraries_told"),
     Fault("common/reading.py", "        if _ours(error):\n            raise\n", "",
@@ -123,7 +122,7 @@ FAULTS = (
     Fault("data/pixels.py", "return isinstance(scale, tuple) and not", "return not",
           f"{STORED}::test_a_part_of_a_file_is_the_part_of_its_array "
           f"{STORED}::test_no_more_is_held_than_what_is_chosen"),
-    Fault("data/datasets.py", "if not of_all or len(indices)", "if True or len(indices)",
+    Fault("data/stored.py", "if not of_all or len(indices)", "if True or len(indices)",
           f"{STORED}::test_a_part_of_a_file_is_the_part_of_its_array"),
     Fault("report/folder.py", "                place.rmdir()", "                pass",
           f"{NONSENSE}::test_a_failed_run_leaves_no_folders"),

@@ -199,11 +199,13 @@ def _compare(kind: str, options: Clones | UTurns, ends: Callable[[Task], Ends]) 
     from ..report.terminal.bar import progress_bar
 
     with progress_bar() as progress:
+        from ..backward.clones import placed
         from ..backward.outcome import outcome
         from ..report.folder import staged
         from ..report.runs import write_outcome
 
         task = _prepared(kind, options, times, progress)
+        placed(task.run, task.times)  # raises before anything is written
         with kept_unless_dead(task.store), staged(task.folder) as stage:
             compared = outcome(ends(task), task.setup)
             write_outcome(compared, stage)
@@ -233,7 +235,6 @@ def _prepared(
     kind: str, options: Clones | UTurns | Generate, times: list[float] | None, progress: Progress
 ) -> Task:
     """Read the data, the network and the classifier, and set up the run."""
-    from ..backward.clones import placed
     from ..backward.descent import Run
     from ..common.recipe import check_device
     from ..report.folder import check_target
@@ -265,8 +266,6 @@ def _prepared(
         recipe=recipe,
         progress=progress,
     )
-    if kind != "generate":
-        placed(run, times)  # before anything is written
     return Task(dataset, setup, times, run, recipe, store, folder)
 
 

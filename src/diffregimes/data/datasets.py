@@ -11,14 +11,12 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from math import prod
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..common.checks import InputError, finite_points
-from ..common.memory import check_fits
+from ..common.checks import InputError
 from ..common.provenance import INDEXED, DatasetFacts
 from ..common.readable import printable
 from .classes import (
@@ -31,7 +29,7 @@ from .classes import (
     to_numpy,
 )
 from .pixels import PixelMap, Range, map_of, of_all, scaling
-from .stored import Stored
+from .stored import Stored, check_room, extremes, picked
 
 if TYPE_CHECKING:
     from ..populations.mixture import GaussianMixture
@@ -183,9 +181,9 @@ def from_arrays(
         indices, codes, names, known = _chosen(
             checked_labels(labels, len(array)), class_names, classes, per_class, said
         )
-    _check_memory(array, len(indices), pad)
-    values = _rows(array, indices)
-    ends = _extremes(array, values, indices, of_all(array.dtype, wanted, white))
+    check_room(array, len(indices), pad)
+    values = picked(array, indices)
+    ends = extremes(array, values, indices, of_all(array.dtype, wanted, white))
     done = map_of(array.dtype, ends, wanted, white, said)
     flat, shape = _scaled(values, done, pad, said)
     own_files = tuple(files[int(k)] for k in indices) if len(files) else ()
@@ -284,49 +282,6 @@ def _check_pad(pad: int, array: np.ndarray | Stored) -> None:
             f"pad (--pad) is {pad} but the points have the shape {array.shape}: they are not "
             "images. Leave it out, or reshape them to (n, H, W) or (n, H, W, C)."
         )
-
-
-def _check_memory(array: np.ndarray | Stored, chosen: int, pad: int) -> None:
-    """Raise where the chosen points do not fit: as they come, and as float32."""
-    row = array.shape[1:]
-    padded = (row[0] + 2 * pad, row[1] + 2 * pad, *row[2:]) if pad else row
-    need = chosen * (prod(row) * array.dtype.itemsize + 4 * prod(padded))
-    said = f" with {pad} pixels added on each side" if pad else ""
-    check_fits(
-        need,
-        f"{chosen} points of the shape {row}{said}",
-        "Take fewer points (--per-class) or a smaller --pad.",
-    )
-
-
-def _rows(array: np.ndarray | Stored, indices: np.ndarray) -> np.ndarray:
-    """The chosen rows; of an array that lies in a file no others are kept."""
-    if isinstance(array, Stored):
-        return array.rows(indices)
-    return array if len(indices) == len(array) else array[indices]
-
-
-def _extremes(
-    array: np.ndarray | Stored, values: np.ndarray, indices: np.ndarray, of_all: bool
-) -> tuple[float, float]:
-    """The smallest and the largest value, of the chosen rows or of all; raise unless finite."""
-    finite = values.dtype.kind != "f"
-    if not finite:
-        finite_points(values, indices=indices)
-    if not of_all or len(indices) == len(array):
-        return values.min().item(), values.max().item()
-    if isinstance(array, Stored):
-        low, high = array.extremes()
-        if not np.isfinite([low, high]).all():
-            raise InputError(
-                f"{array.path} holds NaN or infinite values outside of the chosen classes, and "
-                "pixel_range (--range) stretches between the extremes of all; expected finite "
-                "numbers. Repair them, or leave --range out."
-            )
-        return low, high
-    if not finite:
-        finite_points(array)
-    return array.min().item(), array.max().item()
 
 
 def _scaled(

@@ -16,7 +16,7 @@ from typing import IO
 
 import numpy as np
 
-from ..common.checks import InputError
+from ..common.checks import InputError, finite_points
 from ..common.memory import check_fits
 from ..common.reading import readable
 
@@ -168,3 +168,46 @@ class Stored:
     def _check_end(self, stream: IO[bytes]) -> None:
         if self.exact and stream.read(1):
             raise ValueError(f"it is too long: it goes on after the values of shape {self.shape}")
+
+
+def check_room(array: np.ndarray | Stored, chosen: int, pad: int) -> None:
+    """Raise where the chosen points do not fit: as they come, and as float32."""
+    row = array.shape[1:]
+    padded = (row[0] + 2 * pad, row[1] + 2 * pad, *row[2:]) if pad else row
+    need = chosen * (prod(row) * array.dtype.itemsize + 4 * prod(padded))
+    said = f" with {pad} pixels added on each side" if pad else ""
+    check_fits(
+        need,
+        f"{chosen} points of the shape {row}{said}",
+        "Take fewer points (--per-class) or a smaller --pad.",
+    )
+
+
+def picked(array: np.ndarray | Stored, indices: np.ndarray) -> np.ndarray:
+    """The chosen rows; of an array that lies in a file no others are kept."""
+    if isinstance(array, Stored):
+        return array.rows(indices)
+    return array if len(indices) == len(array) else array[indices]
+
+
+def extremes(
+    array: np.ndarray | Stored, values: np.ndarray, indices: np.ndarray, of_all: bool
+) -> tuple[float, float]:
+    """The smallest and the largest value, of the chosen rows or of all; raise unless finite."""
+    finite = values.dtype.kind != "f"
+    if not finite:
+        finite_points(values, indices=indices)
+    if not of_all or len(indices) == len(array):
+        return values.min().item(), values.max().item()
+    if isinstance(array, Stored):
+        low, high = array.extremes()
+        if not np.isfinite([low, high]).all():
+            raise InputError(
+                f"{array.path} holds NaN or infinite values outside of the chosen classes, and "
+                "pixel_range (--range) stretches between the extremes of all; expected finite "
+                "numbers. Repair them, or leave --range out."
+            )
+        return low, high
+    if not finite:
+        finite_points(array)
+    return array.min().item(), array.max().item()
