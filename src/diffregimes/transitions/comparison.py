@@ -46,6 +46,7 @@ _SOBOL = 2048  # points of the cube for the means over sets of n points, over th
 NEAR = 0.002, 0.98  # phi_C of times for which these means are computed
 _UNDECIDED = 20  # draws: (1 - phi) times their number, and the like
 FREE, SAME = "loo_free_energy_over_log_n", "same_point_probability"
+BOUNDED = "bounded_free_energy_over_log_n"
 EXCESS = "excess_entropy_over_alpha"
 
 
@@ -87,7 +88,11 @@ def compare(
 
 
 # collapse times of n points: the curve that has a level there
-OF_POINTS = {("collapse", "free-energy"): (FREE, 0.0), ("collapse", "clone"): (SAME, 0.5)}
+OF_POINTS = {
+    ("collapse", "bounded-free-energy"): (BOUNDED, 0.0),
+    ("collapse", "free-energy"): (FREE, 0.0),
+    ("collapse", "clone"): (SAME, 0.5),
+}
 By = dict[str, np.ndarray]  # (T,) by the name of a curve
 ONE_VALUE = LOO, "class_entropy", "mmse"  # curves that the law gives a value, not a band
 
@@ -123,6 +128,7 @@ def _means(
             WITHIN: found.within,
             "class_entropy": found.classes,
             FREE: found.free / log_n,
+            BOUNDED: found.bounded / log_n,
             SAME: found.same_point,
         }
     ), on_the_grid(
@@ -132,6 +138,7 @@ def _means(
             WITHIN: found.se["within"],
             "class_entropy": found.se["classes"],
             FREE: found.se["free"] / log_n,
+            BOUNDED: found.se["bounded"] / log_n,
             SAME: found.se["same_point"],
         }
     )
@@ -191,12 +198,12 @@ def _choice_errors(curves: Curves, finite: Chosen, n: int, means: By) -> By:
     decided = np.nan_to_num(means[SAME], nan=0.0)  # beyond, first order is all
     pairs = curves.draws / 2
     out = dict(first)
-    for name in (EXCESS, "information", FREE, SAME):
+    for name in (EXCESS, "information", FREE, BOUNDED, SAME):
         neighbours = curves.se[name] ** 2 * pairs / n  # sigma^2/n
         if name == SAME:
             out[name] = np.sqrt(neighbours)
         else:
-            follows = 1.0 if name == FREE else 1 - decided
+            follows = 1.0 if name in (FREE, BOUNDED) else 1 - decided
             lost = follows * out.get(name, first[EXCESS])
             out[name] = np.sqrt(lost**2 + decided * neighbours)
     return out
@@ -258,7 +265,7 @@ def _exact_time(
             off = math.hypot(float(np.interp(t, known.t, shift)) / abs(slope), se)
         if time.method == "balance":
             off = se
-    elif key[0] == "collapse" and time.method in ("free-energy", "entropy"):
+    elif key[0] == "collapse" and time.method in ("bounded-free-energy", "free-energy", "entropy"):
         t, se, _ = met["information"]
     elif time.method in ("spectral", "spectral-exact"):
         top, *others = law.eigenvalues()

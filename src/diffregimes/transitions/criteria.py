@@ -72,7 +72,8 @@ class Evidence:
             "same_class_probability": self.level,
             LOO: self.level,
             OWN: self.level,
-            "loo_free_energy_over_log_n": 0.0,
+            collapse.FREE: 0.0,
+            collapse.BOUNDED: 0.0,
             "same_point_probability": 0.5,
         }
         places = {name: mean_crossing(self.seen, name, x) for name, x in levels.items()}
@@ -170,8 +171,14 @@ CRITERIA = (
     ),
     Criterion(
         "collapse",
+        "bounded-free-energy",
+        "a training point outweighs all the others together; each counts n-fold at the most",
+        lambda e: collapse.bounded_free_energy_time(e.curves, e.schedule),
+    ),
+    Criterion(
+        "collapse",
         "free-energy",
-        "a training point outweighs all the others together",
+        "the same in the plain mean, which a few points far out decide",
         lambda e: collapse.free_energy_time(e.curves, e.schedule),
     ),
     Criterion(
@@ -215,4 +222,4 @@ def headline(labelled: bool, class_counts: Iterable[int]) -> Headline:
     counts = tuple(class_counts)
     pairs = len(counts) <= balance.MOST_CLASSES and min(counts) >= balance.FEWEST
     by_class = "balance" if pairs else "clone-loo"
-    return Headline(by_class if labelled else "spectral", "free-energy")
+    return Headline(by_class if labelled else "spectral", collapse.HEADLINE)
