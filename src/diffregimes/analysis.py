@@ -24,7 +24,7 @@ from .data.datasets import Dataset, describe, from_arrays
 from .data.neighbours import duplicates, nearest_neighbours
 from .data.pixels import Range
 from .data.spectrum import covariance, spectrum
-from .posterior.grid import adapt_times, pilot_times
+from .posterior.grid import adapt_times, near_square, pilot_times
 from .posterior.moments import PAIRS_PER_BLOCK
 from .posterior.observables import PRECISION_CURVES
 from .posterior.reliability import overconfidence, reliability
@@ -149,7 +149,7 @@ def _measured(
     cloud = cloud.to(device)
     run = functools.partial(sweep, cloud, seed=seed, memory_mib=memory_mib, progress=report)
     if grid is None:
-        wide = pilot_times(eigen.eigenvalues, dataset.n)
+        wide = pilot_times(eigen.eigenvalues, dataset.n, near_square(cloud))
         grid = adapt_times(run(wide, draws=PILOT_DRAWS, text="choosing times"))
     sample = run(grid, draws=draws, precision=precision)
 
