@@ -6,7 +6,9 @@ point far out has an F of minus thousands and moves the mean at will; so the hea
 and at most that: of 1 % of the points it feels 1 % of log n.
 `clone`, phi_C = 1/2; `entropy`, the zero of the excess entropy, which it never reaches,
 extrapolated from the side that has not collapsed; `gaussian-bound`,
-(1/2) sum log(1 + gamma lambda) = log n, an upper bound from the spectrum.
+(1/2) sum log(1 + gamma lambda) = log n, an upper bound on where I(a; x_t) of the population is
+log n, as `entropy` has it: no data of a spectrum tell more than Gaussian ones. F of n points is
+zero above that, on Gaussian data therefore above the bound (docs/theory.md 5).
 """
 
 from __future__ import annotations

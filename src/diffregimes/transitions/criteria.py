@@ -205,7 +205,7 @@ CRITERIA = (
     Criterion(
         "collapse",
         "gaussian-bound",
-        "upper bound from the spectrum alone",
+        "upper bound on the entropy criterion: the most that data of this spectrum tell is log n",
         lambda e: collapse.gaussian_bound_time(
             e.bulk.spectrum, e.bulk.matrix, e.bulk.cloud, e.schedule, e.rng
         ),
