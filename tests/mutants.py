@@ -56,6 +56,8 @@ PIXELS = "data/test_pixels.py"
 NAMES = "data/test_names.py"
 AUDITS = "cli/test_cli_audit.py"
 
+OUTLIERS = "transitions/test_outliers.py"
+
 # faults that passed the tests once
 ONCE = (
     Fault("transitions/criteria.py", "return of_population(self.seen, places, errors)",
