@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
+import signal
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +50,41 @@ def runner(monkeypatch, capfd):
         return Ran(code, *capfd.readouterr())
 
     return run
+
+
+def killed(work: Callable[[], object], seen: Callable[[], object]) -> None:
+    """Let a copy of this process do `work`, and kill it once there is something `seen`.
+
+    A copy, for a process of its own would load everything anew, which takes seconds.
+    """
+
+    def alone():
+        silent = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(silent, 1)
+        os.dup2(silent, 2)
+        torch.set_num_threads(1)  # no pool of threads outlives the copying
+        work()
+
+    process = multiprocessing.get_context("fork").Process(target=alone)
+    process.start()
+    deadline = time.monotonic() + 300
+    while not seen():
+        assert process.is_alive(), "the run ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+
+
+def command_line(*arguments) -> Callable[[], None]:
+    """`diffregimes ARGUMENTS`, for `killed`."""
+
+    def work():
+        sys.argv = ["diffregimes", *map(str, arguments)]
+        cli.main()
+
+    return work
 
 
 def without_report(monkeypatch):

@@ -25,7 +25,7 @@ from diffregimes.posterior.sweep import Sample, sweep
 from diffregimes.process import snr, time_from_snr
 from diffregimes.report.words import theory_in_words
 from diffregimes.results import Share, Spectrum
-from diffregimes.transitions.collapse import entropy_line
+from diffregimes.transitions.collapse import entropy_line, line_ends
 from diffregimes.transitions.comparison import compare
 from diffregimes.transitions.crossing import Resampled, curve_time
 from diffregimes.transitions.needed import points_needed
@@ -82,26 +82,36 @@ def test_one_resample_in_a_hundred_may_be_missing(lost, told):
     assert ("of the resamples do not cross" in text) == told
 
 
-@pytest.mark.parametrize(
-    ("phi", "used"),
-    [(0.0029, (3, 4, 5)), (0.0031, (2, 3, 4, 5)), (0.0299, (2, 3, 4, 5)), (0.0301, (3, 4, 5))],
-)
-def test_the_entropy_line_rests_on_times_a_little_above_the_collapse(phi, used):
-    """0.003 <= phi_C - 1/n <= 0.03; the curve is bent so that each choice has a line of its own."""
+@pytest.mark.parametrize("places", [8, 29])
+def test_the_entropy_line_rests_on_times_a_little_above_the_collapse(places):
+    """0.003 <= phi_C - 1/n <= 0.03 whatever the grid; the curve is bent, so that any other choice
+    has a line of its own."""
     n, log_n = 1000, math.log(1000)
-    grid = np.linspace(-3, 2, 8)  # increasing gamma: phi_C increases
-    same = np.array([1e-4, 2e-4, phi, 0.005, 0.01, 0.02, 0.5, 0.9]) + 1 / n
-    if phi > 0.01:
-        same = np.array([1e-4, 2e-4, 0.005, 0.01, 0.02, phi, 0.5, 0.9]) + 1 / n
-        used = (2, 3, 4, 5) if len(used) == 4 else (2, 3, 4)
+    grid = np.linspace(-3, 4, places)  # increasing gamma: phi_C increases, as a straight line here
+    same = 0.02 + 0.01 * grid
     bound = 0.5 * np.log1p(np.exp(grid)) / log_n
     value = 1 - bound + 0.3 * bound**2
-    curves = {"same_point_probability": same, "excess_entropy_over_alpha": value}
+    curves = {"same_point_probability": same + 1 / n, "excess_entropy_over_alpha": value}
     rows = {k: np.tile(v, (2, 1)) for k, v in curves.items()}
-    line = entropy_line(Resampled(grid, curves, rows), Spectrum(1.0, None, 1.0, np.array([1.0])), n)
-    slope, intercept = np.polyfit(bound[list(used)], value[list(used)], 1)
+    law = Spectrum(1.0, None, 1.0, np.array([1.0]))
+    line = entropy_line(Resampled(grid, curves, rows), law, n)
+    used = np.linspace(-1.7, 1.0, 9)
+    x, y = (np.interp(used, grid, c) for c in (bound, value))
+    slope, intercept = np.polyfit(x, y, 1)
     assert line.slope[0] == pytest.approx(slope, rel=1e-9)
     assert line.intercept[0] == pytest.approx(intercept, rel=1e-9)
+
+
+def test_the_entropy_line_takes_three_times_at_least():
+    n, grid = 1000, np.linspace(-3, 4, 8)
+    same = np.array([1e-4, 1e-4, 1e-4, 1e-4, 1e-4, 0.029, 0.5, 0.9])
+    bound = 0.5 * np.log1p(np.exp(grid)) / math.log(n)
+    curves = {"same_point_probability": same + 1 / n, "excess_entropy_over_alpha": bound**2}
+    rows = {k: np.tile(v, (2, 1)) for k, v in curves.items()}
+    resampled = Resampled(grid, curves, rows)
+    first, last = line_ends(resampled, n)
+    assert first == grid[3]
+    assert last == pytest.approx(grid[5] + 0.001 / 0.471)
 
 
 @pytest.mark.parametrize("n", [100, 10_000])

@@ -134,7 +134,8 @@ class Spectrum:
 
     `noise_edge` is where the largest eigenvalue of structureless data of the same n, d and
     total variance would lie; `largest_first_channel` is the paper's Lambda (table 1), None
-    for data that are not images, with its standard error where these have colours.
+    for data that are not images, with its standard error where these have colours. `points` and
+    `features` (that vary) are behind the sample covariance, None for the spectrum of a known law.
     """
 
     largest: float
@@ -142,9 +143,11 @@ class Spectrum:
     noise_edge: float
     eigenvalues: np.ndarray
     largest_first_channel_se: float | None = None
+    points: int | None = None
+    features: int | None = None
 
 
-serial.layout(Spectrum, optional=("largest_first_channel_se",))
+serial.layout(Spectrum, optional=("largest_first_channel_se", "points", "features"))
 
 
 @dataclass(frozen=True)
@@ -181,6 +184,10 @@ class Duplicate:
 
 serial.layout(Exposure, optional=("file", "nearest_file"))
 serial.layout(Duplicate, optional=("file", "other_file"))
+
+
+# of a flag that tells of the data: where it is not ok, the run is sound all the same
+CLASS_FLAG = "class-nishimori"
 
 
 @dataclass(frozen=True)
@@ -266,10 +273,9 @@ class Analysis(Shown):
     recipe         how: precision, draws, seed, schedule, headline methods, versions
     verdict        headline and sentences, the regimes, whether there is a generalizing one
     spectrum       eigenvalues of the covariance, the edge of pure noise
-    times          t_S and t_C by every method of `transitions.criteria.CRITERIA`: speciation by
-                   spectral, spectral-first-channel (images with colours), spectral-exact,
-                   landau, clone, clone-loo and balance; collapse by bounded-free-energy,
-                   free-energy, entropy, clone and gaussian-bound
+    times          t_S and t_C by every method of `transitions.criteria.CRITERIA`, spectral,
+                   spectral-first-channel, spectral-exact, landau, clone, clone-loo and balance;
+                   bounded-free-energy, free-energy, entropy, clone and gaussian-bound
     curves         the observables of `posterior.observables.OBSERVABLES` over t
     points         the training points at most risk; `point_times` one time for each point drawn
     duplicates     pairs that are the same, or nearly so

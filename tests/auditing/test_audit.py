@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import replace
 from functools import cache
 
@@ -31,7 +32,7 @@ from dressed import Dressed, made
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # diffusers and numpy 2
 KINDS = ["ddpm epsilon", "ddpm sample", "ddpm v", "edm epsilon", "flow"]
-FAST = {"samples": 256, "pairs": 128, "draws": 512, "steps": 120, "seed": 3}
+FAST = {"samples": 128, "pairs": 64, "draws": 256, "steps": 100, "seed": 3}
 N, WIDTH = 200, 0.5
 
 
@@ -77,7 +78,7 @@ def test_the_exact_score_memorises(kind):
     found = memorising(kind)
     assert found.verdict.kind == "memorises"
     assert found.verdict.confidence > 0.999
-    assert found.copies.share.count == found.copies.share.of == 256
+    assert found.copies.share.count == found.copies.share.of == FAST["samples"]
     assert found.copies.baseline.count == 0
 
 
@@ -128,7 +129,7 @@ def test_origins_are_the_points_of_the_copies():
     assert [x.copies for x in found.origins] == sorted(counts.tolist(), reverse=True)
     for origin in found.origins:
         assert (found.copies.point[list(origin.samples)] == origin.index).all()
-    # each of the 288 points has the same weight: 256 samples land on as many points as balls do
+    # each of the 288 points has the same weight: samples land on as many points as balls do
     boxes, balls = found.dataset.n, found.copies.share.of
     expected = boxes * (1 - (1 - 1 / boxes) ** balls)
     assert abs(len(found.origins) - expected) < 4 * math.sqrt(
@@ -139,12 +140,15 @@ def test_origins_are_the_points_of_the_copies():
 # ---- the law
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", KINDS[::4])  # all of them are tried on the exact score above
 def test_the_law_does_not_copy(kind):
     found = generalising(kind)
     assert found.verdict.kind == "does not copy"
     assert found.verdict.confidence > 0.9
     assert not found.origins
+    said = " ".join(found.verdict.sentences)
+    assert "ends −" in said  # the law is broader than its points
+    assert not re.search(r"[ (]-\d", said)
     losses = found.losses
     assert losses.separation() is None
     assert losses.separation(exact=True) is not None
@@ -158,7 +162,7 @@ def test_the_law_does_not_copy(kind):
     assert np.abs(phi).max() < 4
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", KINDS[::4])
 def test_the_entropy_is_that_of_the_law(kind):
     """Against -E log P_t of the two Gaussians, from their densities."""
     e, (law, data, _) = generalising(kind).entropy, drawn()
@@ -207,7 +211,7 @@ def test_without_held_out_points():
 
 def test_the_same_seed_gives_the_same_audit_and_a_store_is_read_back(tmp_path):
     data, held_out = digits()
-    few = {**FAST, "samples": 300, "pairs": 32, "draws": 64, "steps": 40}
+    few = {**FAST, "samples": 260, "pairs": 16, "draws": 64, "steps": 30}
 
     class Counted(EmpiricalScore):
         asked = 0

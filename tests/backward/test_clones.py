@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-import signal
 import subprocess
 import sys
 import threading
 import time
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +15,7 @@ import torch
 from scipy.stats import binom, chi2
 from sklearn.datasets import load_digits
 
+from command import killed
 from diffregimes.backward.clones import (
     Ends,
     mixture_classes,
@@ -338,23 +337,13 @@ def stored(folder, pairs=6 * BLOCK, score=None, seed=0, recipe="toy"):
     return score, run_clones(score, [1, 2, 3], pairs, run=run, classify=classify)
 
 
-PATHS = [str(x) for x in Path(__file__).resolve().parents[:2]]
-KILLED = """
-import sys; sys.path[:0] = sys.argv[2:]
-from pathlib import Path
-from test_clones import Counting, stored
-stored(Path(sys.argv[1]), score=Counting(pause=0.004))
-"""
-
-
 def test_a_killed_run_goes_on_where_it_stood(tmp_path):
     _, expected = stored(None, recipe=None)
     folder = tmp_path / "store"
-    child = subprocess.Popen([sys.executable, "-c", KILLED, str(folder), *PATHS])
-    while len(list(folder.glob("block-*.npz"))) < 2 and child.poll() is None:
-        time.sleep(0.01)
-    child.send_signal(signal.SIGKILL)
-    assert child.wait() == -signal.SIGKILL
+    killed(
+        lambda: stored(folder, score=Counting(pause=0.004)),
+        lambda: len(list(folder.glob("block-*.npz"))) >= 2,
+    )
     kept = len(list(folder.glob("block-*.npz")))
     assert 2 <= kept < 6
     (folder / ".block-000005.npz.77.tmp").write_bytes(b"half")

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import pickle
 import shutil
-import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from command import MODELS, contents, runner, untrained, without_drawing
+from command import (
+    MODELS,
+    command_line,
+    contents,
+    killed,
+    runner,
+    untrained,
+    without_drawing,
+)
 from diffregimes.data.readers import load
 from diffregimes.learned.models import open_model
 
@@ -396,20 +399,12 @@ def test_kill_and_go_on(run, model, tmp_path):
         "audit", str(model), "--data", "digits", "--classes", "0,1", "--samples", "272",
         "--pairs", "16", "--steps", "10", "--out",
     ]  # fmt: skip
-    command = [sys.executable, "-m", "diffregimes", *arguments, str(out)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     store = tmp_path / ".out.unfinished"
-    started = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while not list(store.glob("samples/block-*.npz")) and time.monotonic() < deadline:
-        assert started.poll() is None, "the run ended before it could be killed"
-        time.sleep(0.02)
-    started.send_signal(signal.SIGKILL)
-    started.wait()
+    killed(command_line(*arguments, out), lambda: list(store.glob("samples/block-*.npz")))
     assert list(store.glob("samples/block-*.npz"))
     assert not out.exists()
     fresh = tmp_path / "fresh"
-    for folder in (out, fresh):  # in this process: another would load everything anew
+    for folder in (out, fresh):
         assert run(*arguments[1:], folder).code == 0
     assert not store.exists()
     assert contents(out) == contents(fresh)

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from command import MODELS, contents, runner, untrained
+from command import MODELS, command_line, contents, killed, runner, untrained
 from diffregimes.backward.experiment import experiment
 from diffregimes.backward.samplers import SAMPLERS
 from diffregimes.data.readers import load
@@ -107,21 +102,13 @@ def test_killed_runs_go_on(run, tmp_path):
         "clones", "digits", "--per-class", "30", "--steps", "60", "--pairs", "600",
         "--times", "0.1,0.5", "--out",
     )  # fmt: skip
-    command = [sys.executable, "-m", "diffregimes", *arguments, str(out)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     store = tmp_path / ".out.unfinished"
-    started = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while not list(store.glob("block-*.npz")) and time.monotonic() < deadline:
-        assert started.poll() is None, "the run ended before it could be killed"
-        time.sleep(0.02)
-    started.send_signal(signal.SIGKILL)
-    started.wait()
+    killed(command_line(*arguments, out), lambda: list(store.glob("block-*.npz")))
     kept = {x.name: x.stat().st_mtime_ns for x in store.glob("block-*.npz")}
     assert kept
     assert not out.exists()
     fresh = tmp_path / "fresh"
-    for folder in (out, fresh):  # in this process: another would load everything anew
+    for folder in (out, fresh):
         assert run(*arguments, folder).code == 0
     assert not store.exists()
     assert contents(out) == contents(fresh)

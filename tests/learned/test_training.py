@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -16,7 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from command import runner
+from command import killed, runner
 from diffregimes.common.checks import InputError
 from diffregimes.data import readers
 from diffregimes.learned import checkpoints, networks, training
@@ -144,28 +143,13 @@ def test_the_score_read_back_has_the_loss_of_the_last_row(
 def test_killed_runs_go_on(whole, digits, tmp_path):
     folder, trained = whole
     out = tmp_path / "out"
-    text = (
-        "import torch; torch.set_num_threads(1)\n"
-        "from diffregimes.data import readers; from diffregimes.learned import training\n"
-        "training.EVALUATED = 32\n"
-        "digits = readers.load('digits', classes=['0', '1'], per_class=40, pixel_range=(-1, 1))\n"
-        f"training.train(digits, {str(out)!r}, steps=20, batch=8, every=5, device='cpu',\n"
-        "    memorised=4, progress=lambda *x: __import__('time').sleep(0.1))\n"
-    )
-    started = subprocess.Popen([sys.executable, "-c", text])
-    deadline = time.monotonic() + 120
-    while not checkpoints.found(out) and time.monotonic() < deadline:
-        assert started.poll() is None, "the run ended before it could be killed"
-        time.sleep(0.02)
-    started.send_signal(signal.SIGKILL)
-    started.wait()
+    options = {"steps": 20, "batch": 8, "every": 5, "device": "cpu", "memorised": 4}
+    slowly = {**options, "progress": lambda *x: time.sleep(0.05)}
+    killed(lambda: train(digits, out, **slowly), lambda: checkpoints.found(out))
     assert 1 <= len(checkpoints.found(out)) <= 2
     assert checkpoints.found(out)[-1].name < "step-00000020"
     seen = []
-    again = train(
-        digits, out, steps=20, batch=8, every=5, device="cpu", memorised=4,
-        progress=lambda done, total, text: seen.append(done),
-    )  # fmt: skip
+    again = train(digits, out, **options, progress=lambda done, *_: seen.append(done))
     assert seen[0] > 5, "it went on, rather than begin again"
     assert again.rows == trained.rows
     assert weights(out) == weights(folder)

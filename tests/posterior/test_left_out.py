@@ -12,14 +12,25 @@ import mixture_reference as mixture
 from clouds import blobs, near_duplicates
 from diffregimes.data.cloud import prepare
 from diffregimes.posterior import left_out
-from diffregimes.posterior.left_out import GROUPS, grouped, heated_log_odds, jackknife_error
-from diffregimes.posterior.left_out import left_out_means as means
+from diffregimes.posterior.left_out import (
+    GROUPS,
+    grouped,
+    heated_log_odds,
+    jackknife_error,
+    left_out_means,
+)
 from diffregimes.posterior.moments import draw_block
 from diffregimes.posterior.observables import OBSERVABLES
 from diffregimes.posterior.sweep import sweep
 from diffregimes.process import snr
 
 TIMES = np.array([0.3, 0.8, 1.6])
+NAMES = [x.name for x in OBSERVABLES if x.name != "mmse"]
+
+
+def means(cloud, times, **given):
+    """Of every observable at the same times."""
+    return left_out_means(cloud, dict.fromkeys(NAMES, times), **given)
 
 
 def exponents_of(parts, block, seed, t):
@@ -79,6 +90,15 @@ def test_the_whole_set_is_what_the_sweep_finds():
     assert set(seen) == {x.name for x in OBSERVABLES} - {"mmse"}
     for name, values in seen.items():
         np.testing.assert_allclose(values[:, 0], swept[name], rtol=2e-4, atol=2e-5, err_msg=name)
+    # each at its own times, in any order
+    places = {
+        "information": TIMES[[2, 0]],
+        "same_point_probability": TIMES[[1]],
+        "class_entropy": TIMES[[0, 2]],
+    }
+    for name, values in left_out_means(cloud, places, blocks=2, seed=1).items():
+        at = np.searchsorted(TIMES, places[name])
+        np.testing.assert_allclose(values, seen[name][at], rtol=1e-12, err_msg=name)
 
 
 @pytest.mark.parametrize("beta", [1.0, 0.3])

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from diffregimes.common.readable import fixed
 from diffregimes.report.figures.phase import plot_phase_diagram
 from diffregimes.report.terminal.analysis import print_plan, print_summary
+from diffregimes.results import CLASS_FLAG, Flag
 from diffregimes.theory import PhaseDiagram, TwoGaussians
 from sample_analysis import digits, make_analysis, with_theory
 
@@ -46,6 +48,18 @@ def test_the_summary_keeps_every_row_of_the_table(columns, theory, capsys, monke
     assert "check failed: i-mmse" in text
     assert "1 exact and 1 near duplicates" in " ".join(text.split())
     assert "report: runs/x/report.html" in text
+
+
+def test_what_the_data_are_like_is_no_failed_check(capsys):
+    flag = Flag(CLASS_FLAG, False, 9.0, 4.5, "few points decide the class")
+    print_summary(dataclasses.replace(make_analysis(), reliability=(flag,)), Path("runs/x"))
+    said = capsys.readouterr().out
+    assert "warning: few points decide the class" in said
+    assert "check failed" not in said
+
+
+def test_numbers_below_zero_have_a_minus():
+    assert [fixed(x, 1) for x in (-0.84, 2.26, -0.04)] == ["−0.8", "2.3", "0.0"]
 
 
 def test_a_time_that_does_not_exist_is_none_with_its_reason(capsys, monkeypatch):

@@ -25,16 +25,20 @@ FILES = {
 }
 
 
+def rough(patch):
+    """An eighth of the draws for the upper end of the band, which adds their error to itself."""
+    density = GaussianMixture.information_density
+    patch.setattr(
+        GaussianMixture,
+        "information_density",
+        lambda law, t, draws, seed=0: density(law, t, draws // 8, seed),
+    )
+
+
 def small(monkeypatch_or_context, seed=0):
     """Figure 2 with two dimensions and 1000 pairs, figure 3 with two and few draws."""
-    density = GaussianMixture.information_density
     with monkeypatch_or_context as patch:
-        # the upper end of the band adds its own error, which grows with fewer draws
-        patch.setattr(
-            GaussianMixture,
-            "information_density",
-            lambda law, t, draws, seed=0: density(law, t, draws // 8, seed),
-        )
+        rough(patch)
         patch.setattr(figure_2, "DIMENSIONS", (256, 4096))
         patch.setattr(figure_2, "STEPS", 200)
         patch.setattr(figure_3, "DIMENSIONS", {64: (512, 0.01), 256: (512, 0.01)})
@@ -154,6 +158,7 @@ def test_a_wrong_mean_is_caught_in_figure_3(figures, monkeypatch):
 
 
 def test_standard_errors_fall_as_one_over_the_root_of_the_draws(monkeypatch):
+    rough(monkeypatch)
     monkeypatch.setattr(figure_2, "STEPS", 10)
     few, many = figure_2.measure(256, 500, 0), figure_2.measure(256, 8000, 0)
     between = (few.theory > 0.55) & (few.theory < 0.95)
@@ -171,6 +176,7 @@ def test_the_clouds_are_independent(monkeypatch):
     chi^2 of the clouds' means about their mean is 1 a degree of freedom while draws are fewer than
     points; the median over times of a chi^2_3/3 has a standard deviation below sqrt(2/3).
     """
+    rough(monkeypatch)
     sweep, seen = figure_3.sweep, []
 
     def watched(cloud, times, *, seed, **more):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import math
+import shutil
 import struct
 from dataclasses import replace
 from functools import partial
@@ -40,17 +41,31 @@ MICRO = Preset("tiny", "tiny", "log-snr", 12, (DIGITS,), (FEW,))
 TINY = sources.PRESETS["tiny"]
 
 
-@pytest.fixture
-def micro(monkeypatch):
+def make_micro(monkeypatch):
     """The preset tiny becomes three steps of training and two dozen pairs on digits."""
     monkeypatch.setitem(sources.PRESETS, "tiny", MICRO)
     monkeypatch.setattr(training, "EVALUATED", 8)
     monkeypatch.setattr(fitting, "STEPS", 4)
     monkeypatch.setattr(fitting, "EPOCHS", 0)
-    monkeypatch.setattr(trained, "analyze", partial(analyze, draws=512))
-    monkeypatch.setattr(figure_5, "analyze", partial(analyze, draws=512))
+    quick = partial(analyze, draws=512, times=np.geomspace(0.02, 2.5, 16))
+    monkeypatch.setattr(trained, "analyze", quick)
+    monkeypatch.setattr(figure_5, "analyze", quick)
     monkeypatch.setattr("diffregimes.backward.experiment.FORWARD_DRAWS", 1024)
     monkeypatch.setattr("diffregimes.common.numerics.RESAMPLES", 50)
+
+
+@pytest.fixture
+def micro(monkeypatch):
+    make_micro(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def once(tmp_path_factory):
+    """Figure 4 of `micro`, and the folder of what is kept of it."""
+    work = tmp_path_factory.mktemp("once")
+    with pytest.MonkeyPatch.context() as patch:
+        make_micro(patch)
+        return figure_4.reproduce("tiny", work), work
 
 
 def exact(monkeypatch, **budget):
@@ -97,7 +112,8 @@ def test_under_the_exact_score_clones_cross_where_the_forward_pass_does(monkeypa
     np.testing.assert_allclose(
         columns["z_loo"], (phi - loo) / np.sqrt(loo * (1 - loo) / 512), rtol=0.1
     )  # the error of the forward pass is small beside that of 512 pairs
-    assert any(f"{columns['z_loo'].min():.1f} to " in x for x in found.sentences)
+    least = f"{columns['z_loo'].min():z.1f} to ".replace("-", "−")
+    assert any(least in x for x in found.sentences)
     # phi itself, not its leave-one-out estimate, is what clones of the exact score show
     data = sources.read(WHOLE)
     clone = analyze(data).time("speciation", "clone")
@@ -134,9 +150,8 @@ def test_lambda_is_that_of_the_first_channel(channels):
     assert se == pytest.approx(own.std(ddof=1) / 20, rel=1e-3)
 
 
-def test_table_1_and_figure_4_share_what_is_kept_and_read_it_back(micro, monkeypatch, tmp_path):
-    work = tmp_path / "work"
-    first = figure_4.reproduce("tiny", work)
+def test_table_1_and_figure_4_share_what_is_kept_and_read_it_back(once, micro, monkeypatch):
+    first, work = once
 
     def refuse(*given, **more):
         raise AssertionError("computed again")
@@ -161,8 +176,8 @@ def test_table_1_and_figure_4_share_what_is_kept_and_read_it_back(micro, monkeyp
     assert table_1.REDUCED in table.sentences[0]
 
 
-def test_killed_and_started_again_gives_the_same_bits(micro, tmp_path):
-    whole = figure_4.reproduce("tiny", tmp_path / "whole")
+def test_killed_and_started_again_gives_the_same_bits(once, micro, tmp_path):
+    whole, _ = once
     for after in ("training, digits 0/1", "classifier, digits 0/1", "clones, digits 0/1"):
         # the network, the classifier, and last the clones are cut off
 
@@ -175,8 +190,9 @@ def test_killed_and_started_again_gives_the_same_bits(micro, tmp_path):
     assert figure_4.reproduce("tiny", tmp_path / "cut").numbers == whole.numbers
 
 
-def test_other_clones_than_those_kept_are_told_apart(micro, monkeypatch, tmp_path):
-    first = figure_4.reproduce("tiny", tmp_path)
+def test_other_clones_than_those_kept_are_told_apart(once, micro, monkeypatch, tmp_path):
+    first, work = once
+    shutil.copytree(work, tmp_path, dirs_exist_ok=True)
     more = replace(MICRO, steps=16)
     monkeypatch.setitem(sources.PRESETS, "tiny", more)
     second = figure_4.reproduce("tiny", tmp_path)
@@ -370,12 +386,16 @@ def test_commands(micro, monkeypatch, capfd, tmp_path):
         assert word in said.err
 
 
+@pytest.fixture(scope="module")
+def made():
+    return figure_1.reproduce(trajectories=4)
+
+
 @pytest.fixture
-def parts(monkeypatch, capfd, tmp_path):
+def parts(made, monkeypatch, capfd, tmp_path):
     """`reproduce all` with stubs: `run(name=what it raises, ...)` -> what it said, what was run."""
     monkeypatch.chdir(tmp_path)
     unseen(monkeypatch)
-    made = figure_1.reproduce(trajectories=4)
 
     def start(**raised):
         ran = []

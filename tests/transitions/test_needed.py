@@ -196,8 +196,8 @@ def test_an_analysis_reads_its_curves():
     t = collapse_time(law, math.log(16))
     found = needed.from_curves(t, None, result.curves, result.spectrum, data.n)
     assert found.method.startswith("Gaussian bound")
-    values = spectrum(data, covariance(prepare(data.points, data.labels))).eigenvalues
-    assert found.log_n == pytest.approx(points_needed(t, values).log_n)
+    known = spectrum(data, covariance(prepare(data.points, data.labels)))
+    assert found.log_n == pytest.approx(points_needed(t, known).log_n)
     line = EntropyLine(np.ones(3), -np.ones(3))  # what Gaussian data show
     read = needed.from_curves(t, line, result.curves, result.spectrum, data.n)
     assert read.method == "information measured at t"
@@ -206,7 +206,7 @@ def test_an_analysis_reads_its_curves():
     below = collapse_time(law, math.log(1e6))
     carried = needed.from_curves(below, line, result.curves, result.spectrum, data.n)
     assert carried.method.startswith("information extrapolated")
-    assert carried.log_n == pytest.approx(points_needed(below, values).log_n)
+    assert carried.log_n == pytest.approx(points_needed(below, known).log_n)
 
 
 def test_the_points_needed_over_the_interval_of_the_time():

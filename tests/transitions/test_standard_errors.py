@@ -14,6 +14,7 @@ from scipy.optimize import brentq
 from scipy.stats import chi2
 
 import mixture_reference as mixture
+import oracles
 from clouds import SCHEDULE, blobs, prepared
 from diffregimes.common.rng import torch_generator
 from diffregimes.data.neighbours import nearest_neighbours
@@ -21,7 +22,7 @@ from diffregimes.populations.mixture import GaussianMixture
 from diffregimes.posterior.left_out import T95
 from diffregimes.posterior.sweep import sweep
 from diffregimes.process import snr, time_from_snr
-from diffregimes.transitions import crossing, points, speciation
+from diffregimes.transitions import collapse, crossing, points, speciation
 from diffregimes.transitions.criteria import Evidence
 from diffregimes.transitions.outliers import Bulk
 
@@ -204,3 +205,19 @@ def test_errors_of_sampled_population_curves_are_those_of_repetitions():
             z[name].append(float(one[name][0] - exact[name][0]) / error)
     for name in names:
         honest(z[name])
+
+
+# --- the Gaussian bound --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("n", "d"), [(200, 8), (60, 1), (100, 150), (80, 400)])
+def test_the_gaussian_bound_of_the_population_and_no_more(n, d):
+    """Against the law's own spectrum, on both sides of n = d: mean z^2 near 1."""
+    variances = np.linspace(0.5, 4, d)
+    exact, z = oracles.gaussian_bound(variances, np.log(n)), []
+    for seed in range(60):
+        points = rng(seed).standard_normal((n, d)) * np.sqrt(variances)
+        _, cloud, matrix, found = prepared(points, np.arange(n) % 2)
+        time = collapse.gaussian_bound_time(found, matrix, cloud, SCHEDULE, rng(seed))
+        z.append((time.t - exact) / ((time.high - time.low) / (2 * 1.96)))
+    honest(np.array(z))

@@ -242,28 +242,6 @@ def test_no_landau_time_without_symmetry_breaking():
 # --- the Gaussian bound -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("shape", [(300, 8), (40, 200), (60, 1)])
-def test_gaussian_bound_agrees_with_the_oracle(shape):
-    points = rng().standard_normal(shape) * np.linspace(0.2, 2, shape[1])
-    _, cloud, matrix, found = prepared(points, np.arange(shape[0]) % 2)
-    time = collapse.gaussian_bound_time(found, matrix, cloud, SCHEDULE, rng())
-    positive = found.eigenvalues[found.eigenvalues > 0]
-    assert time.t == pytest.approx(oracles.gaussian_bound(positive, np.log(shape[0])), rel=1e-6)
-    assert time.low <= time.t <= time.high
-    assert ("may lie too low" in "".join(time.warnings)) == (shape[0] <= shape[1])
-
-
-def test_intervals_of_the_gaussian_bound_cover():
-    variances = np.linspace(0.5, 4, 8)
-    exact, held = oracles.gaussian_bound(variances, np.log(200)), []
-    for seed in range(60):
-        points = rng(seed).standard_normal((200, 8)) * np.sqrt(variances)
-        _, cloud, matrix, found = prepared(points, np.arange(200) % 2)
-        time = collapse.gaussian_bound_time(found, matrix, cloud, SCHEDULE, rng(seed))
-        held.append(time.low <= exact <= time.high)
-    assert sum(held) >= 50
-
-
 def test_information_bound_is_half_a_log_determinant():
     matrix = np.cov(rng().standard_normal((50, 6)).T)
     gamma = np.array([1e-6, 0.3, 20.0])

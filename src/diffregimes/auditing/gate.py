@@ -38,6 +38,7 @@ from scipy.spatial.distance import cdist
 from scipy.stats import binom
 
 from ..common.numerics import Z95
+from ..common.readable import number
 from ..common.rng import numpy_generator
 from ..data.neighbours import Clusters
 from ..results import Flag, Share
@@ -111,7 +112,7 @@ def _scale(states: np.ndarray, points: np.ndarray) -> Flag | None:
     factor = math.sqrt(max(mine, 1e-300) / max(theirs, 1e-300))
     apart = abs(math.log(factor))
     value = max(factor, 1 / factor)
-    ends = [f"{q:.2g}" for x in (states, points) for q in np.quantile(x, (0.01, 0.99))]
+    ends = [number(q, 2) for x in (states, points) for q in np.quantile(x, (0.01, 0.99))]
     text = (
         f"samples and data differ in contrast by a factor of {value:.2g} (98 % of the values lie "
         f"from {ends[0]} to {ends[1]} in samples, {ends[2]} to {ends[3]} in the data)"

@@ -26,7 +26,7 @@ import numpy as np
 from scipy.stats import beta
 
 from ..common.numerics import Z95
-from ..common.readable import sureness
+from ..common.readable import fixed, sureness
 from ..results import Flag, Share
 from .entropy import AT_COLLAPSE
 from .findings import OPEN, VERDICTS, Copies, Entropy, Judgement, ModelTime
@@ -175,7 +175,7 @@ def _fit(losses: Losses, times: tuple[ModelTime, ...], gate: tuple[Flag, ...]) -
         worst = float(np.max(losses.gap))
         text = (
             "It denoises held-out points as well as training points at the smallest times: no sign "
-            f"that it fits single points (largest gap {worst:.1f} standard errors)."
+            f"that it fits single points (largest gap {fixed(worst, 1)} standard errors)."
         )
     else:
         text = f"From t = {at:.2g} down it denoises training points better than held-out ones."
@@ -185,7 +185,7 @@ def _fit(losses: Losses, times: tuple[ModelTime, ...], gate: tuple[Flag, ...]) -
     t, share, half = near[0], 100 * near[1], 100 * Z95 * near[2]
     digits = 0 if half > 1 else 1
     return (
-        f"{text} At t = {t:.2g}, where copies would be decided, it shows {share:.{digits}f} ± "
+        f"{text} At t = {t:.2g}, where copies would be decided, it shows {fixed(share, digits)} ± "
         f"{half:.{digits}f} % (95 %) of the gap between the two that the exact score of the "
         "training points has."
     )
@@ -207,7 +207,7 @@ def _law(entropy: Entropy, times: tuple[ModelTime, ...], n: int) -> str:
     more = last < -_CLEAR * error - AT_COLLAPSE
     return (
         f"The entropy of what it generates comes down to that of {n} single points at t = "
-        f"{time.t:.2g}{exact} and ends {last:.1f} ± {Z95 * error:.1f} nats (95 %) from it: "
+        f"{time.t:.2g}{exact} and ends {fixed(last, 1)} ± {Z95 * error:.1f} nats (95 %) from it: "
         f"{'its law is broader than these' if more else 'its law is not clearly broader'}."
     )
 

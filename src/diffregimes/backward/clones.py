@@ -25,7 +25,7 @@ from scipy.optimize import isotonic_regression
 from torch import Tensor
 
 from ..common.checks import InputError, in_range
-from ..common.numerics import LEVEL, RESAMPLES, crossings, resample_counts, wilson
+from ..common.numerics import LEVEL, RESAMPLES, crossings, resampled_sums, wilson
 from ..common.rng import numpy_generator, point_of_pair
 from ..populations.mixture import GaussianMixture
 from ..process import signal, snr, variance
@@ -100,8 +100,8 @@ class Ends:
         the level, and a 95 % interval, resampling pairs; None where it does not."""
         order = np.argsort(self.times)
         same = self.agreement(name)[:, order]
-        counts = resample_counts(len(same), numpy_generator(seed, "clones crossing"))
-        rows = np.vstack([same.mean(axis=0), counts @ same / len(same)])
+        drawn = resampled_sums(same, numpy_generator(seed, "clones crossing"))
+        rows = np.vstack([same.mean(axis=0), drawn / len(same)])
         falling = np.stack([isotonic_regression(x, increasing=False).x for x in rows])
         places = crossings(-np.log(snr(self.times[order])), falling, level)
         return from_log_gamma(-places)
@@ -146,7 +146,7 @@ def run_clones(
     branches : clones at each time; the trajectory itself is the first, so that it is run once
     dimension : of a state, where the score does not know it
     """
-    at = _placed(run, times)
+    at = placed(run, times)
     in_range("pairs", pairs, 2, 10**9)
     in_range("branches", branches, 2, 1000)
     size = dimension or score.dimension
@@ -192,7 +192,7 @@ def run_uturns(
     The ends are compared with the class in `labels` (n,) and, where `training` holds these very
     points, with the index of the start.
     """
-    at = _placed(run, times)
+    at = placed(run, times)
     in_range("draws", draws, 2, 10**9)
     data, known = torch.as_tensor(points), np.asarray(labels)
     if data.ndim != 2 or known.shape != data.shape[:1]:
@@ -232,7 +232,7 @@ def run_uturns(
     return Ends(run.grid[at], blocks["classes"], blocks.get("points"), "uturn", run.told())
 
 
-def _placed(run: Run, times: Any) -> list[int]:
+def placed(run: Run, times: Any) -> list[int]:
     """The places of the times in the grid, from noise to data, each once."""
     if not sampler(run.sampler).noisy:
         raise InputError(

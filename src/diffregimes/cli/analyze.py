@@ -14,7 +14,7 @@ import typer
 
 from ..common.checks import InputError
 from ..data.readers import ACCEPTED
-from .command import command
+from .command import command, numbers
 from .options import (
     ACCURACY,
     DATA,
@@ -26,7 +26,6 @@ from .options import (
     Seed,
     Source,
     flowing,
-    numbers,
     source_name,
 )
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..common.checks import in_range
-from .command import command, recorded
+from ..common.files import hidden
+from .command import command, kept_unless_dead, recorded
 from .options import (
     ACCURACY,
     DATA,
@@ -25,7 +26,7 @@ from .options import (
     Label,
     Out,
     flowing,
-    kept_unless_dead,
+    place,
     range_option,
 )
 
@@ -74,7 +75,10 @@ class AuditedDataOptions(DataOptions):
 class AuditOptions:
     """The options of `audit`."""
 
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder of a diffusers pipeline.")]
+    model: Annotated[
+        Path,
+        typer.Argument(parser=place, metavar="MODEL", help="Folder of a diffusers pipeline."),
+    ]
     data: Annotated[
         str,
         typer.Option(
@@ -151,7 +155,7 @@ def audit(options: AuditOptions) -> None:
         check_target(folder)
         opened, held_out, notes = _opened(options, progress)
         judge = _judge(options, opened.training)
-        store = folder.parent / f".{folder.name}.unfinished"
+        store = hidden(folder, ".unfinished")
         with kept_unless_dead(store):
             audited = run(
                 opened.score,

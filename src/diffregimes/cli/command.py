@@ -2,15 +2,21 @@
 
 A field is one option, annotated as typer wants it; a field that is a dataclass itself stands for
 all of its options, in its place. So an option that several commands share is written once, and a
-subclass that annotates a field anew changes that option alone, where it stands.
+subclass that annotates a field anew changes that option alone, where it stands. What the commands
+share beside it: the numbers in an option's text, and a run's finished blocks.
 """
 
 from __future__ import annotations
 
 import inspect
+import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import MISSING, fields, is_dataclass
+from pathlib import Path
 from typing import Any, get_type_hints
+
+from ..common.checks import InputError
 
 
 def command(function: Callable[[Any], None]) -> Callable[..., None]:
@@ -31,6 +37,38 @@ def command(function: Callable[[Any], None]) -> Callable[..., None]:
 def recorded(options: Any, *left_out: str) -> dict[str, Any]:
     """Every option by name, in the order of the command line, as results.json keeps them."""
     return {name: value for name, value in _values(options) if name not in left_out}
+
+
+def numbers(option: str, text: str | None, example: str) -> list[float] | None:
+    """The numbers in 0.1,0.5,1; None stays None."""
+    if text is None:
+        return None
+    try:
+        return [float(x) for x in text.split(",")]
+    except ValueError:
+        raise InputError(
+            f"{option} is {text!r}; expected numbers separated by commas, such as {example}."
+        ) from None
+
+
+def pair(option: str, text: str, example: str) -> tuple[float, float]:
+    """The two numbers in LO,HI."""
+    ends = numbers(option, text, example)
+    if ends is None or len(ends) != 2:
+        raise InputError(f"{option} is {text!r}; expected two numbers such as {example}.")
+    return ends[0], ends[1]
+
+
+@contextmanager
+def kept_unless_dead(store: Path) -> Iterator[None]:
+    """Leave the finished blocks of a run in `store`, to go on with, unless it cannot be ended."""
+    from ..backward.descent import DeadEnd
+
+    try:
+        yield
+    except DeadEnd:
+        shutil.rmtree(store, ignore_errors=True)
+        raise
 
 
 def _parameters(options: Any) -> Iterator[inspect.Parameter]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import re
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +12,10 @@ import typer
 
 from ..backward.samplers import SAMPLERS, described, noisy
 from ..common.checks import InputError, in_range
+from ..common.readable import printable
+from ..common.reading import readable
 from ..data.readers import ACCEPTED
+from .command import pair
 
 if TYPE_CHECKING:
     from ..common.parallel import Progress
@@ -24,6 +25,21 @@ if TYPE_CHECKING:
 
 DATA, ACCURACY, OUTPUT = "The data", "The computation", "The output"
 TRAINING, NETWORKS = "The training", "The networks"
+
+
+def place(given: str | Path) -> Path:
+    """A file or a folder that an option names, or is without, ~ expanded."""
+    text = str(given)
+    if not text.strip():
+        raise InputError(
+            "an option that names a file or a folder is empty (a variable of the shell that is not "
+            "set?); expected a path. Leave the option out, or write . for this folder."
+        )
+    with readable(text, "a path", "expected names of 255 bytes or less, and after ~ a user."):
+        path = Path(text).expanduser()
+        path.exists()  # fails for a name that can be no file's
+        return path
+
 
 Source = Annotated[
     str,
@@ -40,7 +56,9 @@ MemoryMib = Annotated[
 ]
 Out = Annotated[
     Path | None,
-    typer.Option(rich_help_panel=OUTPUT, help="Output folder.", show_default="runs/NAME"),
+    typer.Option(
+        rich_help_panel=OUTPUT, parser=place, help="Output folder.", show_default="runs/NAME"
+    ),
 ]
 Label = Annotated[
     int | None,
@@ -50,6 +68,7 @@ Classifier = Annotated[
     Path | None,
     typer.Option(
         rich_help_panel=ACCURACY,
+        parser=place,
         metavar="DIR",
         help="What judges the class of end points: a folder of train-classifier, on the same "
         "SOURCE and classes.",
@@ -205,6 +224,7 @@ class ScoreOptions:
         Path | None,
         typer.Option(
             rich_help_panel=ACCURACY,
+            parser=place,
             help="A saved diffusers pipeline, run in place of the exact score; SOURCE is what it "
             "was trained on, in the same size and scale (--range=-1,1 as a rule).",
         ),
@@ -285,7 +305,11 @@ class TrainedOptions:
     ] = "tiny"
     work: Annotated[
         Path,
-        typer.Option(rich_help_panel=NETWORKS, help="Keeps networks and clones, to go on with."),
+        typer.Option(
+            rich_help_panel=NETWORKS,
+            parser=place,
+            help="Keeps networks and clones, to go on with.",
+        ),
     ] = Path("runs/trained")
     seed: FigureSeed = 0
     device: Device = "cpu"
@@ -305,38 +329,6 @@ class TrainedOptions:
             )
 
 
-@contextmanager
-def kept_unless_dead(store: Path) -> Iterator[None]:
-    """Leave the finished blocks of a run in `store`, to go on with, unless it cannot be ended."""
-    from ..backward.descent import DeadEnd
-
-    try:
-        yield
-    except DeadEnd:
-        shutil.rmtree(store, ignore_errors=True)
-        raise
-
-
-def numbers(option: str, text: str | None, example: str) -> list[float] | None:
-    """The numbers in 0.1,0.5,1; None stays None."""
-    if text is None:
-        return None
-    try:
-        return [float(x) for x in text.split(",")]
-    except ValueError:
-        raise InputError(
-            f"{option} is {text!r}; expected numbers separated by commas, such as {example}."
-        ) from None
-
-
-def pair(option: str, text: str, example: str) -> tuple[float, float]:
-    """The two numbers in LO,HI."""
-    ends = numbers(option, text, example)
-    if ends is None or len(ends) != 2:
-        raise InputError(f"{option} is {text!r}; expected two numbers such as {example}.")
-    return ends[0], ends[1]
-
-
 def flowing(text: str) -> str:
     """A help text whose paragraphs are single lines, for the terminal to break."""
     return "\n\n".join(x.replace("\n", " ") for x in text.strip().split("\n\n"))
@@ -346,8 +338,10 @@ def source_name(source: str) -> str:
     """A folder name: cars for path/to/cars.npz, images for path/to/images/, gmm-d9-n99 for
     gmm:d=9,n=99."""
     if source.startswith("gmm:"):
-        return re.sub(r"[^\w.+-]+", "-", re.sub(r"[=\s]", "", source)).strip("-")
-    path = Path(source).expanduser()
-    if path.is_dir():
-        return path.resolve().name or "dataset"
-    return path.stem or "dataset"
+        name = re.sub(r"[^\w.+-]+", "-", re.sub(r"[=\s]", "", source)).strip("-")
+    else:
+        path = place(source)
+        with readable(source, "data", "check the spelling."):
+            name = path.resolve().name if path.is_dir() else path.stem
+    # with room for what the commands add to it, in the 255 bytes that a name may have
+    return printable(os.fsdecode(os.fsencode(name)[:200])) or "dataset"

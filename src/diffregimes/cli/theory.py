@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..common.checks import InputError, in_range
-from .command import command
-from .options import DataOptions, Out, Seed, Source, flowing, pair
+from .command import command, pair
+from .options import DataOptions, Out, Seed, Source, flowing
 
 if TYPE_CHECKING:
     from ..theory import TwoGaussians

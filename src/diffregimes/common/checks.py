@@ -7,9 +7,12 @@ into exit status 2.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
+
+TIMES = 1e-30, 300.0  # between which no number of the computation overflows
 
 
 class InputError(ValueError):
@@ -31,11 +34,15 @@ def out_of_memory(error: BaseException) -> bool:
     return plain or isinstance(error, OutOfMemoryError)
 
 
-def finite_points(points: np.ndarray, what: str = "points") -> None:
-    """Raise unless every value is finite; name the first sample that is not."""
+def finite_points(
+    points: np.ndarray, what: str = "points", indices: np.ndarray | None = None
+) -> None:
+    """Raise unless every value is finite; name the first sample that is not, by its place or, where
+    they are given, by `indices`."""
     bad = ~np.isfinite(points).reshape(len(points), -1).all(axis=1)
     if bad.any():
-        first = int(np.flatnonzero(bad)[0])
+        place = int(np.flatnonzero(bad)[0])
+        first = place if indices is None else int(indices[place])
         raise InputError(
             f"{int(bad.sum())} of {len(points)} {what} hold NaN or infinite values, the first at "
             f"index {first}; expected finite numbers. Remove or repair these samples."
@@ -46,7 +53,9 @@ def in_range(name: str, value: float, low: float, high: float, hint: str = "") -
     """Raise unless low <= value <= high."""
     if not low <= value <= high:
         bounds = f"from {_plain(low)} to {_plain(high)}"
-        raise InputError(f"{name} is {value!r}; expected a number {bounds}. {hint}".strip())
+        big = isinstance(value, int) and abs(value) > 10**100  # too long to be written out
+        shown = f"about 2^{math.log2(abs(value)):.0f}" if big else repr(value)
+        raise InputError(f"{name} is {shown}; expected a number {bounds}. {hint}".strip())
 
 
 def _plain(value: float) -> str:
@@ -64,4 +73,6 @@ def increasing(name: str, values: Sequence[float] | np.ndarray) -> np.ndarray:
             f"{name} = {np.array2string(out, threshold=6)} is not a list of finite, positive, "
             "increasing times; sort it and drop repeated values."
         )
+    in_range(f"the first of {name}", float(out[0]), *TIMES)
+    in_range(f"the last of {name}", float(out[-1]), *TIMES, "Beyond, nothing of the data is left.")
     return out

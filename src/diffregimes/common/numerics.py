@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from scipy.interpolate import CubicSpline, PchipInterpolator
 from scipy.sparse.linalg import LinearOperator, eigsh
@@ -11,6 +13,7 @@ RESAMPLES = 400
 LEVEL = (2.5, 97.5)  # percentiles of the intervals: 95 %
 Z95 = 1.96  # standard errors to either side that hold 95 % of a normal law
 _REFINE = 16
+_COUNTS = 2**21  # resamples times points at a time: 16 MiB as they are drawn
 
 
 def crossings(x: np.ndarray, y: np.ndarray, level: float) -> np.ndarray:
@@ -37,15 +40,24 @@ def integral_matrix(x: np.ndarray) -> np.ndarray:
     return np.asarray(CubicSpline(x, np.eye(len(x))).antiderivative()(x))
 
 
-def resample_counts(size: int, rng: np.random.Generator, times: int = RESAMPLES) -> np.ndarray:
-    """Bootstrap multiplicities (times, size), float32: how often each point is in each resample."""
+def resample_counts(
+    size: int, rng: np.random.Generator, times: int = RESAMPLES
+) -> Iterator[np.ndarray]:
+    """Bootstrap multiplicities (b, size), float32, some of the `times` resamples after the other:
+    how often each point is in each."""
     even = np.full(size, 1 / size)
-    return rng.multinomial(size, even, size=times).astype(np.float32)
+    some = max(1, _COUNTS // size)
+    for start in range(0, times, some):
+        yield rng.multinomial(size, even, size=min(some, times - start)).astype(np.float32)
 
 
-def resampled_means(counts: np.ndarray, values: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """(B, T): mean of `values` (P, T, sums over each point's units), `weight` (P,) units each."""
-    return np.asarray((counts @ values) / (counts @ weight)[:, None])
+def resampled_sums(
+    values: np.ndarray, rng: np.random.Generator, times: int = RESAMPLES
+) -> np.ndarray:
+    """Bootstrap sums over points of `values` (n, ...): (times, ...)."""
+    flat = values.reshape(len(values), -1)
+    sums = [counts @ flat for counts in resample_counts(len(flat), rng, times)]
+    return np.concatenate(sums).reshape(times, *values.shape[1:])
 
 
 def interval(samples: np.ndarray) -> tuple[float | None, float | None]:

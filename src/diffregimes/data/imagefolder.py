@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..common.checks import InputError
+from ..common.memory import check_fits
+from ..common.readable import printable
 from .arrayfiles import labels_by_name, labels_in_order, split_column
 from .classes import check_no_choice, checked_labels, listed, select
 
@@ -74,7 +77,7 @@ def read_folder(
         # Which images fail is known after decoding only: then the first so many are chosen later.
         indices, _, _ = select(values, None, classes, None if skip_unreadable else per_class)
         if values.dtype.kind == "U":
-            known = tuple(np.unique(values).tolist())
+            known = tuple(map(printable, np.unique(values).tolist()))
         files, values = [files[k] for k in indices], values[indices]
     reader = _Reader(folder, skip_unreadable, progress)
     headers = list(reader.each(files, "reading image headers", lambda im: (im.mode, im.size)))
@@ -88,7 +91,13 @@ def read_folder(
     colour, deep = _common(folder, [(files[k], mode) for k, (mode, _) in headers], notes)
     width, height = headers[0][1][1]
     shape = (len(headers), height, width, 3) if colour else (len(headers), height, width)
-    out = np.empty(shape, dtype=np.uint16 if deep else np.uint8)
+    kind = np.dtype(np.uint16 if deep else np.uint8)
+    check_fits(
+        prod(shape) * (kind.itemsize + 4),
+        f"the {len(headers)} images of {width}×{height} pixels in {folder}",
+        "Take fewer (--per-class), or make them smaller.",
+    )
+    out = np.empty(shape, dtype=kind)
     alive = [files[k] for k, _ in headers]
     taken: list[int] = []
     for k, pixels in reader.each(

@@ -21,19 +21,20 @@ from .arrayfiles import (
     Headers,
     labels_in_order,
     npz_headers,
-    read_idx,
-    read_npy,
-    read_npz,
+    stored_idx,
+    stored_npy,
+    stored_npz,
 )
 from .classes import listed
 from .imagefolder import read_folder
 from .pixels import PixelMap, Range, scaling
+from .stored import Stored
 
 if TYPE_CHECKING:
     from ..common.parallel import Progress
     from ..populations.mixture import GaussianMixture
 
-_COLUMN = re.compile(r"(?:column:)?(-?\d+)$")
+_COLUMN = re.compile(r"(?:column:)?(-?\d{1,9})$")
 
 
 @dataclass(frozen=True)
@@ -112,15 +113,15 @@ def npz(request: Request) -> Raw:
     shown = listed([f"{name} {shape} {dtype}" for name, (shape, dtype) in headers.items()])
     shown = shown or "no arrays"
     key = _data_key(request, headers, shown)
-    raw = Raw(read_npz(path, key))
+    raw = Raw(stored_npz(path, key))
     if key not in ("images", "points"):
         raw = replace(raw, notes=(f"the points are the array {key}",))
     if wanted in headers:
-        return replace(raw, labels=read_npz(path, str(wanted)))
+        return replace(raw, labels=stored_npz(path, str(wanted)).read())
     if wanted is not None:
         return _with_labels(raw, wanted, shown)
     if "labels" in headers:
-        return replace(raw, labels=read_npz(path, "labels"))
+        return replace(raw, labels=stored_npz(path, "labels").read())
     fitting = [
         name
         for name, (shape, dtype) in headers.items()
@@ -134,12 +135,12 @@ def npz(request: Request) -> Raw:
     if not fitting:
         return raw
     note = f"the labels are the array {fitting[0]}"
-    return replace(raw, labels=read_npz(path, fitting[0]), notes=(*raw.notes, note))
+    return replace(raw, labels=stored_npz(path, fitting[0]).read(), notes=(*raw.notes, note))
 
 
 def npy(request: Request) -> Raw:
     """An .npy file: points or images."""
-    return _with_labels(Raw(read_npy(request.path)), request.labels)
+    return _with_labels(Raw(stored_npy(request.path)), request.labels)
 
 
 def images(request: Request) -> Raw:
@@ -267,8 +268,11 @@ def _split_column(raw: Raw, column: int) -> Raw:
             "a column that exists, or a file of labels."
         )
     note = f"column {column} of the points was taken out as their labels"
-    points = np.delete(raw.points, column, axis=1)
-    return replace(raw, points=points, labels=raw.points[:, column], notes=(*raw.notes, note))
+    if isinstance(raw.points, Stored):
+        points, labels = raw.points.leaving(column), raw.points.column(column)
+    else:
+        points, labels = np.delete(raw.points, column, axis=1), raw.points[:, column]
+    return replace(raw, points=points, labels=labels, notes=(*raw.notes, note))
 
 
 def _idx_folder(folder: Path) -> Raw:
@@ -290,7 +294,7 @@ def _idx_folder(folder: Path) -> Raw:
 
 def _idx_pair(path: Path, *, find_labels: bool = True) -> Raw:
     """An IDX file of images and, by its name, the labels beside it."""
-    images = read_idx(path)
+    images = stored_idx(path)
     if images.ndim < 2:
         raise InputError(
             f"{path} has the shape {images.shape}: labels, it seems; expected a file of images "
@@ -304,7 +308,7 @@ def _idx_pair(path: Path, *, find_labels: bool = True) -> Raw:
         return Raw(images)
     if not labels_files:
         return Raw(images, notes=(f"no labels file {beside[0].name}[.gz] beside {path.name}",))
-    labels = read_idx(labels_files[0])
+    labels = stored_idx(labels_files[0]).read()
     if labels.shape != images.shape[:1]:
         raise InputError(
             f"{path.name} holds {len(images)} images but {labels_files[0].name} has labels of the "

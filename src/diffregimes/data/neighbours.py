@@ -26,6 +26,7 @@ from .spectrum import covariance
 
 NEAR = 0.1  # a distance below this share of the usual nearest distance is a near-duplicate
 _SCREEN = 64
+_TREE = 4
 _NEIGHBOURS = 3
 _LISTED = 8  # a point may be listed so many times, each a little changed, and all be one
 
@@ -48,7 +49,9 @@ def nearest_neighbours(
         inside = rows @ vectors
         total = np.einsum("ij,ij->i", rows, rows) - np.einsum("ij,ij->i", inside, inside)
         screen = np.column_stack([inside, np.sqrt(np.maximum(total, 0))])
-    search = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(screen)
+    # a tree where it is faster than all n^2 distances: in a few dimensions
+    method = "kd_tree" if screen.shape[1] <= _TREE else "brute"
+    search = NearestNeighbors(n_neighbors=k, algorithm=method).fit(screen)
     near = search.kneighbors(return_distance=False)
     exact = np.empty(near.shape)
     for part in np.array_split(np.arange(cloud.n), math.ceil(cloud.n / 1024)):

@@ -15,6 +15,7 @@ import numpy as np
 from ..common.checks import InputError
 
 Scale = tuple[float, float]
+_PEAK = 1e15  # of values; more where millions are squared and summed would not be a float32
 _APART = 8  # times as wide as the values of the map's own data: other units
 
 
@@ -93,24 +94,34 @@ def scaling(pixel_range: Range) -> Scaling:
     return Scaling(both, both)
 
 
-def map_of(array: np.ndarray, wanted: Scaling, white: int | None, said: list[str]) -> PixelMap:
-    """The map of the values of `array`; what a reader must know of it is added to `said`."""
-    whole = array.dtype.kind in "bui"
-    low, high = array.min().item(), array.max().item()
+def of_all(dtype: np.dtype, wanted: Scaling, white: int | None) -> bool:
+    """Whether the map follows from the extremes of all values of a source, whatever is chosen."""
+    whole = dtype.kind in "bui"
+    scale = wanted.integers if whole else wanted.floats
+    return isinstance(scale, tuple) and not (whole and _known_white(dtype, white) is not None)
+
+
+def map_of(
+    dtype: np.dtype, extremes: Scale, wanted: Scaling, white: int | None, said: list[str]
+) -> PixelMap:
+    """The map of values of `dtype` between `extremes`; what a reader must know of it is added to
+    `said`."""
+    whole = dtype.kind in "bui"
+    low, high, dtype = *extremes, dtype.newbyteorder("=")
     chosen = wanted.integers if whole else wanted.floats
     scale = chosen.scale if isinstance(chosen, PixelMap) else chosen
     if whole and scale is not None:
-        _check_pixels(array.dtype, low)
+        _check_pixels(dtype, low)
     else:
-        _check_magnitude(low, high, array.dtype, said)
+        _check_magnitude(low, high, dtype, said)
     if isinstance(chosen, PixelMap):
-        said += _other(array.dtype, (low, high), white, chosen)
+        said += _other(dtype, (low, high), white, chosen)
         out = chosen
     elif whole and scale is not None:
-        top = _white(array.dtype, high, white, said)
-        out = PixelMap(str(array.dtype), (0.0, float(top)), scale)
+        top = _white(dtype, high, white, said)
+        out = PixelMap(str(dtype), (0.0, float(top)), scale)
     else:
-        out = PixelMap(str(array.dtype), (float(low), float(high)), scale)
+        out = PixelMap(str(dtype), (float(low), float(high)), scale)
     if out.scale is not None:
         said.append(str(out))
     return out
@@ -147,10 +158,16 @@ def _checked_range(pixel_range: object) -> Scale:
             f"pixel_range (--range) is {pixel_range!r}; expected two finite numbers, the lower "
             "one first, such as (0, 1) or (-1, 1) (--range=-1,1), or none for values as they came."
         )
+    if not (max(abs(low), abs(high)) <= _PEAK and high - low >= 1 / _PEAK):
+        raise InputError(
+            f"pixel_range (--range) is {low:g} to {high:g}; expected ends of no more than "
+            f"{_PEAK:g} that lie {1 / _PEAK:g} or more apart, since squared distances must stay "
+            "finite in float32. Rescale."
+        )
     return low, high
 
 
-def _check_pixels(dtype: np.dtype, low: int) -> None:
+def _check_pixels(dtype: np.dtype, low: float) -> None:
     if low < 0:
         raise InputError(
             f"{dtype} values go down to {low}; expected integer pixels of 0 or more. Convert the "
@@ -168,13 +185,15 @@ def _known_white(dtype: np.dtype, white: int | None) -> int | None:
     return int(np.iinfo(dtype).max) if dtype.kind == "u" and dtype.itemsize <= 2 else None
 
 
-def _white(dtype: np.dtype, high: int, white: int | None, said: list[str]) -> int:
+def _white(dtype: np.dtype, high: float, white: int | None, said: list[str]) -> float:
     """The integer that stands for the upper end of the pixel range."""
     if white is None and dtype.kind == "b":
         return 1
-    known = _known_white(dtype, white)
-    if known is None:
-        known = 255 if high <= 255 else high
+    given = _known_white(dtype, white)
+    known: float = 255 if high <= 255 else high
+    if given is not None:
+        known = given
+    else:
         said.append(f"{known} is taken as white: the largest of the {dtype} values is {high}")
     if known < 1 or high > known:
         raise InputError(
@@ -191,7 +210,7 @@ def _white(dtype: np.dtype, high: int, white: int | None, said: list[str]) -> in
 
 def _check_magnitude(low: float, high: float, dtype: np.dtype, said: list[str]) -> None:
     peak = max(abs(low), abs(high))
-    if peak > 1e15:
+    if peak > _PEAK:
         raise InputError(
             f"values reach {peak:.3g}; expected less than 1e15, since squared distances must stay "
             "finite in float32. Rescale the data, or set pixel_range (--range)."

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..common.checks import InputError
+from ..common.reading import readable
 from ..populations.specs import EXAMPLE
 from . import kinds
 from .arrayfiles import IDX_NAME
@@ -106,9 +107,10 @@ def load(
 
     Raises `InputError` for what cannot be read, with the way out.
     """
+    text = str(source)
     request = Request(
-        str(source),
-        Path(source).expanduser(),
+        text,
+        _expanded(text),
         None if labels is None else str(labels),
         key,
         classes,
@@ -118,15 +120,7 @@ def load(
         skip_unreadable,
         progress,
     )
-    try:
-        reader = _reader(request)
-        reader.check(request)
-        raw = reader.read(request)
-    except OSError as error:  # a folder that may not be listed, a disk that fails
-        raise InputError(
-            f"{request.text} cannot be read ({error}); check that it is there and that you may "
-            "read it."
-        ) from error
+    raw = _read(request)
     data = from_arrays(
         raw.points,
         raw.labels,
@@ -141,6 +135,35 @@ def load(
         notes=raw.notes,
     )
     return _named(data, raw)
+
+
+def _read(request: Request) -> Raw:
+    """What the reader of the source makes of it; `InputError` whatever goes wrong."""
+    progress, stops = request.progress, list[BaseException]()
+
+    def told(done: float, total: float, text: str) -> None:
+        try:
+            if progress is not None:
+                progress(done, total, text)
+        except BaseException as stop:  # of the caller, who may stop the run: no fault of the file
+            stops.append(stop)
+            raise
+
+    request = replace(request, progress=told)
+    try:
+        with readable(request.text, "data", "check that it is there and that you may read it."):
+            reader = _reader(request)
+            reader.check(request)
+            return reader.read(request)
+    except InputError:
+        if stops:
+            raise stops[0] from None
+        raise
+
+
+def _expanded(text: str) -> Path:
+    with readable(text, "a path", "expected a user that exists after ~."):
+        return Path(text).expanduser()
 
 
 def _named(data: Dataset, raw: Raw) -> Dataset:

@@ -3,6 +3,15 @@
 Speciation is governed by the largest eigenvalue Lambda (the paper: Lambda e^{-2 t_S} = 1).
 Pure noise of variance s^2 in d dimensions already shows lambda_max = s^2 (1 + sqrt(d/n))^2
 (Marchenko-Pastur): only an eigenvalue above that edge is structure.
+
+The Gaussian information G(gamma) = (1/2) log det(1 + gamma C) of a population is more than that of
+a sample spectrum, whose eigenvalues spread: where n < d most of it is missing. Girko's G-estimator
+mends that. With N = n - 1 and sample eigenvalues l_k, for that s > gamma which solves
+
+    gamma = s delta,   delta = 1 - (1/N) sum_k s l_k/(1 + s l_k),
+
+G(gamma) = (1/2) [ sum_k log(1 + s l_k) + N log delta + N (1 - delta) ], consistent as n and d grow
+together (V. L. Girko, Statistical Analysis of Observations of Increasing Dimension, 1995).
 """
 
 from __future__ import annotations
@@ -11,11 +20,14 @@ import math
 
 import numpy as np
 import torch
+from scipy.optimize import brentq
 
 from ..common.numerics import largest_eigenvector
 from ..results import Spectrum
 from .cloud import Cloud
 from .datasets import Dataset
+
+_LEAST = 0.02  # delta: below it nearly all directions are used up, and the estimate is noise
 
 
 def spectrum(dataset: Dataset, matrix: torch.Tensor) -> Spectrum:
@@ -33,7 +45,9 @@ def spectrum(dataset: Dataset, matrix: torch.Tensor) -> Spectrum:
         if dataset.sample_shape[2] > 1:
             first, error = first_channel(dataset)
     edge = noise * (1 + math.sqrt(features / dataset.n)) ** 2
-    return Spectrum(float(eigenvalues[0]), first, float(edge), eigenvalues, error)
+    return Spectrum(
+        float(eigenvalues[0]), first, float(edge), eigenvalues, error, dataset.n, features
+    )
 
 
 def first_channel(dataset: Dataset) -> tuple[float, float]:
@@ -66,3 +80,60 @@ def information_bound(eigenvalues: np.ndarray, gamma: np.ndarray | float) -> np.
     """
     gamma = np.atleast_1d(np.asarray(gamma, dtype=np.float64))
     return np.asarray(0.5 * np.log1p(gamma[:, None] * eigenvalues).sum(axis=1))
+
+
+def sample_snr(spectrum: Spectrum, gamma: np.ndarray | float) -> np.ndarray:
+    """s of the module's law (T,); gamma itself for a known law.
+
+    Fewer points than dimensions show nothing beyond some gamma: from there on s is that of it.
+    """
+    gamma = np.minimum(np.atleast_1d(np.asarray(gamma, dtype=np.float64)), _last_shown(spectrum))
+    if spectrum.points is None:
+        return gamma
+
+    def solved(x: float) -> float:
+        ends = math.log(x), math.log(x / _LEAST) + 1e-9
+        # in log s: the numbers span many decades
+        return float(brentq(lambda y: y + math.log(_delta(spectrum, math.exp(y)) / x), *ends))
+
+    return np.exp([solved(x) for x in gamma.tolist()])
+
+
+def gaussian_information(spectrum: Spectrum, gamma: np.ndarray | float) -> np.ndarray:
+    """G (T,) of the module's law in nats: an upper bound on I(a; x_t) of the population.
+
+    Beyond what fewer points than dimensions show it goes on as that of their own spectrum does: an
+    estimate no more, `most_information` bounds it.
+    """
+    gamma = np.atleast_1d(np.asarray(gamma, dtype=np.float64))
+    values = spectrum.eigenvalues
+    if spectrum.points is None:
+        return information_bound(values, gamma)
+    shown = np.minimum(gamma, _last_shown(spectrum))
+    s = sample_snr(spectrum, gamma)
+    delta = shown / s
+    spread = 0.5 * (spectrum.points - 1) * (np.log(delta) + 1 - delta)
+    beyond = information_bound(values, gamma) - information_bound(values, shown)
+    return np.asarray(information_bound(values, s) + spread + beyond)
+
+
+def most_information(spectrum: Spectrum, gamma: float) -> float:
+    """The most that G can be: beyond what the points show, by d G / d log gamma <= d/2."""
+    shown = min(gamma, _last_shown(spectrum))
+    features = spectrum.features or len(spectrum.eigenvalues)
+    return float(gaussian_information(spectrum, shown)[0] + features / 2 * math.log(gamma / shown))
+
+
+def _delta(spectrum: Spectrum, s: float) -> float:
+    assert spectrum.points is not None
+    values = spectrum.eigenvalues
+    return 1 - float((s * values / (1 + s * values)).sum()) / (spectrum.points - 1)
+
+
+def _last_shown(spectrum: Spectrum) -> float:
+    """The gamma where delta has fallen to `_LEAST`; infinite where it never does."""
+    if spectrum.points is None or len(spectrum.eigenvalues) < (1 - _LEAST) * (spectrum.points - 1):
+        return math.inf
+    start = math.log(_LEAST / spectrum.largest)
+    root = brentq(lambda y: _delta(spectrum, math.exp(y)) - _LEAST, start, start + 200)
+    return _LEAST * math.exp(float(root))

@@ -9,7 +9,6 @@ folder states. Images of diffusers' own pipelines are in [-1, 1].
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,14 +18,13 @@ from torch import Tensor
 
 from ..common.checks import InputError, in_range, out_of_memory
 from ..data.datasets import Dataset
-from ..process import DDPM_FAMILY, SCHEDULERS, Schedule
+from ..process import DDPM_FAMILY, Schedule
 from ..scores import AbstractScore, CallableScore
 from .checkpoints import WEIGHTS
-from .checkpoints import found as checkpoints_in
 from .conventions import Convention, ddpm_convention, scheduler_convention
+from .folders import parts_of
 
 BATCH = 256
-PICKLES = {".bin", ".ckpt", ".pt", ".pth", ".pkl", ".pickle"}
 
 
 class LearnedScore(CallableScore):
@@ -196,14 +194,7 @@ def load_score(
     extra `diffusers`. Raises `InputError` for what is missing or not known.
     """
     root = Path(folder)
-    if not root.is_dir():
-        raise InputError(f"{root} is no folder; expected a saved diffusers pipeline.")
-    _check_finished(root)
-    unet, plan = (root / x if (root / x).is_dir() else root for x in ("unet", "scheduler"))
-    _check_parts(root)
-    _config(unet / "config.json", "UNet2DModel")
-    settings = _config(plan / "scheduler_config.json", *SCHEDULERS)
-    _check_weights(unet)
+    unet, settings = parts_of(root)
     try:
         import diffusers
     except ImportError as error:
@@ -298,57 +289,3 @@ def _check_label(config: Any, label: int | None) -> None:
             "for one class, label=0 the first."
         )
     in_range("label", label, 0, (classes or 10**9) - 1, "It is a class of the model.")
-
-
-def _config(path: Path, *classes: str) -> dict[str, Any]:
-    """A diffusers config of one of these classes, any if none is named."""
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(
-            f"cannot read {path} ({error.strerror}); expected a folder with model_index.json, "
-            "unet/ and scheduler/, or one with config.json and scheduler_config.json."
-        ) from error
-    except ValueError as error:
-        raise InputError(f"{path} is not JSON ({error}); expected a diffusers config.") from error
-    name = config.get("_class_name") if isinstance(config, dict) else None
-    if name is None or (classes and name not in classes):
-        raise InputError(f"{path} names the class {name}; known are {', '.join(classes) or 'all'}.")
-    return dict(config)
-
-
-def _check_finished(root: Path) -> None:
-    """A training that was cut short has left checkpoints alone."""
-    left = checkpoints_in(root)
-    if left and not any((root / x).exists() for x in ("model_index.json", "unet", "config.json")):
-        raise InputError(
-            f"{root} holds no model yet: its training has not ended. It has the checkpoints "
-            f"{', '.join(str(x) for x in left)}; expected one of these, or a finished model. Give "
-            "one, or go on with diffregimes train."
-        )
-
-
-def _check_parts(root: Path) -> None:
-    """A pipeline of more than a network and a scheduler does not work on the data themselves."""
-    if not (root / "model_index.json").exists():
-        return
-    index = _config(root / "model_index.json")
-    parts = {k for k, v in index.items() if isinstance(v, list) and v[:1] != [None]}
-    if parts != {"unet", "scheduler"}:
-        raise InputError(
-            f"{root} is a pipeline of {', '.join(sorted(parts))}; expected unet and scheduler "
-            "alone: one that works on latents or is given text has another law."
-        )
-
-
-def _check_weights(folder: Path) -> None:
-    if (folder / WEIGHTS).is_file() and not (folder / f"{WEIGHTS}.index.json").exists():
-        return
-    pickles = sorted(x.name for x in folder.iterdir() if x.suffix in PICKLES)
-    if not pickles:
-        raise InputError(f"{folder} has no {WEIGHTS}, or in parts; expected it, as one file.")
-    raise InputError(
-        f"{folder} has its weights in {', '.join(pickles)}; expected {WEIGHTS}. Such files can run "
-        "code as they are read, and are left alone. If you trust them, load the model by diffusers "
-        "and save it by model.save_pretrained(folder, safe_serialization=True)."
-    )

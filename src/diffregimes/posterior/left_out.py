@@ -19,9 +19,11 @@ M_ab(beta) what the population has there, as long as many points compete at that
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import TypeVar
 
@@ -34,14 +36,15 @@ from ..common.parallel import Progress, workers
 from ..common.rng import numpy_generator
 from ..data.cloud import Cloud, square_distances
 from ..process import snr
-from .moments import PAIRS_PER_BLOCK, Moments, draw_block, exponents
-from .observables import observables
+from .moments import PAIRS_PER_BLOCK, Moments, Stretches, draw_block, exponents
+from .observables import ClassWeights, class_weights, observables
 
 GROUPS = 16
 T95 = float(student.ppf(0.975, GROUPS - 1))  # standard errors to either side that hold 95 %
 _LEAST = 1e-38  # of a sum in units of the largest weight: float32 knows nothing below
 _MASK = -1e30  # exponent that takes a point out of every sum
-_TILE = 2**18  # rows times points at a time: the buffers stay in the processor's cache
+_PRODUCTS = 2**22  # rows times points whose products are held: 32 MiB
+_TILE = 2**20  # rows times points at a time: less, and calls cost more than sums
 
 
 @dataclass(frozen=True)
@@ -86,57 +89,109 @@ def jackknife_error(values: np.ndarray) -> np.ndarray:
     return np.asarray(np.sqrt((groups - 1) * without.var(axis=-1)))
 
 
-class _Segments:
-    """Sums of the weights e^l of each row over every class and group.
+def jackknife_covariance(values: np.ndarray) -> np.ndarray:
+    """Covariance (T, T) of the errors of T means, from values (T, 1 + G)."""
+    groups = values.shape[-1] - 1
+    return np.atleast_2d((groups - 1) * np.cov(values[:, 1:], bias=True))
 
-    In place on `exponent` (..., n), l in the order of the groups; `share` (..., K, G) is in units
-    of e^top, with `top` (...) the largest l of the row.
+
+class _Dealt:
+    """Where the weights of the points of every class and group go: what the rows of a cloud share.
+
+    Classes of fewer points than groups leave many without any: the E sets that have some are kept,
+    and `place` (G, K) says where, E for those without.
     """
 
-    def __init__(self, exponent: Tensor, sizes: Tensor, shape: tuple[int, ...]):
-        self._lengths = sizes.expand(*exponent.shape[:-1], -1).contiguous()
-        self._shape = shape
+    def __init__(self, parts: Grouped, device: torch.device):
+        sizes = parts.sizes.ravel()
+        some = np.flatnonzero(sizes)
+        place = np.full(sizes.shape, len(some))
+        place[some] = np.arange(len(some))
+        place = np.ascontiguousarray(place.reshape(parts.sizes.shape).T)
+        self.place = torch.from_numpy(place).to(device)
+        self.stretches = Stretches(sizes[some], device)
+        self.single = len(some) == parts.cloud.n
+        self.sets = len(some)
+        group = torch.from_numpy(parts.group).to(device)
+        self.group = group
+        self.in_group = torch.nn.functional.one_hot(group, GROUPS).float()  # (n, G)
+        others = 1 - torch.eye(GROUPS, device=device)
+        self.rest = torch.cat([torch.ones_like(others[:, :1]), others], dim=1)  # (G, 1 + G)
+
+    def without(self, of_group: Tensor) -> Tensor:
+        """Sums over all groups, and over all but one: (..., G) -> (..., 1 + G)."""
+        return of_group @ self.rest.to(of_group.dtype)
+
+
+class _Weights:
+    """The weights e^l of each row, in units of e^top, with `top` (...) the largest l of the row.
+
+    In place on `exponent` (..., n), l in the order of the groups.
+    """
+
+    def __init__(self, exponent: Tensor, dealt: _Dealt):
+        self._dealt = dealt
         top = exponent.amax(-1, keepdim=True)
         self._below = exponent.sub_(top)
         self.weight = self._below.exp()
         self.top = top[..., 0].double()
-        self.share = self._summed(self.weight)
+
+    def by_class(self) -> Iterator[tuple[int, Tensor]]:
+        """The sums over each class without each group, (..., 1 + G, k) for k classes at a time, and
+        the first of these."""
+        dealt, (*shape, _) = self._dealt, self.weight.shape
+        padded = self.weight.new_zeros(*shape, dealt.sets + 1)
+        if dealt.single:
+            padded[..., :-1] = self.weight
+        else:
+            dealt.stretches.sums(self.weight, padded[..., :-1])
+        some = max(1, _TILE // (GROUPS * math.prod(shape)))
+        for first in range(0, dealt.place.shape[1], some):
+            place = dealt.place[:, first : first + some]
+            of_group = padded.index_select(-1, place.ravel()).reshape(*shape, *place.shape)
+            yield first, dealt.rest.T @ of_group
+
+    @cached_property
+    def total(self) -> Tensor:
+        """Of the whole set and without each group, (1 + G, ...), as are the others."""
+        return self._summed(self.weight).clamp_min(_LEAST)
+
+    def logs_and_squares(self) -> tuple[Tensor, Tensor]:
+        """sum w log w and sum w^2, in the units of the weights; to be asked once."""
+        logs = self._summed(self._below.mul_(self.weight))
+        return logs, self._summed(torch.mul(self.weight, self.weight, out=self._below))
 
     def _summed(self, values: Tensor) -> Tensor:
-        axis = values.ndim - 1
-        sums = torch.segment_reduce(values, "sum", lengths=self._lengths, axis=axis, unsafe=True)
-        return sums.double().reshape(*values.shape[:-1], *self._shape)
-
-    def logs(self) -> Tensor:
-        """sum w log w of each class and group, in the units of `share`."""
-        return self._summed(self._below.mul_(self.weight))
-
-    def squares(self) -> Tensor:
-        """sum w^2; the last thing to be asked, for it takes the place of the weights."""
-        return self._summed(self.weight.square_())
+        return self._dealt.without((values @ self._dealt.in_group).double()).movedim(-1, 0)
 
 
-def _rest(groups: int, device: torch.device) -> Tensor:
-    """(G, 1 + G): sums over all groups, and over all but one."""
-    others = 1 - torch.eye(groups, dtype=torch.float64, device=device)
-    return torch.cat([torch.ones_like(others[:, :1]), others], dim=1)
-
-
-def _moments(segments: _Segments, rest: Tensor) -> Moments:
-    """Of the whole set and without each group: leading shape (1 + G, 2, p). Without distances."""
-    by_class = (segments.share @ rest).movedim(-1, 0)  # (1 + G, 2, p, K)
-    total = by_class.sum(-1).clamp_min(_LEAST)
-
-    def mean(of_segment: Tensor) -> Tensor:
-        return (of_segment @ rest).sum(-2).movedim(-1, 0) / total
-
+def _moments(weights: _Weights) -> Moments:
+    """Of the whole set and without each group: leading shape (1 + G, 2, p). Without distances and
+    the probabilities of the classes, of which `_classes` knows the sums."""
+    total = weights.total
+    logs, squares = weights.logs_and_squares()
     return Moments(
-        segments.top + total.log(),
-        segments.top + mean(segments.logs()),
-        (mean(segments.squares()) / total).clamp_min(_LEAST).log(),
+        weights.top + total.log(),
+        weights.top + logs / total,
+        (squares / total).div_(total).clamp_min(_LEAST).log(),
         torch.full_like(total, torch.nan),
-        by_class / total[..., None],
+        total.new_empty(0),
     )
+
+
+def _classes(weights: _Weights, own_class: Tensor) -> ClassWeights:
+    """Likewise the sums over the classes."""
+    of_all = weights.total.movedim(0, -1)[..., None].float()
+    out = None
+    for first, sums in weights.by_class():  # (2, p, 1 + G, k)
+        probability = sums.div_(of_all)
+        held = (own_class >= first) & (own_class < first + probability.shape[-1])
+        index = torch.where(held, own_class - first, 0)[:, None, None]
+        own = probability.gather(-1, index.expand(*probability.shape[:-1], 1))[..., 0]
+        part = class_weights(probability, own * held[:, None])
+        out = part if out is None else out.plus(part)
+    assert out is not None
+    return ClassWeights(*(x.movedim(-1, 0) for x in vars(out).values()))
 
 
 def _exponent_rows(
@@ -144,13 +199,17 @@ def _exponent_rows(
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Rows mu (p,) of a block, |a_mu - a_nu|^2 (p, n) and z.(a_nu - a_mu) (p, n), own ones out."""
     cloud = grouped.cloud
-    rows = int(np.clip(_TILE // (cloud.n + 64 * grouped.sizes.size), 1, PAIRS_PER_BLOCK))
-    drawn = draw_block(cloud, block, seed)
-    for start in range(0, PAIRS_PER_BLOCK, rows):
-        chosen, noise = drawn.points[start : start + rows], drawn.noise[start : start + rows]
-        own = cloud.coordinates[chosen]
-        along = noise @ cloud.coordinates.T - (noise * own).sum(1, keepdim=True)
-        yield chosen, square_distances(own, cloud.coordinates), along
+    # products of more rows than the exponentials take: each reads the whole cloud
+    together = int(np.clip(_PRODUCTS // cloud.n, 1, PAIRS_PER_BLOCK))
+    rows = int(np.clip(_TILE // cloud.n, 1, together))
+    for some in draw_block(cloud, block, seed).split(together):
+        own = cloud.coordinates[some.points]
+        along = some.noise @ cloud.coordinates.T
+        along -= (some.noise * own).sum(1, keepdim=True)
+        square = square_distances(own, cloud.coordinates)
+        for start in range(0, len(square), rows):
+            part = slice(start, start + rows)
+            yield some.points[part], square[part], along[part]
 
 
 def _both_signs(
@@ -166,46 +225,48 @@ def _both_signs(
 
 def left_out_means(
     cloud: Cloud,
-    times: np.ndarray,
+    places: Mapping[str, np.ndarray],
     *,
     blocks: int,
     seed: int = 0,
     memory_mib: int = 1024,
     progress: Progress | None = None,
 ) -> dict[str, np.ndarray]:
-    """The mean of every observable but the mmse, in the whole set and without each group.
+    """The means of observables, in the whole set and without each group.
 
-    Values (T, 1 + G) at `times` (T,) by the names of `observables.OBSERVABLES`, from `blocks`
-    blocks of draws. A weight 87 nats below the largest of its row counts as none.
+    Values (T, 1 + G) by the names in `places`, of `observables.OBSERVABLES` but the mmse, each at
+    its own times (T,), from `blocks` blocks of draws. A weight 87 nats below the largest of its row
+    counts as none.
     """
     parts = grouped(cloud, seed=seed)
     device = cloud.coordinates.device
-    sizes = torch.from_numpy(parts.sizes.ravel()).to(device)
-    rest = _rest(GROUPS, device)
-    group = torch.from_numpy(parts.group).to(device)
-    gammas = snr(times)
+    dealt = _Dealt(parts, device)
+    asked: dict[float, list[str]] = {}
+    for name, times in places.items():
+        for t in times:
+            asked.setdefault(float(t), []).append(name)
 
-    def sums(block: int) -> dict[str, np.ndarray]:
-        out: dict[str, np.ndarray] = {}
+    def sums(block: int) -> np.ndarray:
+        out = np.zeros((sum(map(len, asked.values())), 1 + GROUPS))
         for chosen, square, along in _exponent_rows(parts, block, seed):
-            kept = _kept(group[chosen])
-            for j, gamma in enumerate(gammas):
-                scaled = float(gamma) * cloud.scale**2
-                exponent = _both_signs(square, along, chosen, scaled)
-                at = _moments(_Segments(exponent, sizes, parts.sizes.shape), rest)
+            kept, rows = _kept(dealt.group[chosen]), []
+            for t, names in asked.items():
+                gamma = float(snr(t))
+                exponent = _both_signs(square, along, chosen, gamma * cloud.scale**2)
+                weights = _Weights(exponent, dealt)
+                at = _moments(weights)
+                classes = functools.partial(_classes, weights, parts.cloud.labels[chosen])
                 # log n of the whole set serves all: it moves the means of all groups alike
-                values = observables(at, parts.cloud, chosen, np.full(1 + GROUPS, gamma))
-                for name, value in values.items():
-                    row = out.setdefault(name, np.zeros((len(gammas), 1 + GROUPS)))
-                    row[j] += (value.mean(1) * kept).sum(-1).cpu().numpy()
+                every = np.full(1 + GROUPS, gamma)
+                values = observables(at, parts.cloud, chosen, every, names, classes)
+                rows += [(values[x].mean(1) * kept).sum(-1) for x in names]
+            out += torch.stack(rows).cpu().numpy()
         return out
 
-    total: dict[str, np.ndarray] = {}
-    for done in _mapped(sums, blocks, device, memory_mib, progress):
-        for name, value in done.items():
-            total[name] = total.get(name, 0) + value
-    units = _units(parts, blocks, seed).sum(axis=1)
-    return {name: value / units for name, value in total.items() if name != "mmse"}
+    total = np.sum(list(_mapped(sums, blocks, device, memory_mib, progress)), axis=0)
+    order = [(name, t) for t, names in asked.items() for name in names]
+    means = dict(zip(order, total / _units(parts, blocks, seed).sum(axis=1), strict=True))
+    return {x: np.array([means[x, float(t)] for t in times]) for x, times in places.items()}
 
 
 @dataclass(frozen=True)
@@ -232,10 +293,8 @@ def heated_log_odds(
     """M_ab(beta) at `times` (T,), each at its own `beta` (T, B), from `blocks` blocks of draws."""
     parts = grouped(cloud, seed=seed)
     device = cloud.coordinates.device
-    sizes = torch.from_numpy(parts.sizes.ravel()).to(device)
-    rest = _rest(GROUPS, device)
+    dealt = _Dealt(parts, device)
     left = torch.from_numpy(parts.remaining).to(device)
-    group = torch.from_numpy(parts.group).to(device)
     classes = len(parts.sizes)
     labels = torch.nn.functional.one_hot(parts.cloud.labels, classes).double()
 
@@ -245,19 +304,20 @@ def heated_log_odds(
         same = np.zeros(shape)
         for chosen, square, along in _exponent_rows(parts, block, seed):
             mine = labels[chosen]  # (p, K)
-            kept = _kept(group[chosen])  # (1 + G, p)
+            kept = _kept(dealt.group[chosen])  # (1 + G, p)
             competing = (left[:, None] - mine).clamp_min(1).log()  # (1 + G, p, K)
             for j, gamma in enumerate(snr(times)):
                 scaled = float(gamma) * cloud.scale**2
                 for k, b in enumerate(beta[j]):
                     exponent = _both_signs(square, along, chosen, scaled, float(b))
-                    segments = _Segments(exponent, sizes, parts.sizes.shape)
-                    by_class = (segments.share @ rest).clamp_min(_LEAST).movedim(-1, 0)
+                    weights = _Weights(exponent, dealt)
+                    sums = torch.cat([x for _, x in weights.by_class()], dim=-1).double()
+                    by_class = sums.clamp_min(_LEAST).movedim(-2, 0)
                     density = by_class.log().mean(1) - competing  # (1 + G, p, K)
                     apart = (density * mine).sum(-1, keepdim=True) - density
                     odds[j, k] += torch.einsum("gp,pa,gpb->gab", kept, mine, apart).cpu().numpy()
-                    norm = torch.linalg.vector_norm(segments.weight, dim=-1).double()
-                    participation = (norm / segments.share.sum((-2, -1))).square()
+                    norm = torch.linalg.vector_norm(weights.weight, dim=-1).double()
+                    participation = (norm / sums[..., 0, :].sum(-1)).square()
                     same[j, k] += float(participation.mean(0).sum())
         return odds, same
 

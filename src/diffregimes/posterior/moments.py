@@ -19,7 +19,9 @@ less than float32 keeps of their norms; projections and exponentials are float32
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -29,6 +31,7 @@ from ..common.rng import point_of_pair, torch_generator
 from ..data.cloud import COLUMNS, Cloud, square_distances
 
 PAIRS_PER_BLOCK = 128  # a block is 256 draws: 128 pairs (mu, +z), (mu, -z)
+FEW = 64  # stretches up to which a sum for each is faster than to add entry by entry
 _MASK = -1e37  # exponent that takes a point out of the sum at any gamma, without making 0 * inf
 _MOST_GAMMA = 1e30  # in units of the cloud: beyond it float32 exponents would overflow
 _LOG2E = math.log2(math.e)
@@ -42,7 +45,7 @@ class Moments:
     mean_log     E'[l]
     log_square   log sum_nu w'_nu^2
     mean_square_distance  E'|a_mu - a_nu|^2
-    class_probability     (..., K), sum of w' over each class
+    class_probability     (..., K), sum of w' over each class; float32 where these are many
     """
 
     log_sum: Tensor
@@ -59,6 +62,12 @@ class Draws:
     points: Tensor
     noise: Tensor
 
+    def split(self, pairs: int) -> Iterator[Draws]:
+        """The same draws, so many pairs at a time."""
+        for start in range(0, len(self.points), pairs):
+            part = slice(start, start + pairs)
+            yield Draws(self.points[part], self.noise[part])
+
 
 def draw_block(cloud: Cloud, block: int, seed: int) -> Draws:
     """The draws of one block; they depend on the seed and the block alone."""
@@ -70,13 +79,37 @@ def draw_block(cloud: Cloud, block: int, seed: int) -> Draws:
     return Draws(torch.from_numpy(cloud.row_of[points]).to(device), noise.to(device))
 
 
+class Stretches:
+    """Sums over consecutive stretches of the last axis that have these `lengths` (S,)."""
+
+    def __init__(self, lengths: np.ndarray, device: torch.device):
+        self._ends = np.concatenate([[0], np.cumsum(lengths)]).tolist()
+        self._lengths = torch.as_tensor(lengths, device=device)
+        self._of = torch.repeat_interleave(self._lengths)
+
+    def sums(self, values: Tensor, out: Tensor) -> Tensor:
+        """From `values` (..., n) into `out` (..., S)."""
+        if len(self._lengths) <= FEW:
+            for k, (a, b) in enumerate(pairwise(self._ends)):
+                torch.sum(values[..., a:b], dim=-1, out=out[..., k])
+            return out
+        if values.is_cpu:
+            return out.zero_().index_add_(-1, self._of, values)
+        # there the order in which index_add_ adds is not always the same
+        lengths = self._lengths.expand(*values.shape[:-1], -1).contiguous()
+        axis = values.ndim - 1
+        sums = torch.segment_reduce(values, "sum", lengths=lengths, axis=axis, unsafe=True)
+        return out.copy_(sums)
+
+
 class _Workspace:
     """Buffers of one pass: fresh memory, not arithmetic, is what costs."""
 
     def __init__(self, pairs: int, columns: int, times: int, classes: int, device: torch.device):
         self.logits = torch.empty(2, pairs, columns, device=device)
         self.weights = torch.empty_like(self.logits)
-        self.statistics = torch.empty(times, 4 + classes, 2, pairs, device=device)
+        self.statistics = torch.empty(times, 4, 2, pairs, device=device)
+        self.by_class = torch.empty(times, 2, pairs, classes, device=device)
 
 
 def exponents(
@@ -120,13 +153,12 @@ def moments(
         projection = torch.empty(2, pairs, stop - start, device=device)
         torch.sub(draws.noise @ part.T, own_projection, out=projection[0])
         torch.neg(projection[0], out=projection[1])
-        slices = [
-            (c, max(a, start) - start, min(b, stop) - start)
-            for c, (a, b) in enumerate(zip(cloud.bounds, cloud.bounds[1:], strict=False))
-            if a < stop and b > start
-        ]
-        _slice_statistics(space, square, projection, scaled, slices, own_entries)
-        part_moments = _slice_moments(space.statistics)
+        lengths = np.diff(np.clip(cloud.bounds, start, stop))
+        here = slice(np.flatnonzero(lengths)[0], np.flatnonzero(lengths)[-1] + 1)
+        space.by_class.zero_()
+        by_class = space.by_class[..., here], Stretches(lengths[here], device)
+        _slice_statistics(space, square, projection, scaled, by_class, own_entries)
+        part_moments = _slice_moments(space)
         merged = part_moments if merged is None else merge(merged, part_moments)
     assert merged is not None
     return Moments(
@@ -143,44 +175,44 @@ def _slice_statistics(
     square: Tensor,
     projection: Tensor,
     gamma: np.ndarray,
-    slices: list[tuple[int, int, int]],
+    by_class: tuple[Tensor, Stretches],
     own_entries: Tensor,
 ) -> None:
     """Unnormalised sums over one slice, in base 2 below each row's maximum (the hot loop).
 
-    `own_entries` are the positions of the points mu in the flattened (pair, point) matrix.
+    `by_class` are the classes of the slice and where their sums go; `own_entries` are the positions
+    of the points mu in the flattened (pair, point) matrix.
     """
     width = square.shape[1]
     logits, weights = space.logits[..., :width], space.weights[..., :width]
     if width != space.logits.shape[-1]:
         logits, weights = logits.contiguous(), weights.contiguous()
-    space.statistics[:, 4:] = 0
+    sums, classes = by_class
     for k, g in enumerate(gamma):
-        top, squares, logs, distance, *_ = space.statistics[k]
+        top, squares, logs, distance = space.statistics[k]
         exponents(square, projection, g, unit=_LOG2E, out=logits)
         logits.view(2, -1).index_fill_(1, own_entries, _MASK)
         torch.amax(logits, dim=2, out=top)
         logits.sub_(top[..., None])
         torch.exp2(logits, out=weights)
         torch.linalg.vector_norm(weights, dim=2, out=squares)
-        for c, a, b in slices:
-            torch.sum(weights[..., a:b], dim=2, out=space.statistics[k, 4 + c])
+        classes.sums(weights, sums[k])
         torch.sum(logits.mul_(weights), dim=2, out=logs)
         torch.sum(weights.mul_(square), dim=2, out=distance)
 
 
-def _slice_moments(statistics: Tensor) -> Moments:
+def _slice_moments(space: _Workspace) -> Moments:
     """The sums of one slice as moments, in natural logarithms and float64."""
-    top, norm, logs, distance, *_ = statistics.double().unbind(1)
-    by_class = statistics[:, 4:].double()
-    total = by_class.sum(1)
+    top, norm, logs, distance = space.statistics.double().unbind(1)
+    by_class = space.by_class if space.by_class.shape[-1] > FEW else space.by_class.double()
+    total = by_class.sum(-1, dtype=torch.float64)
     log_sum = top / _LOG2E + total.log()
     return Moments(
         log_sum,
         (top + logs / total) / _LOG2E,
         2 * (norm / total).log(),
         distance / total,
-        (by_class / total[:, None]).movedim(1, -1),
+        by_class / total[..., None].to(by_class.dtype),
     )
 
 
@@ -188,6 +220,7 @@ def merge(one: Moments, two: Moments) -> Moments:
     """Moments over the union of two disjoint sets of training points (shards, slices)."""
     log_sum = torch.logaddexp(one.log_sum, two.log_sum)
     a, b = (one.log_sum - log_sum).exp(), (two.log_sum - log_sum).exp()
+    kind = one.class_probability.dtype
     return Moments(
         log_sum,
         a * one.mean_log + b * two.mean_log,
@@ -196,5 +229,7 @@ def merge(one: Moments, two: Moments) -> Moments:
             two.log_square + 2 * (two.log_sum - log_sum),
         ),
         a * one.mean_square_distance + b * two.mean_square_distance,
-        a[..., None] * one.class_probability + b[..., None] * two.class_probability,
+        (a[..., None].to(kind) * one.class_probability).addcmul_(
+            b[..., None].to(kind), two.class_probability
+        ),
     )

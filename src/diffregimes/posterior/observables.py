@@ -7,7 +7,13 @@ other w_nu = (1 - w_mu) w'_nu. So, writing q = 1 - w_mu,
     sum w^2 = w_mu^2 + q^2 sum w'^2            p_c = q p'_c + w_mu [c = class of mu]
     mmse = (q/2) E'|a_mu - a_nu|^2             H(w) = H(class) + H(index | class).
 
-None of these loses digits where w_mu tends to 0 or to 1. THEORY: E[H(w)] = d f^e is the excess
+None of these loses digits where w_mu tends to 0 or to 1. What is needed of the K classes are four
+sums over p' (`ClassWeights`), in which those with w_mu are, a being the class of mu,
+
+    sum p^2 = q^2 sum p'^2 + 2 q w_mu p'_a + w_mu^2
+    H(class) = q H(p') - q log q + eta(q p'_a + w_mu) - eta(q p'_a),   eta(x) = -x log x.
+
+THEORY: E[H(w)] = d f^e is the excess
 entropy of the paper (per training set, not the quantity of that name in liquid-state physics
 or in complexity theory), E[w_mu] = E[sum w^2] is the Nishimori identity.
 
@@ -18,7 +24,7 @@ and curves.csv follow.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -33,15 +39,46 @@ LEAST = 1e-37  # of a class probability in a log-odds: float32 sums know nothing
 
 
 @dataclass(frozen=True)
+class ClassWeights:
+    """Sums over the classes of the leave-one-out probabilities p', float64, shape (...).
+
+    own      p'_a of the class a of the true point
+    square   sum p'^2
+    entropy  -sum p' log p'
+    log      sum log p', where what float32 knows nothing of counts as `LEAST`
+    """
+
+    own: Tensor
+    square: Tensor
+    entropy: Tensor
+    log: Tensor
+
+    def plus(self, other: ClassWeights) -> ClassWeights:
+        """The sums over two disjoint sets of classes; `own` is 0 in the one without it."""
+        mine, others = vars(self).values(), vars(other).values()
+        return ClassWeights(*(a + b for a, b in zip(mine, others, strict=True)))
+
+
+def class_weights(probability: Tensor, own: Tensor) -> ClassWeights:
+    """Of `probability` (..., K) with p'_a = `own` (...); sums of parts of K add up."""
+    logs = probability.clamp_min(LEAST).log_()
+    log = logs.sum(-1).double()
+    square = torch.linalg.vector_norm(probability, dim=-1).double().square()
+    return ClassWeights(own.double(), square, -logs.mul_(probability).sum(-1).double(), log)
+
+
+@dataclass(frozen=True)
 class Context:
     """The weights of a block of draws, and what several observables share, computed once.
 
-    `moments` have the leading shape (T, 2, p): time, sign, pair. `gamma` (T, 1, 1) is the
-    signal-to-noise ratio in data units, `own_class` (p,) the class of the true point of each pair,
-    `class_sizes` (K,) the training points of each class, `d` the number of features.
+    `moments` have the leading shape (T, 2, p): time, sign, pair; `of_classes` gives what belongs to
+    them. `gamma` (T, 1, 1) is the signal-to-noise ratio in data units, `own_class` (p,) the
+    class of the true point of each pair, `class_sizes` (K,) the training points of each class, `d`
+    the number of features.
     """
 
     moments: Moments
+    of_classes: Callable[[], ClassWeights]
     own_class: Tensor
     gamma: Tensor
     class_sizes: Tensor
@@ -55,6 +92,10 @@ class Context:
     @cached_property
     def log_n(self) -> float:
         return math.log(self.n)
+
+    @cached_property
+    def classes(self) -> ClassWeights:
+        return self.of_classes()
 
     @cached_property
     def own(self) -> Tensor:
@@ -84,30 +125,29 @@ class Context:
         return self.log_sum - self.other * self.moments.mean_log
 
     @cached_property
-    def mine(self) -> Tensor:
-        """(p, K): 1 for the class of the true point."""
-        loo = self.moments.class_probability
-        return torch.nn.functional.one_hot(self.own_class, loo.shape[-1]).to(loo.dtype)
-
-    @cached_property
-    def of_class(self) -> Tensor:
-        """p, (T, 2, p, K)."""
-        loo = self.moments.class_probability
-        return self.other[..., None] * loo + self.own[..., None] * self.mine
-
-    @cached_property
-    def log_odds(self) -> Tensor:
-        """log p'_a/p'_b per point of the classes, mean over b, for the true class a."""
-        competing = (self.class_sizes - self.mine).clamp_min(1)
-        density = self.moments.class_probability.clamp_min(LEAST).log() - competing.log()
-        own = (density * self.mine).sum(-1)
-        classes = len(self.class_sizes)
-        return (classes * own - density.sum(-1)) / max(classes - 1, 1)
+    def same_class(self) -> Tensor:
+        """sum p^2."""
+        mine = self.other * self.classes.own
+        return self.other.square() * self.classes.square + (2 * mine + self.own) * self.own
 
     @cached_property
     def class_entropy(self) -> Tensor:
         """H(class given x), nats."""
-        return entropy(self.of_class)
+        entr = torch.special.entr
+        mine = self.other * self.classes.own
+        others = self.other * self.classes.entropy + entr(self.other) - entr(mine)
+        out: Tensor = (others + entr(mine + self.own)).clamp_min(0)
+        return out
+
+    @cached_property
+    def log_odds(self) -> Tensor:
+        """log p'_a/p'_b per point of the classes, mean over b, for the true class a."""
+        classes, sizes = len(self.class_sizes), self.class_sizes.double()
+        mine = sizes[self.own_class]
+        competing = (mine - 1).clamp_min(1).log()
+        own = self.classes.own.clamp_min(LEAST).log() - competing
+        every = self.classes.log - (sizes.log().sum() - mine.log() + competing)
+        return (classes * own - every) / max(classes - 1, 1)
 
     @cached_property
     def same_point(self) -> Tensor:
@@ -118,12 +158,6 @@ class Context:
 def _softplus(x: Tensor) -> Tensor:
     """log(1 + e^x)."""
     return torch.nn.functional.softplus(x, threshold=40.0)
-
-
-def entropy(probability: Tensor) -> Tensor:
-    """-sum p log p over the last axis, in nats."""
-    out: Tensor = torch.special.entr(probability).sum(-1)
-    return out
 
 
 @dataclass(frozen=True)
@@ -193,7 +227,7 @@ OBSERVABLES = (
         "",
         True,
         "φ = E[Σ p²]",
-        lambda c: c.of_class.square().sum(-1),
+        lambda c: c.same_class,
         precise=True,
     ),
     Observable(
@@ -202,7 +236,7 @@ OBSERVABLES = (
         "",
         True,
         "φ_loo = E[Σ p'²]",
-        lambda c: c.moments.class_probability.square().sum(-1),
+        lambda c: c.classes.square,
         precise=True,
     ),
     Observable(
@@ -211,7 +245,7 @@ OBSERVABLES = (
         "",
         True,
         "E[p'_a] of the true class a, equal to φ_loo for the population (Nishimori)",
-        lambda c: (c.moments.class_probability * c.mine).sum(-1),
+        lambda c: c.classes.own,
     ),
     Observable(
         "class_log_odds",
@@ -285,14 +319,31 @@ CURVES = {x.name: x.words for x in OBSERVABLES}
 
 
 def observables(
-    moments: Moments, cloud: Cloud, points: Tensor, gamma: np.ndarray
+    moments: Moments,
+    cloud: Cloud,
+    points: Tensor,
+    gamma: np.ndarray,
+    names: Collection[str] | None = None,
+    classes: Callable[[], ClassWeights] | None = None,
 ) -> dict[str, Tensor]:
-    """Every observable of each draw, of the leading shape (T, 2, p) of the moments.
+    """Every observable of each draw, or those of `names`, in the leading shape (T, 2, p) of the
+    moments.
 
     `points` (p,) are the rows of the cloud that the pairs start from, `gamma` (T,) the
-    signal-to-noise ratios.
+    signal-to-noise ratios; `classes` gives what belongs to the moments, where
+    these do not hold the probabilities.
     """
+    own_class = cloud.labels[points]
+
+    def of_moments() -> ClassWeights:
+        probability = moments.class_probability
+        index = own_class[:, None].expand(*probability.shape[:-1], 1)
+        return class_weights(probability, probability.gather(-1, index)[..., 0])
+
     ratios = torch.as_tensor(gamma, dtype=torch.float64, device=moments.log_sum.device)
     sizes = torch.as_tensor(np.diff(cloud.bounds), device=moments.log_sum.device)
-    context = Context(moments, cloud.labels[points], ratios[:, None, None], sizes, cloud.d)
-    return {x.name: x.function(context) for x in OBSERVABLES}
+    context = Context(
+        moments, classes or of_moments, own_class, ratios[:, None, None], sizes, cloud.d
+    )
+    wanted = (x for x in OBSERVABLES if names is None or x.name in names)
+    return {x.name: x.function(context) for x in wanted}

@@ -22,12 +22,11 @@ import numpy as np
 
 from ..common.numerics import integral_matrix
 from ..process import snr
-from ..results import Flag
+from ..results import CLASS_FLAG, Flag
 from .sweep import Sample
 
 Z_LIMIT = 4.5  # of the largest of some 40 correlated z-scores: 400 sound runs stayed below 3.6
 _FLOOR = 1e-4  # what float32 weights are held to; errors below it are not news
-CLASS_FLAG = "class-nishimori"
 _OVERCONFIDENT = 2e-3  # of a probability: less moves no time
 _ROUGH = 1e-3  # of log n: what else an integral through a grid may miss
 

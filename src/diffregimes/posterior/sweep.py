@@ -13,15 +13,17 @@ import threading
 from dataclasses import dataclass
 
 import numpy as np
+from torch import Tensor
 
 from ..common.parallel import Progress, workers
 from ..data.cloud import Cloud, all_square_distances
 from ..process import snr
 from ..results import Curves
-from .moments import PAIRS_PER_BLOCK, draw_block, moments
+from .moments import PAIRS_PER_BLOCK, Draws, draw_block, moments
 from .observables import PRECISION_CURVES, observables
 
 FIRST_BLOCKS = 8  # blocks before the number of draws is settled
+_PROBABILITIES = 2**21  # of a class, at a time, at a point of a draw: 8 MiB
 QUEUED = 256  # blocks at a time: Ctrl-C among a million being queued can be lost
 
 
@@ -78,10 +80,7 @@ def sweep(
         if stop.is_set():
             raise InterruptedError
         drawn = draw_block(cloud, block, seed)
-        columns = _columns(memory_mib)
-        weights = moments(cloud, drawn, gamma, distances=distances, columns=columns)
-        values = observables(weights, cloud, drawn.points, gamma)
-        units = {k: v.mean(1).T.cpu().numpy() for k, v in values.items()}
+        units = _units(cloud, drawn, gamma, distances, _columns(memory_mib))
         return cloud.order[drawn.points.cpu().numpy()], units
 
     done: list[tuple[np.ndarray, dict[str, np.ndarray]]] = []
@@ -100,6 +99,21 @@ def sweep(
     names = done[0][1]
     values = {k: np.concatenate([x[1][k] for x in done]) for k in names}
     return Sample(np.asarray(times), np.concatenate([x[0] for x in done]), values)
+
+
+def _units(
+    cloud: Cloud, drawn: Draws, gamma: np.ndarray, distances: Tensor | None, columns: int
+) -> dict[str, np.ndarray]:
+    """The observables of each pair (p, T), so many pairs at a time as their classes allow."""
+    pairs = min(PAIRS_PER_BLOCK, _PROBABILITIES // (2 * len(gamma) * (len(cloud.bounds) - 1)))
+    pairs = max(pairs, 1)
+    parts = []
+    for some in drawn.split(pairs):
+        wide = columns * PAIRS_PER_BLOCK // pairs
+        weights = moments(cloud, some, gamma, distances=distances, columns=wide)
+        values = observables(weights, cloud, some.points, gamma)
+        parts.append({k: v.mean(1).T.cpu().numpy() for k, v in values.items()})
+    return {k: np.concatenate([x[k] for x in parts]) for k in parts[0]}
 
 
 def _columns(memory_mib: int) -> int:

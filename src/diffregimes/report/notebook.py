@@ -24,7 +24,7 @@ from ..backward.outcome import Outcome
 from ..common.checks import InputError
 from ..common.files import write_atomically
 from ..common.readable import count as grouped
-from ..common.readable import interval_text, number
+from ..common.readable import fixed, interval_text, number
 from ..data.datasets import Dataset
 from ..results import Analysis, Curves
 from .figures import analysis as of_analysis
@@ -152,7 +152,7 @@ def _(outcome: Outcome) -> dict[str, Any]:
         heads += [LABELS[name][0], "forward", "z"]
         se, forward, z = outcome.simulated.se[name], outcome.forward[name], outcome.z[name]
         for k, row in enumerate(rows):
-            row += [f"{value[k]:.3f} ± {se[k]:.3f}", f"{forward[k]:.3f}", f"{z[k]:z.1f}"]
+            row += [f"{value[k]:.3f} ± {se[k]:.3f}", f"{forward[k]:.3f}", fixed(z[k], 1)]
     rows = [[x.replace("-", "−") for x in row] for row in rows]
     return _page(
         f"{words} beside the forward pass · {grouped(outcome.simulated.draws)} pairs",

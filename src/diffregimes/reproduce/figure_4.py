@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 
 from ..common.numerics import Z95
 from ..common.parallel import Progress
+from ..common.readable import fixed
 from ..report.figures.style import SIZE, STYLE
 from . import sources, trained
 from .tables import Reproduction, Row
@@ -121,7 +122,7 @@ def _sentences(c: Speciation) -> list[str]:
     z = _z(c)
     beside = (
         f"{c.source.name}: phi of the clones less that of the forward pass (leave-one-out) is "
-        f"{z.min():.1f} to {z.max():.1f} standard errors over {len(z)} times."
+        f"{fixed(z.min(), 1)} to {fixed(z.max(), 1)} standard errors over {len(z)} times."
     )
     return [text + ".", beside, *c.notes]
 

@@ -30,12 +30,13 @@ chi-squares whatever d, taken over Sobol points.
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import loggamma, logsumexp, ndtri
+from scipy.special import loggamma, ndtri
 from scipy.stats import chi2, qmc
 
 from ..common.checks import InputError, in_range
@@ -202,24 +203,42 @@ class _Levels:
     weights: np.ndarray
     squares: np.ndarray
 
-    def log_terms(self, lam: np.ndarray) -> np.ndarray:
-        """The logarithms of the K terms of M(lambda), (M, Q, K), for lambda (Q,)."""
-        lam = lam[:, None]
-        width = self.noise + lam * self.spreads
+    def _factors(self, lam: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(Q, K) each: the k-th term of M(lambda) is e^{one + squares_k other}."""
+        width = self.noise + lam[:, None] * self.spreads
         one = np.log(self.weights) - self.d / 2 * np.log(width / self.noise)
-        return np.asarray(one - self.squares[:, None] * (lam / 2 / width))
+        return one, -lam[:, None] / 2 / width
 
     def log_moment(self, lam: np.ndarray) -> np.ndarray:
         """log M, (M, Q), for real lambda."""
-        return np.asarray(logsumexp(self.log_terms(lam), axis=-1))
+        one, other = self._factors(lam)
+        terms = [a + x[:, None] * b for a, b, x in zip(one.T, other.T, self.squares.T, strict=True)]
+        return np.asarray(functools.reduce(np.logaddexp, terms))
+
+    def moment(
+        self, lam: np.ndarray, beside: np.ndarray, turning: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """e^{beside + i turning} M, (M, Q), for complex lambda, as real and imaginary part:
+        numpy has no fast exponential of a complex number."""
+        one, other = self._factors(lam)
+        real, imaginary = np.zeros((2, *turning.shape))
+        for a, b, x in zip(one.T, other.T, self.squares[..., None].swapaxes(0, 1), strict=True):
+            size = np.exp(a.real + x * b.real + beside)
+            angle = a.imag + x * b.imag + turning
+            real += size * np.cos(angle)
+            imaginary += size * np.sin(angle)
+        return real, imaginary
 
     def tail(self, c: float) -> float:
         """Im lambda at which the integrand is e^{-_CUT} of what it is at c, or less."""
-        ratio = self.spreads / (self.noise + c * self.spreads)
+        width = self.noise + c * self.spreads
+        # Re[lambda/(Delta + lambda s^2)] grows along the line by pull x^2/(1 + x^2), x = tau s^2/w
+        pull = self.squares.min(axis=0) / 2 * self.noise / (self.spreads * width)
 
         def depth(log_tau: float) -> float:
             tau = math.exp(log_tau)
-            lost = self.d / 4 * np.log1p((tau * ratio) ** 2)
+            square = (tau * self.spreads / width) ** 2
+            lost = self.d / 4 * np.log1p(square) + pull * square / (1 + square)
             return float(lost.min()) + math.pi / 2 * tau - _CUT
 
         return math.exp(brentq(depth, -60.0, 4.0))
@@ -270,12 +289,12 @@ def _survival(levels: _Levels, log_n: float) -> tuple[np.ndarray, np.ndarray, np
         return None
     tau = h * np.arange(math.ceil(most / h) + 1)
     lam = c + 1j * tau
-    terms = levels.log_terms(lam) + (log_n + c * origin)[..., None]
-    mellin = np.exp(loggamma(-lam) + 1j * tau * origin) * np.exp(terms).sum(axis=-1)
-    mellin[:, 0] /= 2
+    gamma = loggamma(-lam)
+    real, imaginary = levels.moment(lam, gamma.real + log_n + c * origin, gamma.imag + tau * origin)
+    real[:, 0], imaginary[:, 0] = real[:, 0] / 2, imaginary[:, 0] / 2
     y = np.arange(begin, end + _STEP, _STEP)
-    turn = np.exp(1j * tau[:, None] * y)
-    many = -h / math.pi * np.exp(c * y) * (mellin.real @ turn.real - mellin.imag @ turn.imag)
+    turn = tau[:, None] * y
+    many = -h / math.pi * np.exp(c * y) * (real @ np.cos(turn) - imaginary @ np.sin(turn))
     many = np.maximum.accumulate(many.clip(min=0), axis=1)
     last = int(np.argmax((many > _SURE).all(axis=0))) or len(y)
     return origin[:, 0], y[:last], _power(many[:, :last], log_n)

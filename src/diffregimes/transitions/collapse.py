@@ -21,13 +21,17 @@ from scipy.optimize import brentq
 
 from ..common import numerics
 from ..data.cloud import Cloud
-from ..data.spectrum import information_bound
+from ..data.spectrum import gaussian_information, sample_snr
 from ..process import Schedule
 from ..results import Spectrum, TransitionTime
 from .crossing import Resampled, clocked, curve_time, from_log_gamma
 
 HEADLINE = "bounded-free-energy"
 FREE, BOUNDED = "loo_free_energy_over_log_n", "bounded_free_energy_over_log_n"
+EXCESS = "excess_entropy_over_alpha"
+CALM = 0.003, 0.03  # phi_C - 1/n, where the entropy line is fitted
+FEWEST = 3  # times of the curves before the collapse, for a line
+_PLACES = 9  # between which the curve is nearly straight
 
 
 def gaussian_bound_time(
@@ -37,33 +41,30 @@ def gaussian_bound_time(
     schedule: Schedule,
     rng: np.random.Generator,
 ) -> TransitionTime:
-    """Collapse by `gaussian-bound`; the resampling is to first order in the covariance."""
+    """Collapse by `gaussian-bound`, from the information of the population.
+
+    That is stationary in delta of `data.spectrum`: a point moves it as it moves that of the sample
+    at s. Resamples add up what each point alone does.
+    """
     values = spectrum.eigenvalues
     log_n = math.log(cloud.n)
 
     def excess(log_gamma: float) -> float:
-        return float(information_bound(values, math.exp(log_gamma))[0]) - log_n
+        return float(gaussian_information(spectrum, math.exp(log_gamma))[0]) - log_n
 
     top = math.log(spectrum.largest)
     # one eigenvalue alone reaches log n at gamma = n^2 / Lambda
     root = float(brentq(excess, -top - 60, 2 * log_n - top + 1, xtol=1e-10))
-    gamma = math.exp(root)
-    # dG = (gamma/2) tr[(1 + gamma C)^-1 dC]: each point's share of it is a quadratic form
+    s = float(sample_snr(spectrum, math.exp(root))[0])
+    # without a point the determinant is 1 - u times what it was, u = s a.(1 + s C)^-1 a/(n - 1)
     rows = cloud.coordinates.cpu().numpy()
-    inverse = np.linalg.inv(np.eye(len(values)) + gamma * matrix).astype(np.float32)
-    share = 0.5 * gamma * cloud.scale**2 * np.einsum("ij,ij->i", rows @ inverse, rows)
-    counts = numerics.resample_counts(cloud.n, rng)
-    change = (counts @ (share - share.mean())) / cloud.n
-    slope = 0.5 * float((gamma * values / (1 + gamma * values)).sum())
+    inverse = np.linalg.inv(np.eye(len(values)) + s * matrix).astype(np.float32)
+    form = np.einsum("ij,ij->i", rows @ inverse, rows, dtype=np.float64)
+    share = -0.5 * cloud.n * np.log1p(-s * cloud.scale**2 / (cloud.n - 1) * form)
+    change = numerics.resampled_sums(share - share.mean(), rng) / cloud.n
+    slope = 0.5 * float((s * values / (1 + s * values)).sum())
     t, bounds = from_log_gamma(np.concatenate([[root], root - change / slope]))
-    warnings: tuple[str, ...] = ()
-    if cloud.n <= len(values) + 1:
-        why = (
-            f"{cloud.n} points span fewer dimensions than the data have: the sample spectrum "
-            "understates the information, and the bound may lie too low"
-        )
-        warnings = (why,)
-    return clocked(schedule, "collapse", "gaussian-bound", t, bounds, warnings)
+    return clocked(schedule, "collapse", "gaussian-bound", t, bounds)
 
 
 @dataclass(frozen=True)
@@ -83,33 +84,40 @@ class EntropyLine:
 
 
 def entropy_line(curves: Resampled, spectrum: Spectrum, n: int) -> EntropyLine | None:
-    """Fit the line where 0.003 <= phi_C <= 0.03 (at least the three points next to it).
+    """Fit the line where 0.003 <= phi_C <= 0.03 (at least the three times next to it).
 
     Nearer to the collapse the finite number of points bends the curve upwards.
     """
-    chosen = _line_region(curves, n)
-    if chosen is None:
+    places = _line_places(curves, n)
+    if places is None:
         return None
-    x = information_bound(spectrum.eigenvalues, np.exp(curves.log_gamma[chosen])) / math.log(n)
-    y = curves.both("excess_entropy_over_alpha")[:, chosen]
-    slope, intercept = np.polyfit(x, y.T, 1)
+    known = gaussian_information(spectrum, np.exp(curves.log_gamma)) / math.log(n)
+    # both between the same times of the grid: a straight line stays one
+    x, *y = (np.interp(places, curves.log_gamma, row) for row in (known, *curves.both(EXCESS)))
+    slope, intercept = np.polyfit(x, np.transpose(y), 1)
     return EntropyLine(intercept, slope)
 
 
-def _line_region(curves: Resampled, n: int) -> np.ndarray | None:
-    """The places of the grid that the line is fitted to."""
-    phi = curves.mean["same_point_probability"]
-    calm = np.flatnonzero(phi <= 0.03 + 1 / n)  # phi_C never falls below 1/n
-    if len(calm) < 3:
+def _line_places(curves: Resampled, n: int) -> np.ndarray | None:
+    """log gamma that the line is fitted at, between two values of phi_C whatever the grid."""
+    x = curves.log_gamma
+    phi = curves.mean["same_point_probability"] - 1 / n  # phi_C never falls below 1/n
+    calm = np.flatnonzero(phi <= CALM[1])
+    if len(calm) < FEWEST:
         return None
-    chosen = calm[(phi[calm] >= 0.003 + 1 / n)]
-    return chosen if len(chosen) >= 3 else calm[-3:]
+    ends = [x[0], x[-1]]
+    for k, level in enumerate(CALM):
+        before = np.flatnonzero(phi <= level)[-1:]
+        if len(before) and before[0] + 1 < len(x):
+            step = slice(before[0], before[0] + 2)
+            ends[k] = np.interp(level, phi[step], x[step])
+    return np.linspace(min(ends[0], x[calm[-FEWEST]]), ends[1], _PLACES)
 
 
-def line_place(curves: Resampled, n: int) -> float:
-    """log gamma in the middle of what the line is fitted to, NaN without one."""
-    chosen = _line_region(curves, n)
-    return math.nan if chosen is None else float(curves.log_gamma[chosen[len(chosen) // 2]])
+def line_ends(curves: Resampled, n: int) -> tuple[float, ...]:
+    """log gamma at both ends of what the line is fitted to, none without one."""
+    places = _line_places(curves, n)
+    return () if places is None else (float(places[0]), float(places[-1]))
 
 
 def bounded_free_energy_time(curves: Resampled, schedule: Schedule) -> TransitionTime:
@@ -136,7 +144,7 @@ def entropy_time(
         return clocked(schedule, "collapse", "entropy", None, warnings=(why,))
     wanted = -line.intercept / line.slope
     axis = np.linspace(curves.log_gamma[0] - 2, curves.log_gamma[-1] + 5, 401)
-    bound = information_bound(spectrum.eigenvalues, np.exp(axis)) / math.log(n)
+    bound = gaussian_information(spectrum, np.exp(axis)) / math.log(n)
     places = np.interp(wanted, bound, axis, left=np.nan, right=np.nan)
     t, bounds = from_log_gamma(places)
     notes = () if t is not None else ("the line through f^e does not reach zero",)

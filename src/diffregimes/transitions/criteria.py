@@ -15,13 +15,14 @@ from functools import cached_property
 import numpy as np
 
 from ..common.parallel import Progress
+from ..common.rng import numpy_generator
 from ..data.cloud import Cloud
-from ..posterior.left_out import jackknife_error, left_out_means
+from ..posterior.left_out import jackknife_covariance, jackknife_error, left_out_means
 from ..process import Schedule, time_from_snr
 from ..results import Headline, Spectrum, TransitionTime
 from ..theory.gaussian_mixture import CLONE_LEVEL
 from . import balance, collapse, outliers, speciation
-from .crossing import Resampled, mean_crossing, of_population
+from .crossing import Resampled, mean_crossing, of_population, straight
 
 
 def blind_level(class_counts: Iterable[int]) -> float:
@@ -79,15 +80,22 @@ class Evidence:
             "same_point_probability": 0.5,
         }
         places = {name: mean_crossing(self.seen, name, x) for name, x in levels.items()}
-        places["excess_entropy_over_alpha"] = collapse.line_place(self.seen, self.n)
         places = {name: x for name, x in places.items() if math.isfinite(x)}
-        times = time_from_snr(np.exp(np.array(list(places.values()))))
+        ends = collapse.line_ends(self.seen, self.n)
+        asked = {name: np.array([x]) for name, x in places.items()}
+        asked |= {collapse.EXCESS: np.array(ends)} if ends else {}
+        times = {name: time_from_snr(np.exp(x)) for name, x in asked.items()}
         means = left_out_means(
             self.cloud, times, blocks=self.blocks, seed=self.seed, memory_mib=self.memory_mib,
             progress=self.report,
         )  # fmt: skip
-        errors = {name: float(jackknife_error(means[name])[k]) for k, name in enumerate(places)}
-        return of_population(self.seen, places, errors)
+        errors = {name: float(jackknife_error(means[name])[0]) for name in places}
+        curves = of_population(self.seen, places, errors)
+        if not ends:
+            return curves
+        covariance = jackknife_covariance(means[collapse.EXCESS])
+        rng = numpy_generator(self.seed, "entropy line")
+        return straight(curves, collapse.EXCESS, np.array(ends), covariance, rng)
 
     @cached_property
     def line(self) -> collapse.EntropyLine | None:

@@ -46,13 +46,14 @@ def resample(sample: Sample, rng: np.random.Generator) -> Resampled:
     """Bootstrap the mean curves by training point."""
     points, where = np.unique(sample.points, return_inverse=True)
     weight = np.bincount(where).astype(np.float64)
-    counts = numerics.resample_counts(len(points), rng)
-    mean, resamples = {}, {}
-    for name, values in sample.values.items():
-        sums = np.zeros((len(points), values.shape[1]))
-        np.add.at(sums, where, values)
-        mean[name] = values.mean(axis=0)[::-1]
-        resamples[name] = numerics.resampled_means(counts, sums, weight)[:, ::-1]
+    size = len(sample.values), len(sample.times)
+    sums = np.zeros((len(points), *size))
+    for k, values in enumerate(sample.values.values()):
+        np.add.at(sums[:, k], where, values)
+    drawn = numerics.resampled_sums(np.column_stack([weight, sums.reshape(len(points), -1)]), rng)
+    means = (drawn[:, 1:] / drawn[:, :1]).reshape(-1, *size)[..., ::-1]
+    mean = {name: values.mean(axis=0)[::-1] for name, values in sample.values.items()}
+    resamples = {name: means[:, k] for k, name in enumerate(mean)}
     return Resampled(np.log(snr(sample.times))[::-1], mean, resamples)
 
 
@@ -136,6 +137,21 @@ def of_population(
         if at.std() > 0:
             factor = errors[name] * T95 / numerics.Z95 / at.std()
             resamples[name] = curves.mean[name] + factor * (seen - at.mean())
+    return Resampled(curves.log_gamma, curves.mean, resamples)
+
+
+def straight(
+    curves: Resampled, name: str, ends: np.ndarray, covariance: np.ndarray, rng: np.random.Generator
+) -> Resampled:
+    """The curves with resamples of one that differ from its mean by straight lines.
+
+    Their values at the two log gamma `ends` have the `covariance` (2, 2) of a jackknife (its t law,
+    as in `of_population`): for what is fitted between the ends, whose slope counts."""
+    normal = rng.multivariate_normal(np.zeros(2), covariance, len(curves.resamples[name]))
+    normal *= T95 / numerics.Z95
+    slope = (normal[:, 1] - normal[:, 0]) / (ends[1] - ends[0])
+    moved = normal[:, :1] + slope[:, None] * (curves.log_gamma - ends[0])
+    resamples = {**curves.resamples, name: curves.mean[name] + moved}
     return Resampled(curves.log_gamma, curves.mean, resamples)
 
 

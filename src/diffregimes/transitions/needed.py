@@ -31,7 +31,7 @@ from ..common.parallel import Progress
 from ..common.rng import numpy_generator
 from ..data.cloud import prepare
 from ..data.datasets import Dataset
-from ..data.spectrum import covariance, information_bound, spectrum
+from ..data.spectrum import covariance, gaussian_information, most_information, spectrum
 from ..populations.mixture import GaussianMixture
 from ..posterior.grid import near_square, pilot_times
 from ..posterior.sweep import sweep
@@ -81,13 +81,21 @@ def points_needed(
         return PointsNeeded(t, value, value - error, value + error, "information of the population")
     if isinstance(source, Dataset):
         done = scan(source, seed=seed, memory_mib=memory_mib, progress=progress)
-        values = spectrum(source, covariance(prepare(source.points, source.labels))).eigenvalues
-        return from_scan(t, done, float(information_bound(values, float(snr(t)))[0]), seed)
-    eigenvalues = source.eigenvalues if isinstance(source, Spectrum) else np.asarray(source)
-    if eigenvalues.ndim != 1 or not (np.isfinite(eigenvalues).all() and (eigenvalues >= 0).all()):
-        raise InputError("the eigenvalues are not a list of finite numbers, zero or more.")
-    bound = float(information_bound(eigenvalues, float(snr(t)))[0])
-    return PointsNeeded(t, bound, 0.0, bound, "Gaussian bound on the information")
+        sample = spectrum(source, covariance(prepare(source.points, source.labels)))
+        return from_scan(t, done, float(gaussian_information(sample, float(snr(t)))[0]), seed)
+    if not isinstance(source, Spectrum):
+        values = np.asarray(source)
+        if values.ndim != 1 or not (np.isfinite(values).all() and (values >= 0).all()):
+            raise InputError("the eigenvalues are not a list of finite numbers, zero or more.")
+        source = Spectrum(float(values.max(initial=0)), None, 0.0, values)
+    return _gaussian_bound(t, source)
+
+
+def _gaussian_bound(t: float, spectrum: Spectrum) -> PointsNeeded:
+    gamma = float(snr(t))
+    bound = float(gaussian_information(spectrum, gamma)[0])
+    most = most_information(spectrum, gamma)
+    return PointsNeeded(t, bound, 0.0, most, "Gaussian bound on the information")
 
 
 def scan(
@@ -100,7 +108,7 @@ def scan(
             "moves with their number. The Gaussian bound of the spectrum needs no fit."
         )
     cloud = prepare(dataset.points, dataset.labels)
-    eigenvalues = spectrum(dataset, covariance(cloud)).eigenvalues
+    known = spectrum(dataset, covariance(cloud))
     parts = _subsets(dataset.n, seed)
     total = sum(len(x) for x in parts)
     done = 0
@@ -108,7 +116,7 @@ def scan(
     for chosen in parts:
         if progress:
             progress(done, total, "collapse of subsets")
-        found = _subset_collapse(dataset, chosen, eigenvalues, seed, memory_mib)
+        found = _subset_collapse(dataset, chosen, known.eigenvalues, seed, memory_mib)
         if found is not None:  # duplicates may leave a subset without one
             seen.append((len(chosen), found))
         done += len(chosen)
@@ -122,7 +130,7 @@ def scan(
         full = sweep(cloud, at, draws=_DRAWS, seed=seed, memory_mib=memory_mib)
         ends = _information(full.curves(), dataset.n)
         information[clear] = np.mean(ends, axis=0)[where]
-    return Scan(n, t, information_bound(eigenvalues, snr(t)), information)
+    return Scan(n, t, gaussian_information(known, snr(t)), information)
 
 
 def from_scan(t: float, scanned: Scan, bound: float, seed: int = 0) -> PointsNeeded:
@@ -187,9 +195,9 @@ def from_curves(
     extrapolated along the entropy line. Without either, the Gaussian bound is all there is.
     """
     log_n = math.log(n)
-    bound = float(information_bound(spectrum.eigenvalues, float(snr(t)))[0])
+    bound = _gaussian_bound(t, spectrum)
     if line is None:
-        return PointsNeeded(t, bound, 0.0, bound, "Gaussian bound on the information")
+        return bound
     collapsed = np.interp(t, curves.t, curves["same_point_probability"]) > 0.1
     if not collapsed:
         low, high = (float(np.interp(t, curves.t, x)) for x in _information(curves, n))
@@ -197,12 +205,12 @@ def from_curves(
         ends = sorted((low, high))
         method = "information measured at t"
         return PointsNeeded(t, (low + high) / 2, ends[0] - error, ends[1] + error, method)
-    nats = line.information(bound, log_n)
+    nats = line.information(bound.log_n, log_n)
     least, most = numerics.interval(nats[1:])
     method = "information extrapolated along the entropy line"
     value = float(nats[0])
     # resampling knows nothing of the extrapolation; the Gaussian bound is what limits it above
-    top = max(value, bound, most or value)
+    top = max(value, bound.high, most or value)
     return PointsNeeded(t, value, min(value, least or value), top, method)
 
 

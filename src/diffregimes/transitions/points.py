@@ -89,6 +89,7 @@ def most_exposed(
     gamma = _reaching(snr(sample.times), float(distance.min(axis=1).max()))
     shape = _PAIRS, cloud.coordinates.shape[1]
     device = cloud.coordinates.device
+    whole = replace(cloud, bounds=(0, cloud.n))  # the classes play no part
 
     def own_weights(some: np.ndarray) -> np.ndarray:
         """w_mu (candidates, pairs, T) of a few candidates."""
@@ -97,7 +98,7 @@ def most_exposed(
         noise = torch.cat([torch.randn(shape, generator=g) for g in generators])
         chosen = torch.from_numpy(some.repeat(_PAIRS))
         draws = Draws(chosen.to(device), noise.to(device))
-        weight = torch.sigmoid(-moments(cloud, draws, gamma).log_sum).mean(1)
+        weight = torch.sigmoid(-moments(whole, draws, gamma).log_sum).mean(1)
         return weight.T.reshape(len(some), _PAIRS, -1).cpu().numpy()
 
     with workers(device, memory_mib) as pool:

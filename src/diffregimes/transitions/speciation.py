@@ -19,6 +19,7 @@ however large d/n (Bai and Ding 2012).
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -95,7 +96,8 @@ def largest(
     vectors = numerics.leading_eigenvectors(matrix, _SUBSPACE)
     scores = cloud.coordinates.cpu().numpy() @ vectors.astype(np.float32) * cloud.scale
     drawn = []
-    for counts in numerics.resample_counts(cloud.n, rng, numerics.RESAMPLES // 2):
+    rounds = numerics.resample_counts(cloud.n, rng, numerics.RESAMPLES // 2)
+    for counts in itertools.chain.from_iterable(rounds):
         share = counts / counts.sum()
         mean = share @ scores
         second = (scores * share[:, None]).T @ scores - np.outer(mean, mean)
@@ -204,13 +206,11 @@ def landau_time(
     assert vector is not None
     along = rows @ vector.astype(np.float32)
     axis = root + np.linspace(-1, 1, 17)
-    counts = numerics.resample_counts(cloud.n, rng, numerics.RESAMPLES // 2)
-    curve = np.empty((len(counts), len(axis)))
-    for k, log_gamma in enumerate(axis):
-        weights = tilted(math.exp(log_gamma))
-        powers = np.stack([weights, weights * along, weights * along**2], axis=1)
-        zero, one, two = (counts @ powers).T
-        curve[:, k] = math.exp(log_gamma) * (two / zero - (one / zero) ** 2) - 1
+    weights = np.stack([tilted(math.exp(x)) for x in axis], axis=1)
+    powers = np.stack([weights, weights * along[:, None], weights * along[:, None] ** 2])
+    sums = numerics.resampled_sums(np.moveaxis(powers, 0, 1), rng, numerics.RESAMPLES // 2)
+    zero, one, two = np.moveaxis(sums, 1, 0)
+    curve = np.exp(axis) * (two / zero - (one / zero) ** 2) - 1
     places = -numerics.crossings(-axis[::-1], curve[:, ::-1], 0.0)
     to_data = 2 * math.log(cloud.scale)
     t, bounds = from_log_gamma(np.concatenate([[root], places]) - to_data)

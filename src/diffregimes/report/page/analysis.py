@@ -21,7 +21,7 @@ from ... import process
 from ...common import serial
 from ...common.checks import InputError
 from ...common.files import write_atomically
-from ...common.readable import number, plus_minus
+from ...common.readable import fixed, number, plus_minus
 from ...data.datasets import Dataset
 from ...results import Analysis, Exposure, TransitionTime
 from ...transitions.criteria import METHODS, blind_level, clone_level
@@ -184,7 +184,7 @@ def _exact(analysis: Analysis, time: TransitionTime) -> tuple[str, str]:
         if known.se >= 5e-4
         else time_text(replace(time, t=known.t))[0]
     )
-    return text, "" if known.z is None else f"z = {known.z:.1f}".replace("-", "−")
+    return text, "" if known.z is None else f"z = {fixed(known.z, 1)}"
 
 
 def _theory(analysis: Analysis, dataset: Dataset | None) -> dict[str, Any] | None:

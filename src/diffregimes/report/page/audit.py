@@ -21,7 +21,7 @@ from ...common import serial
 from ...common.checks import InputError
 from ...common.files import write_atomically
 from ...common.numerics import Z95
-from ...common.readable import interval_text, number, sureness
+from ...common.readable import fixed, interval_text, number, sureness
 from ...data.datasets import Dataset
 from ..figures.audit import FIGURES
 from ..figures.style import png_bytes, svg_bytes
@@ -150,7 +150,7 @@ def _decided(audit: Audit) -> dict[str, str] | None:
         return None
     t, share, se = at
     return {
-        "share": f"{100 * share:.0f} %".replace("-", "−"),
+        "share": f"{fixed(100 * share, 0)} %",
         "half": f"{100 * Z95 * se:.0f} %",
         "t": number(t, 2),
     }

@@ -60,14 +60,12 @@ def print_needed(dataset: Dataset, needed: list[PointsNeeded]) -> None:
     console.print(f"{dataset.source}: {dataset.n} points in {dataset.d} dimensions")
     console.print(f"collapse at t = {needed[0].t:g} needs")
     for x in needed:
-        text, method = f"n = {power_of_ten(x.log_n)}", x.method
-        if x.low < x.high == x.log_n:  # a bound
-            text = f"n = {power_of_ten(x.log_n)} at most"
-            if dataset.n <= dataset.d and dataset.population is None:
-                method += "; with fewer points than dimensions it may lie too low"
+        text = f"n = {power_of_ten(x.log_n)}"
+        if x.low == 0 < x.log_n <= x.high:  # a bound
+            text = f"n = {power_of_ten(x.high)} at most"
         elif power_of_ten(x.low) != power_of_ten(x.high):
             text += f" ({power_of_ten(x.low)} to {power_of_ten(x.high)})"
-        console.print(f"  {text}: {method}")
+        console.print(f"  {text}: {x.method}")
 
 
 def _plain(d: float) -> str:
