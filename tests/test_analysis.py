@@ -93,7 +93,7 @@ def test_any_array_will_do(small):
 
 
 def test_the_headline_times(small):
-    for transition, method in (("speciation", "balance"), ("collapse", "free-energy")):
+    for transition, method in (("speciation", "balance"), ("collapse", "bounded-free-energy")):
         assert small.time(transition).method == method
         assert small.time(transition, "clone").method == "clone"
     with pytest.raises(KeyError, match="there are: spectral"):

@@ -24,7 +24,7 @@ from .data.datasets import Dataset, describe, from_arrays
 from .data.neighbours import duplicates, nearest_neighbours
 from .data.pixels import Range
 from .data.spectrum import covariance, spectrum
-from .posterior.grid import adapt_times, pilot_times
+from .posterior.grid import adapt_times, near_square, pilot_times
 from .posterior.moments import PAIRS_PER_BLOCK
 from .posterior.observables import PRECISION_CURVES
 from .posterior.reliability import overconfidence, reliability
@@ -34,11 +34,13 @@ from .transitions.comparison import compare
 from .transitions.criteria import Evidence, headline, transition_times
 from .transitions.crossing import resample
 from .transitions.needed import at_speciation
+from .transitions.outliers import bulk, disagreement, far_in_words
 from .transitions.points import most_exposed, named, point_times
 from .transitions.regimes import verdict
 
 PILOT_DRAWS = 1024
 BLOCK = 2 * PAIRS_PER_BLOCK  # draws
+Neighbours = tuple[np.ndarray, np.ndarray]  # of `nearest_neighbours`
 MOST_BLOCKS = 40  # that the errors of the population are taken from
 
 
@@ -93,9 +95,9 @@ def analyze(
         `verdict` in words; `times`, by `time("speciation")` and `time("collapse")` those of the
         headline, or by the methods of `transitions.criteria.CRITERIA`: spectral,
         spectral-first-channel (of images with colours), spectral-exact, landau, clone, clone-loo,
-        balance; free-energy, entropy, clone, gaussian-bound. `curves` over t, by the names of
-        `posterior.observables.OBSERVABLES`, as in `curves["mmse"]`. `points` at risk,
-        `point_times` and `duplicates`; `spectrum`; `points_needed` to put the collapse at the
+        balance; bounded-free-energy, free-energy, entropy, clone, gaussian-bound. `curves` over t,
+        by the names of `posterior.observables.OBSERVABLES`, as in `curves["mmse"]`. `points` at
+        risk, `point_times` and `duplicates`; `spectrum`; `points_needed` to put the collapse at the
         speciation; `reliability`, the self-checks; `theory` where the law is known; `dataset`,
         `recipe` and `notes`, what was analyzed and how.
 
@@ -114,11 +116,11 @@ def analyze(
     grid = check_options(precision, draws, times, seed, device, memory_mib)
     report = progress or (lambda done, total, text: None)
 
-    sample, evidence = _measured(
+    sample, evidence, neighbours = _measured(
         dataset, clock, grid, precision, draws, seed, device, memory_mib, report
     )
     transitions = transition_times(evidence, report)
-    exposed, twins = _points_at_risk(dataset, evidence, sample, report)
+    exposed, twins = _points_at_risk(dataset, evidence, sample, neighbours, report)
     recipe = Recipe(
         precision=None if draws else precision, draws=2 * sample.units,
         times="adaptive" if times is None else "given", seed=seed, schedule=clock.name,
@@ -138,18 +140,20 @@ def _measured(
     device: str,
     memory_mib: int,
     report: Progress,
-) -> tuple[Sample, Evidence]:
+) -> tuple[Sample, Evidence, Neighbours]:
     """Cloud and spectrum, a pilot sweep where no grid is given, the sweep, and its resamples."""
     report(0, 1, "spectrum")
     cloud = prepare(dataset.points, dataset.labels)
     matrix = covariance(cloud)
     eigen = spectrum(dataset, matrix)
     report(1, 1, "spectrum")
+    neighbours = nearest_neighbours(cloud, matrix.numpy())
+    inner = bulk(dataset, cloud, matrix.numpy(), eigen, neighbours[1])
 
     cloud = cloud.to(device)
     run = functools.partial(sweep, cloud, seed=seed, memory_mib=memory_mib, progress=report)
     if grid is None:
-        wide = pilot_times(eigen.eigenvalues, dataset.n)
+        wide = pilot_times(eigen.eigenvalues, dataset.n, near_square(cloud))
         grid = adapt_times(run(wide, draws=PILOT_DRAWS, text="choosing times"))
     sample = run(grid, draws=draws, precision=precision)
 
@@ -157,10 +161,10 @@ def _measured(
     resampled, counts = resample(sample, rng), dataset.class_counts
     blocks = min(MOST_BLOCKS, 2 * sample.units // BLOCK)
     evidence = Evidence(
-        resampled, eigen, matrix.numpy(), cloud, clock, counts, rng, seed, memory_mib, blocks,
-        report,
+        resampled, eigen, matrix.numpy(), cloud, inner, clock, counts, rng, seed, memory_mib,
+        blocks, report,
     )  # fmt: skip
-    return sample, evidence
+    return sample, evidence, neighbours
 
 
 def _dataset(points: Any, labels: Any, preparation: dict[str, Any]) -> Dataset:
@@ -175,12 +179,16 @@ def _dataset(points: Any, labels: Any, preparation: dict[str, Any]) -> Dataset:
 
 
 def _points_at_risk(
-    dataset: Dataset, evidence: Evidence, sample: Sample, report: Progress
+    dataset: Dataset,
+    evidence: Evidence,
+    sample: Sample,
+    neighbours: Neighbours,
+    report: Progress,
 ) -> tuple[tuple[Exposure, ...], tuple[Duplicate, ...]]:
     """The most exposed points, and the pairs that are the same or nearly so."""
     report(0, 1, "points at risk")
     cloud = evidence.cloud
-    near, distance = nearest_neighbours(cloud, evidence.matrix)
+    near, distance = neighbours
     twins = duplicates(dataset, cloud, near, distance)
     exposed = most_exposed(
         cloud, sample, near, distance, seed=evidence.seed, memory_mib=evidence.memory_mib
@@ -204,7 +212,9 @@ def _concluded(
     by_method = {(x.transition, x.method): x for x in times}
     deciding = by_method["speciation", chosen.speciation]
     copying = by_method["collapse", chosen.collapse]
-    needed = at_speciation(deciding, evidence.line, curves, evidence.spectrum, dataset.n)
+    far = far_in_words(dataset, evidence.cloud, evidence.bulk.far)
+    remarks = (*far, *disagreement(times, exposed))
+    needed = at_speciation(deciding, evidence.line, curves, evidence.bulk.spectrum, dataset.n)
     theory = None
     if dataset.population is not None:
         law = dataset.population
@@ -223,7 +233,7 @@ def _concluded(
         duplicates=twins,
         reliability=flags,
         points_needed=needed,
-        verdict=verdict(deciding, copying, needed, dataset.n, broken),
+        verdict=verdict(deciding, copying, needed, dataset.n, broken, remarks),
         recipe=recipe,
         notes=dataset.notes + _notes(curves),
         theory=theory,

@@ -273,10 +273,9 @@ class Analysis(Shown):
     recipe         how: precision, draws, seed, schedule, headline methods, versions
     verdict        headline and sentences, the regimes, whether there is a generalizing one
     spectrum       eigenvalues of the covariance, the edge of pure noise
-    times          t_S and t_C by every method of `transitions.criteria.CRITERIA`: speciation by
-                   spectral, spectral-first-channel (images with colours), spectral-exact,
-                   landau, clone, clone-loo and balance; collapse by free-energy, entropy, clone
-                   and gaussian-bound
+    times          t_S and t_C by every method of `transitions.criteria.CRITERIA`, spectral,
+                   spectral-first-channel, spectral-exact, landau, clone, clone-loo and balance;
+                   bounded-free-energy, free-energy, entropy, clone and gaussian-bound
     curves         the observables of `posterior.observables.OBSERVABLES` over t
     points         the training points at most risk; `point_times` one time for each point drawn
     duplicates     pairs that are the same, or nearly so

@@ -13,7 +13,7 @@ import diffregimes.posterior.moments as posterior_module
 import diffregimes.posterior.sweep as sweep_module
 from clouds import blobs, digits01, prepared, z_score
 from diffregimes.data.cloud import prepare
-from diffregimes.posterior.grid import adapt_times, pilot_times
+from diffregimes.posterior.grid import adapt_times, near_square, pilot_times
 from diffregimes.posterior.moments import PAIRS_PER_BLOCK
 from diffregimes.posterior.observables import PRECISION_CURVES
 from diffregimes.posterior.reliability import Z_LIMIT, i_mmse_residual, reliability
@@ -293,6 +293,27 @@ def test_sound_runs_of_few_draws_raise_no_flag(shape):
         sample = sweep(cloud, grid, draws=1024, seed=seed)
         largest.append(max(x.value for x in reliability(sample, cloud.n)))
     assert max(largest) < Z_LIMIT, sorted(largest)[-3:]
+
+
+@pytest.mark.parametrize("spread", [0.02, 0.7])
+def test_few_given_times_are_no_alarm(spread):
+    """The mmse between two times is not known, but lies between theirs; of tight clusters, too."""
+    points, labels = blobs(150, 6)
+    own = np.array([points[labels == c].mean(axis=0) for c in range(2)])[labels]
+    _, cloud, _, found = prepared(own + spread / 0.7 * (points - own), labels)
+    wide = pilot_times(found.eigenvalues, cloud.n, near_square(cloud))
+    for count in (3, 5, 8, 12):
+        for seed in range(4):
+            ends = np.random.default_rng(seed).uniform(0, 47, count).astype(int)
+            grid = wide[:: 48 // count] if seed == 0 else wide[np.unique(ends)]
+            sample = sweep(cloud, grid, draws=512, seed=seed)
+            assert flags(sample, cloud.n)["i-mmse"].ok, (count, seed)
+    # eight times are enough to tell a mmse that is twice too large, forty a tenth
+    few = sweep(cloud, wide[::6], draws=2048)
+    assert not flags(biased(few, "mmse", lambda x: 2 * x), cloud.n)["i-mmse"].ok
+    many = sweep(cloud, adapt_times(sweep(cloud, wide, draws=1024)), draws=4096)
+    assert flags(many, cloud.n)["i-mmse"].ok
+    assert not flags(biased(many, "mmse", lambda x: 1.1 * x), cloud.n)["i-mmse"].ok
 
 
 # --- grids --------------------------------------------------------------------------------------

@@ -13,14 +13,14 @@ from diffregimes.common.checks import InputError
 from diffregimes.theory import TwoGaussians, collapse_time, finite_n, information
 from diffregimes.theory.finite_n import Classes
 
-NAMES = "excess", "within", "free", "same_point"
+NAMES = "excess", "within", "free", "same_point", "bounded"
 THREE = Classes(
     5, np.array([[1.5, 0.0], [-1, 1], [0, -2]]), np.array([1, 0.3, 2.0]), np.array([0.5, 0.3, 0.2])
 )
 
 
 def explicit(law: Classes, n: int, t: float, clouds: int, seed: int) -> np.ndarray:
-    """(4, clouds) by definition: one noised point of each of so many sets of vectors."""
+    """(5, clouds) by definition: one noised point of each of so many sets of vectors."""
     rng = np.random.default_rng(seed)
     shrink, noise = math.exp(-t), 1 - math.exp(-2 * t)
     labels = rng.choice(len(law.weights), (clouds, n), p=law.weights)
@@ -31,11 +31,13 @@ def explicit(law: Classes, n: int, t: float, clouds: int, seed: int) -> np.ndarr
     l = (z**2).sum(1)[:, None] / 2 - ((x[:, None] - shrink * a) ** 2).sum(2) / (2 * noise)  # noqa: E741
     own = np.where(labels == labels[:, :1], l, -np.inf)
     total = logsumexp(l, axis=1)
-    return np.array([total, logsumexp(own, axis=1), logsumexp(l[:, 1:], axis=1), np.exp(-total)])
+    free = logsumexp(l[:, 1:], axis=1)
+    bounded = np.logaddexp(0, math.log(n) + free) - np.logaddexp(math.log(n), free)
+    return np.array([total, logsumexp(own, axis=1), free, np.exp(-total), bounded])
 
 
 def values(found: finite_n.FiniteN) -> tuple[np.ndarray, np.ndarray]:
-    """(4, T) means and errors."""
+    """(5, T) means and errors."""
     return np.array([getattr(found, x) for x in NAMES]), np.array([found.se[x] for x in NAMES])
 
 
@@ -63,7 +65,7 @@ LAWS = {
 
 def test_explicit_vectors():
     z = np.concatenate([scores(*case, 4000) for case in LAWS.values()])
-    assert np.abs(z).max() < 4.2  # 56 numbers
+    assert np.abs(z).max() < 4.2  # 70 numbers
     assert 0.3 < np.mean(z**2) < 1.7
 
 

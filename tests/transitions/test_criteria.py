@@ -13,6 +13,7 @@ from diffregimes.posterior.sweep import sweep
 from diffregimes.transitions import criteria
 from diffregimes.transitions.criteria import CRITERIA, METHODS, Criterion, Evidence, headline
 from diffregimes.transitions.crossing import curve_time, resample
+from diffregimes.transitions.outliers import Bulk
 
 TIMES = np.geomspace(0.02, 4, 12)
 GREY = [x for x in METHODS if x[1] != "spectral-first-channel"]  # without colours
@@ -32,8 +33,9 @@ def evidence():
     rng = np.random.default_rng(0)
     curves = resample(sweep(cloud, TIMES, draws=512), rng)
     counts = dataset.class_counts
+    whole = Bulk(cloud, matrix, spectrum, np.empty(0, dtype=np.int64))
     return Evidence(
-        curves, spectrum, matrix, cloud, SCHEDULE, counts, rng, 0, 1024, 2, lambda *_: None
+        curves, spectrum, matrix, cloud, whole, SCHEDULE, counts, rng, 0, 1024, 2, lambda *_: None
     )
 
 
@@ -48,9 +50,9 @@ def test_the_names_of_the_criteria():
         "clone-loo",
         "balance",
     ]
-    collapse = "free-energy", "entropy", "clone", "gaussian-bound"
+    collapse = "bounded-free-energy", "free-energy", "entropy", "clone", "gaussian-bound"
     assert tuple(x.name for x in CRITERIA if x.transition == "collapse") == collapse
-    assert len(METHODS) == len(CRITERIA) == 11
+    assert len(METHODS) == len(CRITERIA) == 12
     assert all(METHODS.values())
 
 
@@ -58,7 +60,7 @@ def test_every_criterion_signs_with_its_name(evidence):
     seen = []
     times = criteria.transition_times(evidence, lambda *x: seen.append(x))
     assert [(x.transition, x.method) for x in times] == GREY
-    assert [x[:2] for x in seen] == [(k, 11) for k in range(12)]
+    assert [x[:2] for x in seen] == [(k, 12) for k in range(13)]
 
 
 def test_the_two_spectral_times_share_the_resamples(evidence):
@@ -119,8 +121,8 @@ def test_a_new_criterion_arrives_and_changes_no_other_number(monkeypatch):
 
 
 def test_the_headline_hangs_on_the_labels_and_on_the_classes():
-    assert headline(True, (40, 40)) == criteria.Headline("balance", "free-energy")
-    assert headline(False, (40, 40)) == criteria.Headline("spectral", "free-energy")
+    assert headline(True, (40, 40)) == criteria.Headline("balance", "bounded-free-energy")
+    assert headline(False, (40, 40)) == criteria.Headline("spectral", "bounded-free-energy")
     # too many pairs, or a class too small for them
     assert headline(True, (9,) * 33).speciation == "clone-loo"
     assert headline(True, (40, 3)).speciation == "clone-loo"

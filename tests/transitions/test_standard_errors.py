@@ -24,6 +24,7 @@ from diffregimes.posterior.sweep import sweep
 from diffregimes.process import snr, time_from_snr
 from diffregimes.transitions import collapse, crossing, points, speciation
 from diffregimes.transitions.criteria import Evidence
+from diffregimes.transitions.outliers import Bulk
 
 Z95 = 1.96
 
@@ -57,9 +58,10 @@ def test_the_clone_loo_interval_covers_and_no_more():
         _, cloud, matrix, spectrum = prepared(*cloud_of(100 + seed))
         sample = sweep(cloud, EXACT + np.linspace(-0.2, 0.2, 3), draws=1024, seed=seed)
         seen = crossing.resample(sample, rng(seed))
+        whole = Bulk(cloud, matrix, spectrum, np.empty(0, dtype=np.int64))
         evidence = Evidence(
-            seen, spectrum, matrix, cloud, SCHEDULE, (N // 2, N // 2), rng(seed), seed, 1024, 4,
-            lambda *_: None,
+            seen, spectrum, matrix, cloud, whole, SCHEDULE, (N // 2, N // 2), rng(seed), seed, 1024,
+            4, lambda *_: None,
         )  # fmt: skip
         time = speciation.clone_loo_time(evidence.curves, SCHEDULE, evidence.level)
         alone = speciation.clone_loo_time(seen, SCHEDULE, evidence.level)

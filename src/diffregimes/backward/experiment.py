@@ -23,7 +23,7 @@ from ..data.cloud import Cloud, prepare, square_distances
 from ..data.datasets import Dataset
 from ..data.spectrum import covariance, spectrum
 from ..populations.mixture import GaussianMixture
-from ..posterior.grid import adapt_times, pilot_times
+from ..posterior.grid import adapt_times, near_square, pilot_times
 from ..posterior.sweep import Sample, sweep
 from ..process import schedule, signal
 from ..results import Curves, Spectrum
@@ -104,7 +104,8 @@ def experiment(
             text=text,
         )  # fmt: skip
 
-    pilot = passed(pilot_times(spectral.eigenvalues, dataset.n), 1024, "choosing times")
+    wide = pilot_times(spectral.eigenvalues, dataset.n, near_square(cloud))
+    pilot = passed(wide, 1024, "choosing times")
     times = np.minimum(adapt_times(pilot, count), 0.95 * down[0])
     return Experiment(
         network or training, classify or nearest_classes(training, dataset.labels), training,

@@ -6,21 +6,44 @@ import math
 
 import numpy as np
 
+from ..data.cloud import Cloud, square_distances
 from ..process import snr, time_from_snr
 from .observables import PRECISION_CURVES
 from .sweep import Sample
 
+_ROWS = 256  # points whose nearest others are looked for
+_SAME = 1e-14  # of the squared norms: what float64 products leave of a distance of zero
 
-def pilot_times(eigenvalues: np.ndarray, n: int, count: int = 48) -> np.ndarray:
+
+def near_square(cloud: Cloud) -> float:
+    """|a - b|^2 in data units of a point and the nearest other that is not the same: the lower
+    quartile over some points."""
+    rows = np.unique(np.linspace(0, cloud.n - 1, _ROWS).astype(np.int64))
+    coordinates = cloud.coordinates
+    norms = coordinates.double().square().sum(1)
+    nearest = []
+    for few in np.array_split(rows, math.ceil(len(rows) / 16)):
+        square = square_distances(coordinates[few], coordinates)
+        square[square <= _SAME * (norms[few][:, None] + norms)] = math.inf
+        nearest.append(square.amin(dim=1).cpu().numpy())
+    return float(np.quantile(np.concatenate(nearest), 0.25)) * cloud.scale**2
+
+
+def pilot_times(
+    eigenvalues: np.ndarray, n: int, near: float | None = None, count: int = 48
+) -> np.ndarray:
     """A wide grid, even in log gamma: from where nothing is known of the index (the Gaussian
-    bound on the information is 1 % of log n) to where near points are far apart."""
+    bound on the information is 1 % of log n) to where near points are far apart.
+
+    `near` is their squared distance (`near_square`); without it four decades have to do.
+    """
     variances = eigenvalues[eigenvalues > 0]
     # information <= (1/2) sum log(1 + gamma lambda) <= gamma trace / 2
     low = 0.02 * math.log(n) / variances.sum()
     low = min(low, 0.05 / variances.max())
-    # a distance well below the smallest spread resolves all but near-duplicates
-    high = max(100.0, 1e4 * low)
-    grid = np.geomspace(low, min(high, 1e8 * low), count)
+    # the weight of a near point is e^{-gamma near/2}, times n of them at the most
+    high = max(100.0, 1e4 * low) if near is None else max(1e3 / near, 100 * low)
+    grid = np.geomspace(low, high, count)
     return np.asarray(time_from_snr(grid[::-1]))
 
 

@@ -110,7 +110,14 @@ class Context:
     @cached_property
     def log_sum(self) -> Tensor:
         """log sum_nu e^{l_nu}, the true point included."""
-        return torch.nn.functional.softplus(self.moments.log_sum, threshold=40.0)
+        return _softplus(self.moments.log_sum)
+
+    @cached_property
+    def bounded_free_energy(self) -> Tensor:
+        """log[(1 + n S)/(n + S)], S = e^F: F itself within +-log n, and never beyond."""
+        far = self.log_n + 40
+        free = self.moments.log_sum.clamp(-far, far)  # beyond, the difference loses its digits
+        return _softplus(free + self.log_n) - _softplus(free - self.log_n) - self.log_n
 
     @cached_property
     def index_entropy(self) -> Tensor:
@@ -146,6 +153,11 @@ class Context:
     def same_point(self) -> Tensor:
         """sum w^2."""
         return self.own.square() + self.other.square() * self.moments.log_square.exp()
+
+
+def _softplus(x: Tensor) -> Tensor:
+    """log(1 + e^x)."""
+    return torch.nn.functional.softplus(x, threshold=40.0)
 
 
 @dataclass(frozen=True)
@@ -250,6 +262,14 @@ OBSERVABLES = (
         False,
         "E[log Σ_{ν≠μ} e^ℓ] / log n, positive above the collapse",
         lambda c: c.moments.log_sum / c.log_n,
+    ),
+    Observable(
+        "bounded_free_energy_over_log_n",
+        "bounded free energy",
+        "",
+        False,
+        "E[log((1 + n S)/(n + S))] / log n, S = Σ_{ν≠μ} e^ℓ: F, but at most ±log n in a draw",
+        lambda c: c.bounded_free_energy / c.log_n,
     ),
     Observable(
         "class_entropy",

@@ -1,4 +1,4 @@
-"""Means over sets of n points: E[H(w)], E[F] and phi_C of Gaussian classes, near the collapse too.
+"""Means over sets of n points: E[H(w)], E[F], phi_C of Gaussian classes, near the collapse too.
 
 Given x_t = x the other n - 1 points have independent energies E_nu = |x - e^{-t} a_nu|^2/(2 Delta)
 (`random_energy`), and beside the true point, E_mu = |z|^2/2, they weigh S = sum e^{E_mu - E_nu}.
@@ -14,6 +14,8 @@ and the Laplace transform of the sum is that of one level to the power n - 1. It
     E log sum_nu e^{-E_nu} = integral (e^{-s} - Pi(s)) ds/s
     E[log(1 + S)]          = integral e^{-s} [1 - Pi(s e^{E_mu})] ds/s     (E[H(w)] = E[log(1 + S)])
     E[1/(1 + S)]           = integral e^{-s} Pi(s e^{E_mu}) ds             (phi_C = E[w_mu])
+
+and, with E_mu moved by log n to either side, E log[(1 + n S)/(n + S)], the bounded free energy.
 
 q is a Mellin integral over 1 - e^{-y} = -(1/2 pi i) int Gamma(-lambda) y^lambda dlambda on a line
 Re lambda = c between 0 and 1:
@@ -90,6 +92,7 @@ class FiniteN:
     classes     E[H(class | x_t)], their difference
     free        F = E[log sum_{nu != mu} e^{l_nu}]
     same_point  phi_C = E[w_mu] = E[sum w^2]
+    bounded     E log[(1 + n S)/(n + S)], S = e^F of a draw
 
     NaN where one point has decided everything: levels more than some 50 nats apart.
     """
@@ -101,6 +104,7 @@ class FiniteN:
     classes: np.ndarray
     free: np.ndarray
     same_point: np.ndarray
+    bounded: np.ndarray
     se: dict[str, np.ndarray]
 
 
@@ -118,7 +122,7 @@ def means(
     in_range("draws", draws, 2 * _SETS, 10**7)
     numbers = _Numbers.sobol(classes.d, classes.means.shape[1], draws, seed)
     found = np.array([_means(classes, float(time), log_n, numbers) for time in times])
-    names = "excess", "within", "classes", "free", "same_point"
+    names = "excess", "within", "classes", "free", "same_point", "bounded"
     values = dict(zip(names, found[:, :, 0].T, strict=True))
     return FiniteN(times, log_n, **values, se=dict(zip(names, found[:, :, 1].T, strict=True)))
 
@@ -158,7 +162,7 @@ class _Numbers:
 
 
 def _means(law: Classes, t: float, log_n: float, numbers: _Numbers) -> np.ndarray:
-    """(5, 2): the means at t and their standard errors."""
+    """(6, 2): the means at t and their standard errors."""
     noise, shrink = float(variance(t)), float(signal(t))
     spreads = law.variances * shrink**2
     own = (np.square(numbers.noise).sum(axis=1) + numbers.length**2) / 2
@@ -171,19 +175,19 @@ def _means(law: Classes, t: float, log_n: float, numbers: _Numbers) -> np.ndarra
         every = _Levels(law.d, noise, spreads, law.weights, squares)
         mine = slice(k, k + 1)
         class_ = _Levels(law.d, noise, spreads[mine], law.weights[mine], squares[:, mine])
-        excess, free, same = _averages(every, own, log_n)
+        excess, free, same, bounded = _averages(every, own, log_n)
         within = _averages(class_, own, log_n)[0]
-        values = np.stack([excess, within, excess - within, free, same])
+        values = np.stack([excess, within, excess - within, free, same, bounded])
         gaps = shrink**2 * np.square(law.means[k] - law.means).sum(axis=1)
         known = np.concatenate([[law.d / 2], gaps + law.d * (noise + spread)])
         parts.append(_controlled(values, np.column_stack([own, squares]) - known))
-    by_set = np.array(parts).reshape(len(parts), 5, _SETS, -1).mean(axis=-1)
+    by_set = np.array(parts).reshape(len(parts), 6, _SETS, -1).mean(axis=-1)
     sets = np.tensordot([1.0] if law.symmetric else law.weights, by_set, 1)
     return np.stack([sets.mean(axis=1), sets.std(axis=1, ddof=1) / math.sqrt(_SETS)], axis=-1)
 
 
 def _controlled(values: np.ndarray, of_mean_zero: np.ndarray) -> np.ndarray:
-    """`values` (5, M) without what is linear in (M, R) numbers whose mean is known to be zero."""
+    """`values` (6, M) without what is linear in (M, R) numbers whose mean is known to be zero."""
     centred = of_mean_zero - of_mean_zero.mean(axis=0)
     slopes = np.linalg.lstsq(centred, values.T, rcond=1e-10)[0]
     return np.asarray(values - (of_mean_zero @ slopes).T)
@@ -241,19 +245,29 @@ class _Levels:
 
 
 def _averages(levels: _Levels, own: np.ndarray, log_n: float) -> tuple[np.ndarray, ...]:
-    """E[log(1 + S)], E[log S] and E[1/(1 + S)] given x and the own energy, (M,) each."""
+    """E[log(1 + S)], E[log S], E[1/(1 + S)] and E log[(1 + n S)/(n + S)] given x and the own
+    energy, (M,) each."""
     found = _survival(levels, log_n)
     if found is None:
-        return (np.full(len(own), np.nan),) * 3
+        return (np.full(len(own), np.nan),) * 4
     origin, y, kept = found
     free = own - origin - y[0] - _STEP * (kept.sum(axis=1) - kept[:, 0] / 2) - np.euler_gamma
+    excess, same = _against(own, origin, y, kept)
+    more, less = (_against(own + sign * log_n, origin, y, kept)[0] for sign in (1, -1))
+    return excess, free, same, more - less - log_n
+
+
+def _against(
+    own: np.ndarray, origin: np.ndarray, y: np.ndarray, kept: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """E[log(1 + S)] and E[1/(1 + S)] where the true point has the energy `own` (M,)."""
     # to the right Pi is 0; go on until e^{-s} is
     more = np.arange(1, 1 + max(0, math.ceil(((own - origin).max() + 4 - y[-1]) / _STEP)))
     s = np.exp(np.minimum(np.concatenate([y, y[-1] + _STEP * more]) + (origin - own)[:, None], 50))
     weight = np.exp(-s)
     gone = 1 - np.pad(kept, ((0, 0), (0, len(more))))
     excess = _STEP * (weight * gone).sum(axis=1)
-    return excess, free, 1 - _STEP * (s * weight * gone).sum(axis=1)
+    return excess, 1 - _STEP * (s * weight * gone).sum(axis=1)
 
 
 def _survival(levels: _Levels, log_n: float) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:

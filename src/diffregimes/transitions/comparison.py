@@ -29,23 +29,20 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.optimize import brentq
+import torch
 
-from ..common.numerics import Z95
 from ..common.rng import numpy_generator
 from ..populations.mixture import GaussianMixture
-from ..process import snr, time_from_snr
-from ..results import Comparison, Curves, ExactTime, TransitionTime
-from ..theory import finite_n, gaussian_bound
+from ..results import Comparison, Curves, TransitionTime
+from ..theory import finite_n
 from .choice import LOO, WITHIN, Chosen, chosen
+from .collapse import BOUNDED, FREE
+from .exact_times import DRAWS, By, crossing, exact_time, of_points
 
-_EARLIER = 30  # how far before the first time of the curves an exact one is looked for
-DRAWS = 20_000  # for the curves of laws that have no quadrature
-_CLOSE = 2**27  # numbers drawn for a time of such a law, at most
 _SOBOL = 2048  # points of the cube for the means over sets of n points, over the classes
 NEAR = 0.002, 0.98  # phi_C of times for which these means are computed
 _UNDECIDED = 20  # draws: (1 - phi) times their number, and the like
-FREE, SAME = "loo_free_energy_over_log_n", "same_point_probability"
+SAME = "same_point_probability"
 EXCESS = "excess_entropy_over_alpha"
 
 
@@ -73,22 +70,19 @@ def compare(
     low, high = _bands(known, choice, n)
     for side in (low, high):
         side.update({k: np.where(np.isnan(v), side.get(k, v), v) for k, v in means.items()})
-    width = _widths(known, choice, n, law.n_components, means)
+    width = _widths(law, known, choice, n, means, curves.draws)
     more = _choice_errors(curves, choice, n, means)
     z = _z_scores(curves, known, (low, high), width, own, more)
     shift = np.hypot(width[LOO], own[LOO])
     levels = {"same_class_probability": level, "information": math.log(n)} if times else {}
-    met = {name: _crossing(law, known, name, at, seed) for name, at in levels.items()}
-    exact = [_exact_time(law, known, shift, time, n, met) for time in times]
+    met = {name: crossing(law, known, name, at, seed) for name, at in levels.items()}
+    exact = [exact_time(law, known, shift, time, n, met) for time in times]
     if means:
         pairs = zip(exact, times, strict=True)
-        exact = [_of_points(x, time, curves.t, means, more, own) for x, time in pairs]
+        exact = [of_points(x, time, curves.t, means, more, own) for x, time in pairs]
     return Comparison(low, high, z, tuple(x for x in exact if x is not None))
 
 
-# collapse times of n points: the curve that has a level there
-OF_POINTS = {("collapse", "free-energy"): (FREE, 0.0), ("collapse", "clone"): (SAME, 0.5)}
-By = dict[str, np.ndarray]  # (T,) by the name of a curve
 ONE_VALUE = LOO, "class_entropy", "mmse"  # curves that the law gives a value, not a band
 
 
@@ -123,6 +117,7 @@ def _means(
             WITHIN: found.within,
             "class_entropy": found.classes,
             FREE: found.free / log_n,
+            BOUNDED: found.bounded / log_n,
             SAME: found.same_point,
         }
     ), on_the_grid(
@@ -132,6 +127,7 @@ def _means(
             WITHIN: found.se["within"],
             "class_entropy": found.se["classes"],
             FREE: found.se["free"] / log_n,
+            BOUNDED: found.se["bounded"] / log_n,
             SAME: found.se["same_point"],
         }
     )
@@ -165,8 +161,15 @@ def _bands(known: Curves, finite: Chosen, n: int) -> tuple[By, By]:
     return low, high
 
 
-def _widths(known: Curves, finite: Chosen, n: int, classes: int, means: By) -> By:
-    """The width of the band of each curve, or the second order of the choice of the points."""
+def _widths(
+    law: GaussianMixture, known: Curves, finite: Chosen, n: int, means: By, draws: int
+) -> By:
+    """The width of the band of each curve, or the second order of the choice of the points.
+
+    Where hardly any of the draws has its class open, what these would add is in no standard error:
+    the width holds all of it.
+    """
+    classes = law.n_components
     # root mean squares of sums of K - 1 squares, whose means the module's docstring gives
     second = math.sqrt((classes + 1) / max(classes - 1, 1)) * finite.same_point
     width = {
@@ -180,7 +183,15 @@ def _widths(known: Curves, finite: Chosen, n: int, classes: int, means: By) -> B
     # a number has no width; what classes do to sets of points is known to first order alone
     sure = (k for k in means if k not in ("class_entropy", WITHIN))
     exact = {k: np.where(np.isnan(means[k]), width.get(k, np.inf), 0.0) for k in sure}
-    return {**width, **exact}
+    width |= exact
+    open_, square = 1 - known["same_class_probability"], torch.pdist(law.means).square().max()
+    missing = {
+        "mmse": open_ / 2 * float(square),  # E[sum p_a p_b |m_a - m_b|^2] / 2 at the most
+        "information": known["class_entropy"],
+        EXCESS: known["class_entropy"] / math.log(n),
+    }
+    unseen = draws * open_ < _UNDECIDED
+    return width | {k: width[k] + unseen * x for k, x in missing.items()}
 
 
 def _choice_errors(curves: Curves, finite: Chosen, n: int, means: By) -> By:
@@ -191,12 +202,12 @@ def _choice_errors(curves: Curves, finite: Chosen, n: int, means: By) -> By:
     decided = np.nan_to_num(means[SAME], nan=0.0)  # beyond, first order is all
     pairs = curves.draws / 2
     out = dict(first)
-    for name in (EXCESS, "information", FREE, SAME):
+    for name in (EXCESS, "information", FREE, BOUNDED, SAME):
         neighbours = curves.se[name] ** 2 * pairs / n  # sigma^2/n
         if name == SAME:
             out[name] = np.sqrt(neighbours)
         else:
-            follows = 1.0 if name == FREE else 1 - decided
+            follows = 1.0 if name in (FREE, BOUNDED) else 1 - decided
             lost = follows * out.get(name, first[EXCESS])
             out[name] = np.sqrt(lost**2 + decided * neighbours)
     return out
@@ -233,117 +244,3 @@ def _z_scores(
         outside = curves[name] - np.clip(curves[name], low[name], high[name])
         z[name] = np.where(clear, outside / np.maximum(total, 1e-12), np.nan)
     return z
-
-
-def _exact_time(
-    law: GaussianMixture,
-    known: Curves,
-    shift: np.ndarray,
-    time: TransitionTime,
-    n: int,
-    met: dict[str, tuple[float | None, float, float]],
-) -> ExactTime | None:
-    """What theory says for one method; z where the interval speaks of the population.
-
-    `met`: where curves of the law have their levels (`_crossing`).
-    `shift` (T,) is by how much phi_loo may lie off for other reasons than the interval's.
-    """
-    key = time.transition, time.method
-    off = math.inf  # how far such reasons move the time
-    t: float | None
-    se = 0.0
-    if key[0] == "speciation" and time.method in ("clone", "clone-loo", "balance"):
-        t, se, slope = met["same_class_probability"]
-        if t is not None and time.method == "clone-loo":
-            off = math.hypot(float(np.interp(t, known.t, shift)) / abs(slope), se)
-        if time.method == "balance":
-            off = se
-    elif key[0] == "collapse" and time.method in ("free-energy", "entropy"):
-        t, se, _ = met["information"]
-    elif time.method in ("spectral", "spectral-exact"):
-        top, *others = law.eigenvalues()
-        extra = time.method == "spectral-exact"
-        t = 0.5 * math.log(top + extra) if top + extra > 1 else None
-        # the largest eigenvalue of n points lies higher, by this to first order in 1/n
-        gaps = np.maximum(top - np.array(others), 1e-12 * top)
-        off = 0.5 * top / (top + extra) * float(np.sum(others / gaps)) / n
-    elif time.method == "gaussian-bound":
-        t = gaussian_bound.time(law.eigenvalues(), math.log(n))
-    else:
-        return None
-    error = _error(time)
-    z = None
-    if t is not None and time.t is not None and error is not None and off < error:
-        z = (time.t - t) / math.hypot(error, off)
-    return ExactTime(*key, t, z, se)
-
-
-def _error(time: TransitionTime) -> float | None:
-    if time.low is None or time.high is None:
-        return None
-    return (time.high - time.low) / (2 * Z95)
-
-
-def _crossing(
-    law: GaussianMixture, known: Curves, name: str, level: float, seed: int
-) -> tuple[float | None, float, float]:
-    """(t, standard error, slope) where a curve of the law has a level.
-
-    A curve that was sampled is sampled again about the crossing, with more draws.
-    """
-    if known[name][0] < level:  # both phi and the information rise towards the data
-        earlier = np.geomspace(known.t[0] / _EARLIER, known.t[0], 24)
-        known = law.population_curves(earlier, draws=DRAWS, seed=seed)
-    t, curves = _root(known.t, known[name] - level), known
-    if t is None:
-        return None, 0.0, math.nan
-    if known.draws:
-        error = float(np.interp(t, known.t, known.se[name])) / abs(_slope(known.t, known[name], t))
-        half = max(0.05 * t, 6 * error)
-        near = np.linspace(max(t - half, t / 2), t + half, 5)
-        draws = int(np.clip(_CLOSE // (law.d * law.n_components), DRAWS, 8 * DRAWS))
-        closer = law.population_curves(near, draws=draws, seed=seed + 1)
-        again = _root(near, closer[name] - level)
-        t, curves = (again, closer) if again is not None else (t, known)
-    slope = _slope(curves.t, curves[name], t)
-    return t, float(np.interp(t, curves.t, curves.se[name])) / abs(slope), slope
-
-
-def _of_points(
-    exact: ExactTime | None, time: TransitionTime, grid: np.ndarray, means: By, errors: By, own: By
-) -> ExactTime | None:
-    """`exact` with the crossing of the means over sets of n points in its place, if there is one.
-
-    `errors` (T,) of those means are from the choice of the points, `own` those of the theory.
-    """
-    name, level = OF_POINTS.get((time.transition, time.method), (None, 0.0))
-    if name is None:
-        return exact
-    some = np.isfinite(means[name])
-    t = _root(grid[some], means[name][some] - level) if some.sum() > 3 else None
-    if t is None:
-        return ExactTime(time.transition, time.method, None, None)
-    slope = abs(_slope(grid[some], means[name][some], t))
-    chosen_error, se = (float(np.interp(t, grid, x[name])) / slope for x in (errors, own))
-    error = _error(time)
-    z = None
-    if time.t is not None and error is not None:
-        z = (time.t - t) / math.hypot(error, chosen_error, se)
-    return ExactTime(time.transition, time.method, t, z, se)
-
-
-def _slope(t: np.ndarray, values: np.ndarray, at: float) -> float:
-    return float(np.interp(at, t, np.gradient(values, t)))
-
-
-def _root(t: np.ndarray, values: np.ndarray) -> float | None:
-    """The largest t at which a smooth curve changes sign, by a cubic in log gamma."""
-    from scipy.interpolate import CubicSpline
-
-    axis = -np.log(snr(t))
-    change = np.flatnonzero(np.diff(np.sign(values)) != 0)
-    if not len(change):
-        return None
-    k = int(change[-1])
-    place = float(brentq(CubicSpline(axis, values), axis[k], axis[k + 1]))
-    return float(time_from_snr(math.exp(-place)))

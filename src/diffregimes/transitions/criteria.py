@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -21,7 +21,7 @@ from ..posterior.left_out import jackknife_covariance, jackknife_error, left_out
 from ..process import Schedule, time_from_snr
 from ..results import Headline, Spectrum, TransitionTime
 from ..theory.gaussian_mixture import CLONE_LEVEL
-from . import balance, collapse, speciation
+from . import balance, collapse, outliers, speciation
 from .crossing import Resampled, mean_crossing, of_population, straight
 
 
@@ -41,7 +41,8 @@ def clone_level(class_counts: Iterable[int]) -> float:
 class Evidence:
     """What a run knows of a dataset before its transition times, and what criteria share of it.
 
-    `matrix` (r, r) is the covariance of the cloud and `spectrum` that of the dataset. `rng` serves
+    `matrix` (r, r) is the covariance of the cloud and `spectrum` that of the dataset; `bulk` the
+    same of the points that do not lie far out. `rng` serves
     the criteria in turn; `seed` is for draws of their own, `blocks` of them at most.
     """
 
@@ -49,6 +50,7 @@ class Evidence:
     spectrum: Spectrum
     matrix: np.ndarray
     cloud: Cloud
+    bulk: outliers.Bulk
     schedule: Schedule
     class_counts: tuple[int, ...]
     rng: np.random.Generator
@@ -73,7 +75,8 @@ class Evidence:
             "same_class_probability": self.level,
             LOO: self.level,
             OWN: self.level,
-            "loo_free_energy_over_log_n": 0.0,
+            collapse.FREE: 0.0,
+            collapse.BOUNDED: 0.0,
             "same_point_probability": 0.5,
         }
         places = {name: mean_crossing(self.seen, name, x) for name, x in levels.items()}
@@ -98,12 +101,12 @@ class Evidence:
 
     @cached_property
     def line(self) -> collapse.EntropyLine | None:
-        return collapse.entropy_line(self.curves, self.spectrum, self.n)
+        return collapse.entropy_line(self.curves, self.bulk.spectrum, self.n)
 
     @cached_property
     def largest(self) -> speciation.Largest:
         """Lambda of the population and its resamples."""
-        return speciation.largest(self.spectrum, self.matrix, self.cloud, self.rng)
+        return speciation.largest(self.bulk.spectrum, self.bulk.matrix, self.bulk.cloud, self.rng)
 
     @cached_property
     def start(self) -> float:
@@ -127,12 +130,14 @@ def _balance_time(e: Evidence) -> TransitionTime:
 
 @dataclass(frozen=True)
 class Criterion:
-    """One way to say when a transition happens: `name` is the method of its `TransitionTime`."""
+    """One way to say when a transition happens: `name` is the method of its `TransitionTime`;
+    `of_bulk` if points far out take no part in it."""
 
     transition: str  # "speciation" | "collapse"
     name: str
     words: str
     function: Callable[[Evidence], TransitionTime | None]  # None where it does not apply
+    of_bulk: bool = False
 
 
 CRITERIA = (
@@ -140,25 +145,29 @@ CRITERIA = (
         "speciation",
         "spectral",
         "½ log Λ, Λ the largest eigenvalue of the covariance of all features, all colours",
-        lambda e: speciation.spectral_time(e.spectrum, e.largest, e.schedule),
+        lambda e: speciation.spectral_time(e.bulk.spectrum, e.largest, e.schedule),
+        of_bulk=True,
     ),
     Criterion(
         "speciation",
         "spectral-first-channel",
         "the same of the first colour channel alone: the paper's, of pixels in [0, 1]",
-        lambda e: speciation.first_channel_time(e.spectrum, e.schedule),
+        lambda e: speciation.first_channel_time(e.bulk.spectrum, e.schedule),
+        of_bulk=True,
     ),
     Criterion(
         "speciation",
         "spectral-exact",
         "½ log(1 + Λ), the same at any noise level",
-        lambda e: speciation.spectral_exact_time(e.spectrum, e.largest, e.schedule),
+        lambda e: speciation.spectral_exact_time(e.bulk.spectrum, e.largest, e.schedule),
+        of_bulk=True,
     ),
     Criterion(
         "speciation",
         "landau",
         "the noised density gets its second valley",
-        lambda e: speciation.landau_time(e.spectrum, e.cloud, e.schedule, e.rng),
+        lambda e: speciation.landau_time(e.bulk.spectrum, e.bulk.cloud, e.schedule, e.rng),
+        of_bulk=True,
     ),
     Criterion(
         "speciation",
@@ -180,15 +189,22 @@ CRITERIA = (
     ),
     Criterion(
         "collapse",
+        "bounded-free-energy",
+        "a training point outweighs all the others together; each counts n-fold at the most",
+        lambda e: collapse.bounded_free_energy_time(e.curves, e.schedule),
+    ),
+    Criterion(
+        "collapse",
         "free-energy",
-        "a training point outweighs all the others together",
+        "the same in the plain mean, which a few points far out decide",
         lambda e: collapse.free_energy_time(e.curves, e.schedule),
     ),
     Criterion(
         "collapse",
         "entropy",
         "the excess entropy, extended from above, reaches zero",
-        lambda e: collapse.entropy_time(e.curves, e.line, e.spectrum, e.schedule, e.n),
+        lambda e: collapse.entropy_time(e.curves, e.line, e.bulk.spectrum, e.schedule, e.n),
+        of_bulk=True,
     ),
     Criterion(
         "collapse",
@@ -199,8 +215,11 @@ CRITERIA = (
     Criterion(
         "collapse",
         "gaussian-bound",
-        "upper bound from the spectrum alone",
-        lambda e: collapse.gaussian_bound_time(e.spectrum, e.matrix, e.cloud, e.schedule, e.rng),
+        "upper bound on the entropy criterion: the most that data of this spectrum tell is log n",
+        lambda e: collapse.gaussian_bound_time(
+            e.bulk.spectrum, e.bulk.matrix, e.bulk.cloud, e.schedule, e.rng
+        ),
+        of_bulk=True,
     ),
 )
 LOO, OWN = speciation.LOO, speciation.OWN
@@ -212,7 +231,10 @@ def transition_times(evidence: Evidence, report: Progress) -> tuple[TransitionTi
     times = []
     for k, criterion in enumerate(CRITERIA):
         report(k, len(CRITERIA), "transition times")
-        times.append(criterion.function(evidence))
+        time = criterion.function(evidence)
+        if time is not None and criterion.of_bulk:
+            time = replace(time, warnings=(*time.warnings, *evidence.bulk.warnings))
+        times.append(time)
     report(len(CRITERIA), len(CRITERIA), "transition times")
     return tuple(x for x in times if x is not None)
 
@@ -225,4 +247,4 @@ def headline(labelled: bool, class_counts: Iterable[int]) -> Headline:
     counts = tuple(class_counts)
     pairs = len(counts) <= balance.MOST_CLASSES and min(counts) >= balance.FEWEST
     by_class = "balance" if pairs else "clone-loo"
-    return Headline(by_class if labelled else "spectral", "free-energy")
+    return Headline(by_class if labelled else "spectral", collapse.HEADLINE)

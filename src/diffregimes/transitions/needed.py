@@ -33,7 +33,7 @@ from ..data.cloud import prepare
 from ..data.datasets import Dataset
 from ..data.spectrum import covariance, gaussian_information, most_information, spectrum
 from ..populations.mixture import GaussianMixture
-from ..posterior.grid import pilot_times
+from ..posterior.grid import near_square, pilot_times
 from ..posterior.sweep import sweep
 from ..process import snr, time_from_snr
 from ..results import Curves, PointsNeeded, Spectrum, TransitionTime
@@ -236,7 +236,7 @@ def _subset_collapse(
     cloud = prepare(dataset.points[chosen], np.zeros(len(chosen), dtype=np.int64))
     wide = sweep(
         cloud,
-        pilot_times(eigenvalues, len(chosen)),
+        pilot_times(eigenvalues, len(chosen), near_square(cloud)),
         draws=_PILOT,
         seed=seed,
         memory_mib=memory_mib,

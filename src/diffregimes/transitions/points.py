@@ -25,6 +25,8 @@ from ..process import snr, time_from_snr
 from ..results import Exposure
 
 _PAIRS = 16  # noise pairs behind the collapse time of a listed point
+_ALONE = 0.1  # gamma |a - b|^2 at which no point is told from its neighbour
+_STEP = 0.5  # in log gamma
 
 
 def point_times(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
@@ -40,6 +42,15 @@ def _half(log_gamma: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Times at which each row of weight (p, T), increasing in gamma, is one half."""
     places = numerics.crossings(-log_gamma, weight, 0.5)
     return np.asarray(time_from_snr(np.exp(-places)))
+
+
+def _reaching(gamma: np.ndarray, farthest: float) -> np.ndarray:
+    """gamma (T,), decreasing, and on to where the loneliest point has not collapsed yet."""
+    least = _ALONE / farthest**2
+    if not least < gamma[-1]:
+        return gamma
+    steps = math.ceil(math.log(gamma[-1] / least) / _STEP)
+    return np.concatenate([gamma, np.geomspace(gamma[-1], least, steps + 1)[1:]])
 
 
 def named(exposed: tuple[Exposure, ...], dataset: Dataset) -> tuple[Exposure, ...]:
@@ -75,7 +86,7 @@ def most_exposed(
     drawn = points[np.argsort(-np.nan_to_num(times, nan=-1.0), kind="stable")[: 2 * count]]
     far = np.argsort(-distance.min(axis=1), kind="stable")[: 2 * count]
     rows = np.unique(np.concatenate([far, cloud.row_of[drawn]]))
-    gamma = snr(sample.times)
+    gamma = _reaching(snr(sample.times), float(distance.min(axis=1).max()))
     shape = _PAIRS, cloud.coordinates.shape[1]
     device = cloud.coordinates.device
     whole = replace(cloud, bounds=(0, cloud.n))  # the classes play no part

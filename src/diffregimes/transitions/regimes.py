@@ -9,7 +9,7 @@ class. The number of points that would put t_C at a given t is exp I(a; x_t).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..common.readable import power_of_ten
 from ..results import PointsNeeded, TransitionTime, Verdict
@@ -73,12 +73,15 @@ def verdict(
     needed: PointsNeeded | None,
     n: int,
     broken: tuple[str, ...] = (),
+    remarks: tuple[str, ...] = (),
 ) -> Verdict:
     """The regimes in words, from the two headline times.
 
-    `broken` are the self-checks that failed: with one of them the verdict is open.
+    `broken` are the self-checks that failed: with one of them the verdict is open. `remarks` are
+    what else a reader of the headline must know.
     """
     said = _verdict(speciation, collapse, needed, n)
+    said = replace(said, sentences=(*said.sentences[:1], *remarks, *said.sentences[1:]))
     reasons = tuple(f"A self-check of this run failed: not so that {x}." for x in broken)
     if not reasons:
         return said

@@ -14,6 +14,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from ...results import Analysis
+from ...transitions.collapse import BOUNDED, FREE, HEADLINE
 from ...transitions.criteria import clone_level
 from .curves import PROBABILITIES, draw_curve
 from .logsnr import even_times
@@ -45,19 +46,18 @@ def _exact(analysis: Analysis, ax: Axes, name: str, scale: float = 1, label: str
 @styled()
 def plot_entropy(analysis: Analysis, ax: Axes) -> None:
     """Excess entropy over alpha and the leave-one-out free energy, which crosses zero at t_C."""
+    found = analysis.time("collapse")
+    free = BOUNDED if found.method == HEADLINE else FREE  # that of a result of before
     ax.axhline(0, color="gray", lw=0.7)
     draw_curve(
         analysis.curves, ax, "excess_entropy_over_alpha", "excess entropy f/α", COLOURS["alt"], "--"
     )
-    draw_curve(
-        analysis.curves, ax, "loo_free_energy_over_log_n", "free energy F / log n", COLOURS["point"]
-    )
+    draw_curve(analysis.curves, ax, free, "free energy F / log n", COLOURS["point"])
     _exact(analysis, ax, "excess_entropy_over_alpha")
-    _exact(analysis, ax, "loo_free_energy_over_log_n")
-    found = analysis.time("collapse")
-    if found.t is not None and found.method == "free-energy":
+    _exact(analysis, ax, free)
+    if found.t is not None and found.method in (HEADLINE, "free-energy"):
         ax.plot([found.t], [0], "o", color=COLOURS["point"], ms=5)
-    # far below collapse F / log n falls without bound: only its crossing matters
+    # the plain mean of F / log n falls without bound below the collapse
     ax.set_ylim(-1.02, 1.05)
     ax.set_ylabel("share of log n")
     headline_axis(analysis, ax)
