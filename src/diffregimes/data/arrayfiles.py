@@ -10,7 +10,7 @@ import gzip
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
@@ -25,6 +25,7 @@ IDX_NAME = re.compile(r"idx\d-ubyte(\.gz)?$")
 _IDX_TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 _HEADERS = (np.lib.format.read_array_header_1_0, np.lib.format.read_array_header_2_0)
 Headers = dict[str, tuple[tuple[int, ...], np.dtype]]  # shape and dtype, by key
+_POINTER = "version https://git-lfs.github.com/"  # how a pointer of Git LFS begins
 _LABEL_FILES = "a .csv, .txt, .npy or IDX file"
 
 
@@ -38,6 +39,24 @@ def readable(path: Path, kind: str) -> Iterator[None]:
             f"{path} cannot be read as {kind} ({error or type(error).__name__}); the file may be "
             "damaged, cut short or of another kind. Copy, download or save it again."
         ) from error
+
+
+def is_pointer(opener: Callable[[], Any]) -> bool:
+    """Whether what `opener` gives, a path or a binary file, is a pointer of Git LFS."""
+    try:
+        opened = opener()
+        with opened.open("rb") if isinstance(opened, Path) else opened as file:
+            return bool(file.read(len(_POINTER)) == _POINTER.encode())
+    except (OSError, ValueError, RuntimeError, zipfile.BadZipFile):  # damaged: it is none
+        return False
+
+
+def pull(what: object) -> str:
+    """What is said of a pointer of Git LFS."""
+    return (
+        f"{what} is a pointer of Git LFS, not the data; expected the file that it stands for. Run "
+        "git lfs pull in the repository."
+    )
 
 
 def read_npy(path: Path) -> np.ndarray:
@@ -152,9 +171,9 @@ def labels_in_order(spec: str, n: int) -> np.ndarray:
         return read_idx(path)
     if suffix not in (".csv", ".txt"):
         raise InputError(f"labels cannot be read from {path}; expected {_LABEL_FILES}. Convert it.")
-    rows = _rows(path)
+    rows = read_rows(path)
     if column is not None:
-        place = _column(rows[0], column, path)
+        place = column_of(rows[0], column, path)
         rows, first = rows[1:], 2
     else:
         place, first = 0, 1
@@ -165,62 +184,30 @@ def labels_in_order(spec: str, n: int) -> np.ndarray:
             )
         if len(rows) == n + 1:
             rows, first = rows[1:], 2
-    return _typed([_cell(row, place, path, k) for k, row in enumerate(rows, first)])
+    return typed([cell(row, place, path, k) for k, row in enumerate(rows, first)])
 
 
-def labels_by_name(spec: str, names: Sequence[str]) -> tuple[np.ndarray, list[str]]:
-    """Labels for the files `names` from a .csv of file names and labels; and notes.
-
-    Two columns, with or without a header, or the column named in "file.csv:column" with file names
-    in the first other one. Raises `InputError` for a file without a label.
-    """
-    path, column = split_column(spec)
-    if not path.is_file():
-        raise MissingFile(
-            f"labels (--labels) is {spec!r}, but there is no such file; expected a .csv with the "
-            "columns file name and label. Correct the path."
-        )
-    rows = _rows(path)
-    place, files, first = 1, 0, 1
-    if column is not None:
-        place = _column(rows[0], column, path)
-        rows, files, first = rows[1:], 0 if place else 1, 2
-    elif rows and len(rows[0]) == 2 and rows[0][0].strip() not in set(names):
-        rows, first = rows[1:], 2
-    elif len(rows[0]) != 2:
-        raise InputError(
-            f"{path} has {len(rows[0])} column(s) ({listed(rows[0])}); expected two, file name and "
-            f'label. Name the column of labels: "{spec}:NAME".'
-        )
-    table = {
-        _cell(row, files, path, k): _cell(row, place, path, k) for k, row in enumerate(rows, first)
-    }
-    missing = [name for name in names if name not in table]
-    if missing:
-        raise InputError(
-            f"{path} has no label for {len(missing)} of {len(names)} images, the first "
-            f"{missing[0]}; expected a row for each, with the file's path inside the folder. Add "
-            "the rows or move these images away."
-        )
-    left = len(table) - len(set(names))
-    notes = [f"{left} rows of {path} name no image of the folder"] if left else []
-    return _typed([table[name] for name in names]), notes
-
-
-def _rows(path: Path) -> list[list[str]]:
-    """The rows that are not blank; a .txt file has one cell a line."""
+def read_rows(path: Path) -> list[list[str]]:
+    """The rows of a file of labels that are not blank; a .txt file has one cell a line."""
     with readable(path, "a text file"):
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    lines = [line for line in lines if line.strip()]
+        text = path.read_text(encoding="utf-8-sig")
+    if text.startswith(_POINTER):
+        raise InputError(pull(path))
+    return rows_of(text, path)
+
+
+def rows_of(text: str, path: object) -> list[list[str]]:
+    """The same from the text of a file; `path` names it."""
+    lines = [line for line in text.splitlines() if line.strip()]
     if not lines:
         raise InputError(f"{path} is empty; expected one label for each point.")
-    if path.suffix.lower() == ".txt":
+    if str(path).lower().endswith(".txt"):
         return [[line] for line in lines]
     mark = next((c for c in ",;\t" if c in lines[0]), ",")
     return list(csv.reader(lines, delimiter=mark))
 
 
-def _column(header: Sequence[str], column: str, path: Path) -> int:
+def column_of(header: Sequence[str], column: str, path: object) -> int:
     names = [name.strip() for name in header]
     if column not in names:
         raise InputError(
@@ -229,7 +216,7 @@ def _column(header: Sequence[str], column: str, path: Path) -> int:
     return names.index(column)
 
 
-def _cell(row: Sequence[str], place: int, path: Path, line: int) -> str:
+def cell(row: Sequence[str], place: int, path: object, line: int) -> str:
     text = row[place].strip() if place < len(row) else ""
     if not text:
         raise InputError(
@@ -239,7 +226,7 @@ def _cell(row: Sequence[str], place: int, path: Path, line: int) -> str:
     return text
 
 
-def _typed(values: Sequence[str]) -> np.ndarray:
+def typed(values: Sequence[str]) -> np.ndarray:
     """Integers if all are (np.savetxt writes 1 as 1.0e+00), else strings."""
 
     def whole(text: str) -> Any:

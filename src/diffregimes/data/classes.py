@@ -13,6 +13,22 @@ import numpy as np
 
 from ..common.checks import InputError
 
+# what a column or an array of labels is called, the plainest first
+_LABEL_WORDS = (
+    ("label", "labels"),
+    ("target", "targets", "class", "classes", "y", "gnd"),
+    ("species", "category", "fine_label", "label_name", "class_name", "cls", "ans"),
+)
+
+
+def label_name(names: Sequence[str]) -> str | None:
+    """The one among the names that labels are called by; None without, or where several are."""
+    for words in _LABEL_WORDS:
+        found = [x for x in names if x.strip().lower() in words]
+        if found:
+            return found[0] if len(found) == 1 else None
+    return None
+
 
 def to_numpy(values: Any, what: str) -> np.ndarray:
     """The values as a numpy array, torch tensors on any device included; `what` names them."""

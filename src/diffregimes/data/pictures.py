@@ -1,4 +1,4 @@
-"""A folder of images as one uint8 array: one subfolder a class, or all in the folder itself.
+"""Encoded images, wherever they lie, as one array.
 
 Two passes: the headers say whether all images have one size, and whether they are grey or
 colour; then each image is decoded straight into its row of one array.
@@ -6,205 +6,241 @@ colour; then each image is decoded straight into its row of one array.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..common.checks import InputError
-from .arrayfiles import labels_by_name, labels_in_order, split_column
+from .arrayfiles import is_pointer, pull
 from .classes import check_no_choice, checked_labels, listed, select
+from .request import Raw, Request
 
-if TYPE_CHECKING:  # torch is not needed to list the readers
-    from ..common.parallel import Progress
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 # Only these decoders are tried, whatever a file is called: others start outside programs.
-_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 _GREY = {"1", "L", "LA", "La"}
 _ALPHA = {"LA", "La", "PA", "RGBA", "RGBa"}
+_ORIENTATION = 0x0112  # the tag of EXIF
+_SIDEWAYS = (5, 6, 7, 8)
 
 
 @dataclass(frozen=True)
-class Images:
-    """What was read of a folder.
+class Pictures:
+    """Encoded images: their names, and `opened(places)`, which gives for each place what opens it:
+    a function that returns a path or a binary file."""
 
-    pixels (n, H, W[, 3])   uint8 or uint16
-    labels (n,)             None without
-    indices, files (n,)     where each image stands among all of the folder, and its path inside it
-    classes                 the sorted names of all classes of the folder, of those left out too;
-                            none where labels are not names
-    """
-
-    pixels: np.ndarray
-    labels: np.ndarray | None
-    indices: np.ndarray
-    files: tuple[str, ...]
-    classes: tuple[str, ...]
-    notes: tuple[str, ...]
+    where: str
+    names: tuple[str, ...]
+    opened: Callable[[Sequence[int]], Iterator[Callable[[], Any]]]
 
 
-def holds_images(folder: Path) -> bool:
-    """Whether there are images in the folder or in one of its subfolders."""
-    return any(True for place in (folder, *_subfolders(folder)) for _ in _images(place))
+@dataclass(frozen=True)
+class Fit:
+    """The size that images are brought to: the centre square cut out, then resampled to a square.
+
+    With both it is what EDM's and StyleGAN's own tools do to a folder."""
+
+    resize: int | None
+    crop: bool
+
+    def size(self, width: int, height: int) -> tuple[int, int]:
+        if self.resize is not None:
+            return self.resize, self.resize
+        side = min(width, height)
+        return (side, side) if self.crop else (width, height)
+
+    def apply(self, image: Any) -> Any:
+        """The image as it is to be; its mode must be one that can be resampled."""
+        from PIL import Image
+
+        if self.crop:
+            width, height = image.size
+            side = min(width, height)
+            left, top = (width - side) // 2, (height - side) // 2
+            image = image.crop((left, top, left + side, top + side))
+        if self.resize is not None and image.size != (self.resize, self.resize):
+            image = image.resize((self.resize, self.resize), Image.Resampling.LANCZOS)
+        return image
+
+    def told(self, sizes: Sequence[tuple[int, int]]) -> list[str]:
+        """Notes for images of these sizes."""
+        if self.resize is None and not self.crop:
+            return []
+        came = sorted(set(sizes))
+        many = f"{len(came)} sizes from {came[0][0]}×{came[0][1]} to {came[-1][0]}×{came[-1][1]}"
+        came_as = f"{came[0][0]}×{came[0][1]}" if len(came) == 1 else many
+        cut = " their centre squares," if self.crop else ""
+        to = f" resampled to {self.resize}×{self.resize} (Lanczos)" if self.resize else ""
+        squeezed = sum(w != h for w, h in sizes) if not self.crop else 0
+        said = f"; {squeezed} that are not square were squeezed" if squeezed else ""
+        return [f"images of {came_as}:{cut}{to}".rstrip(",") + said]
 
 
-def read_folder(
-    folder: Path,
-    labels: str | None = None,
+@dataclass(frozen=True)
+class _Header:
+    mode: str
+    size: tuple[int, int]  # the right way up
+    transparent: bool
+    turned: bool
+    pages: bool
+
+
+def _header(image: Any) -> _Header:
+    orientation = image.getexif().get(_ORIENTATION, 1)
+    # of a TIFF the size is told the right way up
+    swap = orientation in _SIDEWAYS and image.format != "TIFF"
+    return _Header(
+        image.mode,
+        image.size[::-1] if swap else image.size,
+        image.mode in _ALPHA or "transparency" in image.info,
+        orientation in range(2, 9),
+        bool(getattr(image, "is_animated", False)),
+    )
+
+
+def read_pictures(
+    pictures: Pictures,
+    labels: Any,
+    request: Request,
     *,
-    classes: Sequence[int | str] | str | None = None,
-    per_class: int | None = None,
-    skip_unreadable: bool = False,
-    progress: Progress | None = None,
-) -> Images:
-    """The images of a folder.
+    notes: Sequence[str] = (),
+    class_names: tuple[str, ...] | None = None,
+) -> Raw:
+    """The images with their labels, None without; `class_names` names integer labels.
 
-    The arguments are those of `readers.load`. Images of classes that were not asked for are not
-    opened. Raises `InputError`.
+    Images of classes that were not asked for are not opened. Raises `InputError`.
     """
-    files, values, notes = _labelled_files(folder, labels)
-    indices, known = np.arange(len(files)), tuple[str, ...]()
-    if values is None:
-        check_no_choice(classes, per_class)
+    count, where = len(pictures.names), pictures.where
+    indices, known, values = np.arange(count), tuple[str, ...](), None
+    if labels is None:
+        check_no_choice(request.classes, request.per_class)
     else:
-        values = checked_labels(values, len(files))
+        values = checked_labels(labels, count)
         # Which images fail is known after decoding only: then the first so many are chosen later.
-        indices, _, _ = select(values, None, classes, None if skip_unreadable else per_class)
+        most = None if request.skip_unreadable else request.per_class
+        indices, _, _ = select(values, class_names, request.classes, most)
         if values.dtype.kind == "U":
             known = tuple(np.unique(values).tolist())
-        files, values = [files[k] for k in indices], values[indices]
-    reader = _Reader(folder, skip_unreadable, progress)
-    headers = list(reader.each(files, "reading image headers", lambda im: (im.mode, im.size)))
+    opener = _Opener(pictures, request)
+    headers = list(opener.each(indices, "reading image headers", _header))
     if not headers:
         raise InputError(
-            f"none of the {len(files)} images in {folder} can be read; expected {listed(SUFFIXES)}."
-            " Check one of them in an image viewer."
+            f"none of the {len(indices)} images in {where} can be read; expected "
+            f"{listed(SUFFIXES)}. Check one of them in an image viewer."
         )
-    _check_sizes(folder, [(files[k], size) for k, (_, size) in headers])
-    modes = [mode for _, (mode, _) in headers]
-    colour, deep = _common(folder, [(files[k], mode) for k, (mode, _) in headers], notes)
-    width, height = headers[0][1][1]
+    places = [place for place, _ in headers]
+    found = [x for _, x in headers]
+    fit = Fit(request.resize, request.crop)
+    names = [pictures.names[k] for k in places]
+    sizes = [fit.size(*x.size) for x in found]
+    _check_sizes(where, names, sizes)
+    said = [*notes, *fit.told([x.size for x in found]), *_told(found)]
+    colour, deep = _common(names, [x.mode for x in found], said)
+    width, height = sizes[0]
     shape = (len(headers), height, width, 3) if colour else (len(headers), height, width)
     out = np.empty(shape, dtype=np.uint16 if deep else np.uint8)
-    alive = [files[k] for k, _ in headers]
     taken: list[int] = []
-    for k, pixels in reader.each(
-        alive, "decoding images", lambda im: _pixels(im, colour=colour, deep=deep)
+    for place, pixels in opener.each(
+        places, "decoding images", lambda image: _pixels(image, fit, colour=colour, deep=deep)
     ):
         out[len(taken)] = pixels
-        taken.append(k)
-    alpha = sum(mode in _ALPHA for mode in modes)
-    if alpha:
-        notes.append(f"the alpha channel of {alpha} images was dropped")
-    if reader.failed:
-        notes.append(
-            f"{len(reader.failed)} images could not be read and were left out, the first "
-            f"{reader.failed[0].name}"
+        taken.append(place)
+    if opener.failed:
+        said.append(
+            f"{len(opener.failed)} images could not be read and were left out, the first "
+            f"{opener.failed[0]}"
         )
-    places = np.array([k for k, _ in headers])[taken]
-    names = tuple(files[k].relative_to(folder).as_posix() for k in places)
-    codes = None if values is None else values[places]
-    return Images(out[: len(taken)], codes, indices[places], names, known, tuple(notes))
+    return Raw(
+        out[: len(taken)],
+        None if values is None else values[taken],
+        tuple(said),
+        class_names=class_names,
+        indices=np.array(taken),
+        files=tuple(pictures.names[k] for k in taken),
+        classes=known,
+    )
 
 
-class _Reader:
-    """Opens one file after the other; a file that fails stops the run or is remembered."""
+class _Opener:
+    """Opens one image after the other; one that fails stops the run or is remembered."""
 
-    def __init__(self, folder: Path, skip: bool, progress: Progress | None) -> None:
-        self.folder, self.skip, self.progress = folder, skip, progress
-        self.failed: list[Path] = []
+    def __init__(self, pictures: Pictures, request: Request) -> None:
+        self.pictures, self.request = pictures, request
+        self.failed: list[str] = []
 
     def each(
-        self, files: Sequence[Path], text: str, use: Callable[[Any], Any]
-    ) -> Iterable[tuple[int, Any]]:
+        self, places: Iterable[int], text: str, use: Callable[[Any], Any]
+    ) -> Iterator[tuple[int, Any]]:
+        """The places of the images that can be read, and what `use` makes of each."""
         from PIL import Image  # late: most runs read no image
 
-        for k, path in enumerate(files):
+        wanted = [int(x) for x in places]
+        progress = self.request.progress
+        for k, (place, opener) in enumerate(
+            zip(wanted, self.pictures.opened(wanted), strict=True), 1
+        ):
             try:
-                with Image.open(path, formats=_FORMATS) as image:
+                with Image.open(opener(), formats=_FORMATS) as image:
                     result = use(image)
             except MemoryError:  # not the fault of the file
                 raise
             except Exception as error:  # decoders of damaged files raise nearly anything
-                if not self.skip:
-                    raise InputError(
-                        f"{path} cannot be read as an image ({error}); expected "
-                        f"{listed(SUFFIXES)}. Repair or remove it, or leave such files out by "
-                        "skip_unreadable=True (--skip-unreadable)."
-                    ) from error
-                self.failed.append(path)
+                self._fails(place, opener, error)
             else:
-                yield k, result
-            if self.progress is not None:
-                self.progress(k + 1, len(files), text)
+                yield place, result
+            if progress is not None:
+                progress(k, len(wanted), text)
 
-
-def _subfolders(folder: Path) -> list[Path]:
-    return sorted(x for x in folder.iterdir() if x.is_dir() and not x.name.startswith("."))
-
-
-def _images(folder: Path) -> Iterable[Path]:
-    return (
-        x
-        for x in folder.iterdir()
-        if x.suffix.lower() in SUFFIXES and not x.name.startswith(".") and x.is_file()
-    )
-
-
-def _labelled_files(
-    folder: Path, labels: str | None
-) -> tuple[list[Path], np.ndarray | None, list[str]]:
-    direct = sorted(_images(folder))
-    by_class = {place.name: sorted(_images(place)) for place in _subfolders(folder)}
-    files = direct + [x for found in by_class.values() for x in found]
-    notes = []
-    empty = [name for name, found in by_class.items() if not found]
-    if empty:
-        notes.append(f"subfolders without images left out: {listed(empty)}")
-    if labels == "none":
-        return files, None, notes
-    names = [x.relative_to(folder).as_posix() for x in files]
-    if labels is None and direct and len(files) > len(direct):
-        raise InputError(
-            f"{folder} holds {len(direct)} images itself and {len(files) - len(direct)} in "
-            "subfolders; expected one or the other. Move them, or say what they are by a .csv of "
-            'file names and labels (labels="file.csv", --labels), or labels="none".'
-        )
-    if labels is None:
-        folders = [name for name, found in by_class.items() for _ in found]
-        return files, None if direct else np.array(folders), notes
-    if split_column(labels)[0].suffix.lower() == ".csv":
-        values, more = labels_by_name(labels, names)
-        return files, values, notes + more
-    return files, labels_in_order(labels, len(files)), notes
-
-
-def _check_sizes(folder: Path, sizes: Sequence[tuple[Path, tuple[int, int]]]) -> None:
-    first, size = sizes[0]
-    for path, found in sizes:
-        if found != size:
-            differing = sum(x != size for _, x in sizes)
+    def _fails(self, place: int, opener: Callable[[], Any], error: Exception) -> None:
+        name = self.pictures.names[place]
+        if is_pointer(opener):
+            raise InputError(pull(f"{self.pictures.where}: {name}")) from None
+        if not self.request.skip_unreadable:
             raise InputError(
-                f"images of different sizes in {folder}: {first.relative_to(folder)} is "
-                f"{size[0]}×{size[1]} and {path.relative_to(folder)} is {found[0]}×{found[1]} "
-                f"({differing} of {len(sizes)} differ from the first); expected one size. Resize "
-                "or crop them all to one."
+                f"{name} in {self.pictures.where} cannot be read as an image ({error}); expected "
+                f"{listed(SUFFIXES)}. Repair or remove it, or leave such images out by "
+                "skip_unreadable=True (--skip-unreadable)."
+            ) from error
+        self.failed.append(name)
+
+
+def _check_sizes(where: str, names: Sequence[str], sizes: Sequence[tuple[int, int]]) -> None:
+    first = sizes[0]
+    for name, found in zip(names, sizes, strict=True):
+        if found != first:
+            differing = sum(x != first for x in sizes)
+            raise InputError(
+                f"images of different sizes in {where}: {names[0]} is {first[0]}×{first[1]} and "
+                f"{name} is {found[0]}×{found[1]} ({differing} of {len(sizes)} differ from the "
+                "first); expected one size. Resize them all to N×N by resize=N (--resize N), with "
+                "crop=True (--crop) of their centre squares."
             )
 
 
-def _common(folder: Path, modes: Sequence[tuple[Path, str]], notes: list[str]) -> tuple[bool, bool]:
+def _told(headers: Sequence[_Header]) -> list[str]:
+    """Notes on what was done to images beside their pixels."""
+    counts = {
+        "the alpha channel of {} images was dropped": sum(x.transparent for x in headers),
+        "{} images were turned upright, as their EXIF orientation says": sum(
+            x.turned for x in headers
+        ),
+        "{} images have several frames or pages: the first was read": sum(x.pages for x in headers),
+    }
+    return [text.format(count) for text, count in counts.items() if count]
+
+
+def _common(names: Sequence[str], modes: Sequence[str], notes: list[str]) -> tuple[bool, bool]:
     """(colour, 16 bits) that all images are read as; any colour makes all of them colour."""
-    for path, mode in modes:
+    for name, mode in zip(names, modes, strict=True):
         if mode == "F":
             raise InputError(
-                f"{path} holds floats; images must have whole numbers as pixels. Save such data as "
+                f"{name} holds floats; images must have whole numbers as pixels. Save such data as "
                 "an .npz of float arrays."
             )
-    deep = sum(mode.startswith("I") for _, mode in modes)
-    grey = sum(mode in _GREY for _, mode in modes)
+    deep = sum(mode.startswith("I") for mode in modes)
+    grey = sum(mode in _GREY for mode in modes)
     colour = deep + grey < len(modes)
     if colour and deep + grey:
         notes.append(f"{deep + grey} grey images were made RGB, as others are in colour")
@@ -213,12 +249,18 @@ def _common(folder: Path, modes: Sequence[tuple[Path, str]], notes: list[str]) -
     return colour, 0 < deep == len(modes)
 
 
-def _pixels(image: Any, *, colour: bool, deep: bool) -> np.ndarray:
+def _pixels(image: Any, fit: Fit, *, colour: bool, deep: bool) -> np.ndarray:
+    from PIL import ImageOps
+
+    image = ImageOps.exif_transpose(image)
     if not image.mode.startswith("I"):
-        return np.asarray(image.convert("RGB" if colour else "L"))
+        return np.asarray(fit.apply(image.convert("RGB" if colour else "L")))
     pixels = np.asarray(image)
     if pixels.min() < 0 or pixels.max() > 65535:
         raise ValueError(f"pixels from {pixels.min()} to {pixels.max()} are not 16-bit")
+    if fit != Fit(None, False):  # floats are what Pillow resamples without loss
+        pixels = np.asarray(fit.apply(image.convert("I").convert("F"))).round().clip(0, 65535)
+    pixels = pixels.astype(np.uint16)
     if not deep:
         pixels = pixels >> 8
     return np.repeat(pixels[..., None], 3, axis=-1) if colour else pixels
