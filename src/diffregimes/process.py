@@ -12,7 +12,6 @@ step of a model's own: of DDPM, of EDM or of a flow.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,7 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from .common.checks import InputError
+from .common.checks import InputError, in_range
+from .common.reading import read_json
 
 Times = float | np.ndarray
 
@@ -148,11 +148,18 @@ def cosine_schedule(steps: int = 1000, name: str = "cosine") -> Schedule:
     return Schedule(name, np.cumprod(1 - np.minimum(1 - grid[1:] / grid[:-1], 0.999)))
 
 
+def _count(config: Mapping[str, Any]) -> int:
+    """How many noise levels a config has."""
+    steps = int(config["num_train_timesteps"])
+    in_range("num_train_timesteps", steps, 0, 10**6)
+    return steps
+
+
 def _betas(config: Mapping[str, Any]) -> np.ndarray:
     """The betas of a config of the DDPM family (N,); KeyError, TypeError, ValueError for others."""
     if config.get("trained_betas") is not None:
         return np.asarray(config["trained_betas"], dtype=np.float64)
-    kind, steps = config["beta_schedule"], int(config["num_train_timesteps"])
+    kind, steps = config["beta_schedule"], _count(config)
     if kind == "squaredcos_cap_v2":
         kept = cosine_schedule(steps).alphas_cumprod
         return np.asarray(1 - kept / np.append(1, kept[:-1]))
@@ -190,7 +197,7 @@ def _edm_signal(config: Mapping[str, Any], scheduler: str) -> np.ndarray:
     """1/(1 + sigma^2) of the sigmas between sigma_min and sigma_max: even in sigma^(1/rho) (Karras
     et al. 2022) or in log sigma."""
     low, high, rho = (float(config[x]) for x in ("sigma_min", "sigma_max", "rho"))
-    steps = int(config["num_train_timesteps"])
+    steps = _count(config)
     if not (0 < low < high < math.inf and rho > 0 and steps > 1):
         raise InputError(
             f"sigma_min, sigma_max, rho and num_train_timesteps are {low:g}, {high:g}, {rho:g} and "
@@ -211,7 +218,7 @@ def _edm_signal(config: Mapping[str, Any], scheduler: str) -> np.ndarray:
 def _flow_signal(config: Mapping[str, Any], _: str) -> np.ndarray:
     """(1 - s)^2 / ((1 - s)^2 + s^2) of s = k/N, moved by a constant `shift`. One that depends on
     the image (use_dynamic_shifting) moves the s that are sampled, not these."""
-    steps = int(config["num_train_timesteps"])
+    steps = _count(config)
     shift = 1.0 if config.get("use_dynamic_shifting") else float(config["shift"])
     if not (0 < shift < math.inf and steps > 2):
         raise InputError(
@@ -249,33 +256,31 @@ def scheduler_schedule(config: Mapping[str, Any], name: str, scheduler: str | No
             f"another clock; known are {', '.join(SCHEDULERS)} without {', '.join(OTHER_CLOCKS)}."
         )
     try:
-        return Schedule(name, read(config, scheduler or ""), clock)
+        with np.errstate(all="ignore"):  # what overflows is found below
+            kept = read(config, scheduler or "")
     except KeyError as error:
         raise InputError(
             f"the config has no key {error}; expected that of a diffusers scheduler, as "
             "save_pretrained writes it: with beta_schedule, num_train_timesteps, beta_start and "
             "beta_end for the DDPM family."
         ) from error
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, ArithmeticError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{error}; expected numbers for the noise levels.") from error
+    # a last signal that was set to nearly nothing may lie above the one before
+    if not ((kept >= 0).all() and kept[0] < 1 and (np.diff(kept[:-1]) < 0).all()):
+        raise InputError(
+            "the noise levels of the config do not rise from step to step as floats; expected "
+            "numbers of a usual size."
+        )
+    return Schedule(name, kept, clock)
 
 
 def schedule_from_config(path: str | Path) -> Schedule:
     """The noise levels in a diffusers scheduler_config.json, by `scheduler_schedule`."""
     path = Path(path)
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(
-            f"cannot read the schedule {path}: {error.strerror}; expected linear, cosine or the "
-            "path of a diffusers scheduler_config.json."
-        ) from error
-    except ValueError as error:
-        raise InputError(
-            f"{path} is not JSON ({error}); expected a diffusers scheduler_config.json."
-        ) from error
+    config = read_json(path, "linear, cosine or a scheduler_config.json of diffusers")
     if not isinstance(config, dict):
         raise InputError(
             f"{path} holds no JSON object; expected a diffusers scheduler_config.json."

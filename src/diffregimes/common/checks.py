@@ -31,11 +31,15 @@ def out_of_memory(error: BaseException) -> bool:
     return plain or isinstance(error, OutOfMemoryError)
 
 
-def finite_points(points: np.ndarray, what: str = "points") -> None:
-    """Raise unless every value is finite; name the first sample that is not."""
+def finite_points(
+    points: np.ndarray, what: str = "points", indices: np.ndarray | None = None
+) -> None:
+    """Raise unless every value is finite; name the first sample that is not, by its place or, where
+    they are given, by `indices`."""
     bad = ~np.isfinite(points).reshape(len(points), -1).all(axis=1)
     if bad.any():
-        first = int(np.flatnonzero(bad)[0])
+        place = int(np.flatnonzero(bad)[0])
+        first = place if indices is None else int(indices[place])
         raise InputError(
             f"{int(bad.sum())} of {len(points)} {what} hold NaN or infinite values, the first at "
             f"index {first}; expected finite numbers. Remove or repair these samples."

@@ -6,23 +6,34 @@ the data only the rows of the classes that were asked for, where the format can 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 from ..common.checks import InputError
-from .arrayfiles import Headers, npz_headers, read_npz, readable
+from ..common.memory import check_fits
+from ..common.reading import check_regular, readable
+from .arrayfiles import Headers, npz_headers, stored_npz
 from .classes import label_name, listed
 from .extras import needed
 from .labelled import rows_of_classes, with_labels
 from .request import Raw, Request
 from .splits import choose, part_of, without_part
+from .stored import DEFLATED, Stored
 
-Rows = np.ndarray | None
 _BLOCK = 4096  # rows of an HDF5 file read at a time
+_MOST_HEADER = 2**27  # bytes
+_FEWER = "Take fewer points (--per-class)."
+_SAFETENSORS = {
+    "F64": "<f8", "F32": "<f4", "F16": "<f2", "BOOL": "?", "U8": "u1", "I8": "i1",
+    **{f"{sign}{8 * size}": f"<{sign.lower()}{size}" for sign in "IU" for size in (2, 4, 8)},
+}  # fmt: skip
 _MATLAB = {
     "double": "f8", "single": "f4", "logical": "b1",
     **{f"int{8 * size}": f"i{size}" for size in (1, 2, 4, 8)},
@@ -32,12 +43,16 @@ _MATLAB = {
 
 @dataclass(frozen=True)
 class Archive:
-    """Shape and dtype of each array, and `read(key, rows)`; `columns` where the points may lie
-    along the last axis, as MATLAB keeps them."""
+    """Shape and dtype of each array, and `read(key)`, which gives it, read or `Stored`.
+
+    `rows(key, indices)` reads some rows alone, where the format can and `read` does not do it late;
+    `columns` where the points may lie along the last axis, as MATLAB keeps them.
+    """
 
     path: Path
     headers: Headers
-    read: Callable[[str, Rows], np.ndarray]
+    read: Callable[[str], np.ndarray | Stored]
+    rows: Callable[[str, np.ndarray], np.ndarray] | None = None
     columns: bool = False
 
     @property
@@ -50,17 +65,18 @@ class Archive:
         shape = self.headers[key][0]
         return {shape[0], shape[-1]} if self.columns else {shape[0]}
 
+    def small(self, key: str) -> np.ndarray:
+        """An array of labels."""
+        found = self.read(key)
+        return found.read() if isinstance(found, Stored) else found
+
 
 def npz(request: Request) -> Raw:
     """An .npz: `images` (n, H, W[, C]) or `points` (n, d), or the array named by `key`, or the only
-    one that can be meant; with the array `labels`, or the only one that can be labels."""
+    one that can be meant; with the array `labels`, or the only one that can be labels. Of the keys
+    of several parts, such as x_train and x_test, those of `split` are read, train without."""
     path = request.path
-
-    def read(key: str, rows: Rows) -> np.ndarray:
-        array = read_npz(path, key)
-        return array if rows is None else array[rows]
-
-    return _named(request, Archive(path, npz_headers(path), read))
+    return _named(request, Archive(path, npz_headers(path), lambda key: stored_npz(path, key)))
 
 
 def mat(request: Request) -> Raw:
@@ -69,8 +85,9 @@ def mat(request: Request) -> Raw:
     HDF5 and needs the extra "hdf5"."""
     from scipy import io  # late: most runs read no such file
 
-    path = request.path
-    with readable(path, "a .mat file"):
+    path, kind = request.path, "a .mat file"
+    size = check_regular(path, kind).st_size
+    with readable(path, kind):
         with path.open("rb") as file:
             newer = file.read(10) == b"MATLAB 7.3"
         found = [] if newer else io.whosmat(path)
@@ -82,10 +99,17 @@ def mat(request: Request) -> Raw:
         if kind in _MATLAB
     }
 
-    def read(key: str, rows: Rows) -> np.ndarray:
-        with readable(path, "a .mat file"):
-            array = np.asarray(io.loadmat(path, variable_names=[key])[key])
-        return array if rows is None else array[rows]
+    def read(key: str) -> np.ndarray:
+        shape, dtype = headers[key]
+        need = prod(shape) * dtype.itemsize
+        if need > DEFLATED * size * dtype.itemsize:  # doubles may be kept as bytes
+            raise InputError(
+                f"{path} is truncated: {key} {shape} cannot be held in {size} bytes. Copy or "
+                "download it again."
+            )
+        check_fits(2 * need, f"the array {key} of {path}", "Give a smaller file.")
+        with readable(path, kind):
+            return np.asarray(io.loadmat(path, variable_names=[key])[key])
 
     return _named(request, Archive(path, headers, read, columns=True))
 
@@ -98,34 +122,31 @@ def hdf5(request: Request) -> Raw:
 
 def safetensors(request: Request) -> Raw:
     """A .safetensors file of arrays (latents, embeddings), as in an .npz."""
-    from safetensors import safe_open
-
-    path = request.path
-    with readable(path, "a .safetensors file"), safe_open(path, "pt") as file:
-        keys = list(file.keys())
-        views = {key: file.get_slice(key) for key in keys}
-        headers = {
-            key: (tuple(view.get_shape()), np.dtype(_torch_kind(view.get_dtype())))
-            for key, view in views.items()
+    path, kind = request.path, "a .safetensors file"
+    size = check_regular(path, kind).st_size
+    with readable(path, kind), path.open("rb") as file:
+        start = 8 + int.from_bytes(file.read(8), "little")
+        if not 8 < start <= min(size, _MOST_HEADER):
+            raise ValueError(f"its header has {start - 8} bytes")
+        told = json.loads(file.read(start - 8))
+        arrays = {
+            key: (tuple(x["shape"]), np.dtype(_SAFETENSORS[x["dtype"]]), x["data_offsets"])
+            for key, x in told.items()
+            if key != "__metadata__" and x["dtype"] in _SAFETENSORS
         }
 
-    def read(key: str, rows: Rows) -> np.ndarray:
-        with readable(path, "a .safetensors file"), safe_open(path, "pt") as file:
-            tensor = file.get_tensor(key)
-            tensor = tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor
-            array = np.asarray(tensor.numpy())
-        return array if rows is None else array[rows]
+    def read(key: str) -> Stored:
+        shape, dtype, (first, last) = arrays[key]
 
-    return _named(request, Archive(path, headers, read))
+        @contextmanager
+        def opened() -> Iterator[IO[bytes]]:
+            with path.open("rb") as file:
+                file.seek(start + first)
+                yield file
 
+        return Stored(path, kind, shape, dtype, opened, min(last - first, size - start - first))
 
-def _torch_kind(name: str) -> str:
-    """The dtype of numpy for one of safetensors': F32 is f4, U8 is u1."""
-    kinds = {"F": "f", "BF": "f", "I": "i", "U": "u"}
-    letters, digits = name.rstrip("0123456789"), name.lstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
-    if letters == "BF":
-        return "f4"
-    return f"{kinds[letters]}{int(digits) // 8}" if letters in kinds and digits else "b1"
+    return _named(request, Archive(path, {key: x[:2] for key, x in arrays.items()}, read))
 
 
 def _hdf5(path: Path, *, matlab: bool = False) -> Archive:
@@ -144,17 +165,19 @@ def _hdf5(path: Path, *, matlab: bool = False) -> Archive:
         file.visititems(note)
     headers = {name: x for name, x in headers.items() if not x[1].hasobject}
 
-    def read(key: str, rows: Rows) -> np.ndarray:
+    def read(key: str) -> np.ndarray:
+        shape, dtype = headers[key]
+        check_fits(prod(shape) * dtype.itemsize, f"the array {key} of {path}", _FEWER)
         with readable(path, "an HDF5 file"), h5py.File(path, "r") as file:
-            found = file[key]
-            if headers[key][1].kind == "U":
-                return np.asarray(found.asstr()[...]).astype(str)
-            if matlab:
-                array = np.asarray(found[...]).T
-                return array if rows is None else array[rows]
-            return found[...] if rows is None else _by_blocks(found, rows)
+            words = dtype.kind == "U"
+            found = np.asarray(file[key].asstr()[...].astype(str) if words else file[key][...])
+            return found.T if matlab else found
 
-    return Archive(path, headers, read)
+    def rows(key: str, indices: np.ndarray) -> np.ndarray:
+        with readable(path, "an HDF5 file"), h5py.File(path, "r") as file:
+            return _by_blocks(file[key], indices)
+
+    return Archive(path, headers, read, None if matlab else rows)
 
 
 def _by_blocks(found: Any, rows: np.ndarray) -> np.ndarray:
@@ -173,20 +196,15 @@ def _named(request: Request, archive: Archive) -> Raw:
     key, notes = _data_key(request, archive)
     if key not in ("images", "points"):
         notes.append(f"the points are the array {key}")
-    shape = archive.headers[key][0]
-    wanted, labels = request.labels, None
-    label_key = _label_key(request, archive, key)
+    shape, dtype = archive.headers[key]
+    wanted, labels, label_key = request.labels, None, _label_key(request, archive, key)
     if label_key is not None:
-        name, _, column = label_key.rpartition(":")
-        labels = archive.read(name or label_key, None)
-        labels = _one_column(labels, name or label_key, column if name else None, archive)
+        name = label_key if label_key in archive.headers else label_key.rpartition(":")[0]
+        column = label_key[len(name) + 1 :] if name != label_key else None
+        labels = _one_column(archive.small(name), name, column, archive)
         if wanted is None and label_key != "labels":
             notes.append(f"the labels are the array {label_key}")
     turned = archive.columns and _turned(shape, labels)
-    if label_key is None and wanted not in (None, "none"):
-        points = archive.read(key, None)
-        points = np.moveaxis(points, -1, 0) if turned else points
-        return with_labels(Raw(points, None, tuple(notes)), wanted, archive.shown)
     if turned:
         notes.append(f"{key} {shape}: its last axis counts the points")
     elif archive.columns and len(shape) == 2 and labels is None:
@@ -194,14 +212,16 @@ def _named(request: Request, archive: Archive) -> Raw:
             f"{key} {shape} is read as {shape[0]} points of {shape[1]} values; if its columns are "
             f"the points, save {key}' in its place"
         )
-    n = shape[-1] if turned else shape[0]
-    rows, labels, known = rows_of_classes(labels, n, request)
+    rows, known = None, tuple[str, ...]()
+    if archive.rows is not None and labels is not None:
+        rows, labels, known = rows_of_classes(labels, shape[0], request, dtype)
+    if archive.rows is not None and rows is not None:
+        return Raw(archive.rows(key, rows), labels, tuple(notes), indices=rows, classes=known)
+    points = archive.read(key)
     if turned:
-        points = np.moveaxis(archive.read(key, None), -1, 0)
-        points = points if rows is None else points[rows]
-    else:
-        points = archive.read(key, rows)
-    return Raw(points, labels, tuple(notes), indices=rows, classes=known)
+        points = np.moveaxis(np.asarray(points), -1, 0)
+    raw = Raw(points, labels, tuple(notes))
+    return raw if label_key is not None else with_labels(raw, wanted, archive.shown)
 
 
 def _turned(shape: tuple[int, ...], labels: np.ndarray | None) -> bool:

@@ -7,74 +7,60 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import re
 import zipfile
-import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from math import prod
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
 from ..common.checks import InputError, MissingFile
+from ..common.memory import check_fits
+from ..common.reading import check_regular, readable
 from .classes import listed
+from .stored import DEFLATED, Stored
+from .unread import POINTER, pull
 
 IDX_NAME = re.compile(r"idx\d-ubyte(\.gz)?$")
 _IDX_TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 _HEADERS = (np.lib.format.read_array_header_1_0, np.lib.format.read_array_header_2_0)
 Headers = dict[str, tuple[tuple[int, ...], np.dtype]]  # shape and dtype, by key
-_POINTER = "version https://git-lfs.github.com/"  # how a pointer of Git LFS begins
+_MOST_HEADER = 2**16 + 12  # bytes: a header of the first version has no more
+_MOST_CELL = 1000  # characters of a label
 _LABEL_FILES = "a .csv, .txt, .npy or IDX file"
 
 
-@contextmanager
-def readable(path: Path, kind: str) -> Iterator[None]:
-    """Turn whatever goes wrong while `path` is read into an `InputError` that names it."""
-    try:
-        yield
-    except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(
-            f"{path} cannot be read as {kind} ({error or type(error).__name__}); the file may be "
-            "damaged, cut short or of another kind. Copy, download or save it again."
-        ) from error
-
-
-def is_pointer(opener: Callable[[], Any]) -> bool:
-    """Whether what `opener` gives, a path or a binary file, is a pointer of Git LFS."""
-    try:
-        opened = opener()
-        with opened.open("rb") if isinstance(opened, Path) else opened as file:
-            return bool(file.read(len(_POINTER)) == _POINTER.encode())
-    except (OSError, ValueError, RuntimeError, zipfile.BadZipFile):  # damaged: it is none
-        return False
-
-
-def pull(what: object) -> str:
-    """What is said of a pointer of Git LFS."""
-    return (
-        f"{what} is a pointer of Git LFS, not the data; expected the file that it stands for. Run "
-        "git lfs pull in the repository."
-    )
-
-
-def read_npy(path: Path) -> np.ndarray:
+def stored_npy(path: Path) -> Stored:
     """The array in an .npy file. Raises `InputError`."""
-    with readable(path, "an .npy file"), path.open("rb") as file:
+    kind = "an .npy file"
+    size = check_regular(path, kind).st_size
+    with readable(path, kind), path.open("rb") as file:
         zipped = file.read(4) == b"PK\3\4"
         file.seek(0)
-        dtype = None if zipped else _header(file)[1]
-    if dtype is None:
+        header = None if zipped else _header(file)
+    if header is None:
         raise InputError(f"{path} is an .npz archive under the name .npy. Rename it to .npz.")
-    _check_plain(path, dtype)
-    with readable(path, "an .npy file"):
-        return np.asarray(np.load(path, allow_pickle=False))
+    _check_plain(path, header.dtype)
+
+    @contextmanager
+    def opened() -> Iterator[IO[bytes]]:
+        with path.open("rb") as file:
+            file.seek(header.start)
+            yield file
+
+    fortran, room = header.fortran, size - header.start
+    return Stored(path, kind, header.shape, header.dtype, opened, room, fortran)
 
 
 def npz_headers(path: Path) -> Headers:
     """Shape and dtype of every array in an .npz, by key, without reading them."""
-    if not zipfile.is_zipfile(path):
+    check_regular(path, "an .npz file")
+    with readable(path, "an .npz file"):
+        zipped = zipfile.is_zipfile(path)
+    if not zipped:
         raise InputError(
             f"{path} is not an .npz archive (a zip file of arrays), or was cut short; expected "
             "what np.savez writes. Save, copy or download it again."
@@ -84,23 +70,50 @@ def npz_headers(path: Path) -> Headers:
         for name in archive.namelist():
             if name.endswith(".npy"):
                 with archive.open(name) as member:
-                    headers[name.removesuffix(".npy")] = _header(member)
+                    header = _header(member)
+                headers[name.removesuffix(".npy")] = header.shape, header.dtype
     return headers
 
 
-def read_npz(path: Path, key: str) -> np.ndarray:
+def stored_npz(path: Path, key: str) -> Stored:
     """One array of an .npz. Raises `InputError`."""
-    _check_plain(path, npz_headers(path)[key][1])
-    with readable(path, "an .npz file"), np.load(path, allow_pickle=False) as archive:
-        return np.asarray(archive[key])
+    kind, name = "an .npz file", f"{key}.npy"
+    size = check_regular(path, kind).st_size
+    with readable(path, kind), zipfile.ZipFile(path) as archive:
+        info = archive.getinfo(name)
+        with archive.open(info) as member:
+            header = _header(member)
+    _check_plain(path, header.dtype)
+    room = info.file_size - header.start
+    if info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        most = DEFLATED if info.compress_type == zipfile.ZIP_DEFLATED else 1
+        room = min(room, most * size)
+
+    @contextmanager
+    def opened() -> Iterator[IO[bytes]]:
+        with zipfile.ZipFile(path) as archive, archive.open(info) as member:
+            member.read(header.start)
+            yield member
+
+    return Stored(path, kind, header.shape, header.dtype, opened, room, header.fortran)
 
 
-def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
-    """Shape and dtype of the array in an .npy file; nothing of it is read but its header."""
-    version = np.lib.format.read_magic(file)
+class _Header(NamedTuple):
+    shape: tuple[int, ...]
+    fortran: bool
+    dtype: np.dtype
+    start: int  # of the values
+
+
+def _header(file: IO[bytes]) -> _Header:
+    """What stands at the head of an .npy file; nothing of it is read but its header."""
+    head = io.BytesIO(file.read(_MOST_HEADER))
+    version = np.lib.format.read_magic(head)
     # Later versions are for huge or structured headers and read alike.
-    shape, _, dtype = _HEADERS[0 if version == (1, 0) else 1](file)
-    return shape, dtype
+    shape, fortran, dtype = _HEADERS[0 if version == (1, 0) else 1](head)
+    if any(isinstance(x, bool) or not 0 <= x < 2**48 for x in shape):
+        raise ValueError(f"its shape is {shape}")
+    return _Header(tuple(shape), fortran, dtype, head.tell())
 
 
 def _check_plain(path: Path, dtype: np.dtype) -> None:
@@ -112,42 +125,49 @@ def _check_plain(path: Path, dtype: np.dtype) -> None:
         )
 
 
-def read_idx(path: Path) -> np.ndarray:
-    """The array in an IDX file, gzipped or not (read-only: a view of the bytes read)."""
-    with readable(path, "an IDX file"):
-        data = path.read_bytes()
-        if data[:2] == b"\x1f\x8b":  # by content: gzipped files come under either name
-            data = gzip.decompress(data)
-    if len(data) < 4 or data[:2] != b"\0\0" or data[2] not in _IDX_TYPES or data[3] == 0:
+def stored_idx(path: Path) -> Stored:
+    """The array in an IDX file, gzipped or not. Raises `InputError`."""
+    kind = "an IDX file"
+    size = check_regular(path, kind).st_size
+    with readable(path, kind):
+        with path.open("rb") as start_of:  # by content: gzipped files come under either name
+            zipped = start_of.read(2) == b"\x1f\x8b"
+        opener: Any = gzip.open if zipped else open
+        with opener(path, "rb") as file:
+            head = file.read(4)
+            head += file.read(4 * head[3]) if len(head) == 4 else b""
+    if len(head) < 4 or head[:2] != b"\0\0" or head[2] not in _IDX_TYPES or head[3] == 0:
         raise InputError(
-            f"{path} is not an IDX file: it starts with the bytes {data[:4].hex(' ') or '(none)'}; "
+            f"{path} is not an IDX file: it starts with the bytes {head[:4].hex(' ') or '(none)'}; "
             "expected 00 00, a type (08 for bytes) and the number of axes. Download it again, or "
             "save the data as .npz."
         )
-    dtype, start = np.dtype(_IDX_TYPES[data[2]]), 4 + 4 * data[3]
-    if len(data) < start:
+    dtype, start = np.dtype(_IDX_TYPES[head[2]]), 4 + 4 * head[3]
+    if len(head) < start:
         raise InputError(
-            f"{path} is truncated: its header alone has {start} bytes, the file {len(data)}. Copy "
+            f"{path} is truncated: its header alone has {start} bytes, the file {len(head)}. Copy "
             "or download it again."
         )
-    shape = tuple(int(x) for x in np.frombuffer(data, ">u4", count=data[3], offset=4))
-    expected = start + prod(shape) * dtype.itemsize
-    if len(data) != expected:
-        raise InputError(
-            f"{path} is {'truncated' if len(data) < expected else 'too long'}: it has {len(data)} "
-            f"bytes (unpacked) where its header, shape {shape}, asks for {expected}. Copy or "
-            "download it again."
-        )
-    return np.frombuffer(data, dtype, offset=start).reshape(shape)
+    shape = tuple(int(x) for x in np.frombuffer(head, ">u4", count=head[3], offset=4))
+
+    @contextmanager
+    def opened() -> Iterator[IO[bytes]]:
+        with opener(path, "rb") as file:
+            file.read(start)
+            yield file
+
+    room = DEFLATED * size if zipped else size - start
+    return Stored(path, kind, shape, dtype, opened, room, exact=True)
 
 
 def split_column(spec: str) -> tuple[Path, str | None]:
     """ "file.csv:column" as (path, column); the column is None where none is named."""
-    path = Path(spec).expanduser()
     head, colon, tail = spec.rpartition(":")
-    if path.exists() or not colon or not head:
-        return path, None
-    return Path(head).expanduser(), tail
+    with readable(spec, "the name of a file", "check the spelling."):
+        path = Path(spec).expanduser()
+        if path.exists() or not colon or not head:
+            return path, None
+        return Path(head).expanduser(), tail
 
 
 def labels_in_order(spec: str, n: int) -> np.ndarray:
@@ -166,9 +186,9 @@ def labels_in_order(spec: str, n: int) -> np.ndarray:
     if column is not None and suffix != ".csv":
         raise InputError(f"labels {spec!r} names a column, but {path} is not a .csv file.")
     if suffix == ".npy":
-        return read_npy(path)
+        return stored_npy(path).read()
     if IDX_NAME.search(path.name):
-        return read_idx(path)
+        return stored_idx(path).read()
     if suffix not in (".csv", ".txt"):
         raise InputError(f"labels cannot be read from {path}; expected {_LABEL_FILES}. Convert it.")
     rows = read_rows(path)
@@ -189,22 +209,27 @@ def labels_in_order(spec: str, n: int) -> np.ndarray:
 
 def read_rows(path: Path) -> list[list[str]]:
     """The rows of a file of labels that are not blank; a .txt file has one cell a line."""
-    with readable(path, "a text file"):
-        text = path.read_text(encoding="utf-8-sig")
-    if text.startswith(_POINTER):
-        raise InputError(pull(path))
-    return rows_of(text, path)
+    check_fits(
+        8 * check_regular(path, "a text file").st_size, f"the text in {path}", "Expected labels."
+    )
+    with readable(path, "a text file", f"expected UTF-8, and cells of {_MOST_CELL} characters."):
+        return rows_of(path.read_text(encoding="utf-8-sig"), path)
 
 
 def rows_of(text: str, path: object) -> list[list[str]]:
     """The same from the text of a file; `path` names it."""
+    if text.startswith(POINTER.decode()):
+        raise InputError(pull(path))
     lines = [line for line in text.splitlines() if line.strip()]
-    if not lines:
+    mark = next((c for c in ",;\t" if lines and c in lines[0]), ",")
+    table = not str(path).lower().endswith(".txt")
+    rows = list(csv.reader(lines, delimiter=mark)) if table else [[line] for line in lines]
+    longest = max((len(x) for row in rows for x in row), default=0)
+    if longest > _MOST_CELL:  # every label takes the room of the longest
+        raise ValueError(f"a cell has {longest} characters")
+    if not rows:
         raise InputError(f"{path} is empty; expected one label for each point.")
-    if str(path).lower().endswith(".txt"):
-        return [[line] for line in lines]
-    mark = next((c for c in ",;\t" if c in lines[0]), ",")
-    return list(csv.reader(lines, delimiter=mark))
+    return rows
 
 
 def column_of(header: Sequence[str], column: str, path: object) -> int:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..common.checks import InputError
-from .arrayfiles import readable
+from ..common.reading import readable
 from .classes import label_name, listed
 from .extras import needed
 from .labelled import rows_of_classes
@@ -141,7 +141,8 @@ def from_rows(
         found = _pictures(rows, key, beside)
         raw = read_pictures(found, values, request, notes=notes, class_names=class_names)
         return replace(raw, files=())  # a row has a number and no file
-    taken, values, known = rows_of_classes(values, rows.count, request, class_names)
+    dtype = _number_type(rows.schema.field(key).type)
+    taken, values, known = rows_of_classes(values, rows.count, request, dtype, class_names)
     points = _lists(rows, key, np.arange(rows.count) if taken is None else taken)
     return Raw(points, values, tuple(notes), class_names=class_names, indices=taken, classes=known)
 
@@ -174,6 +175,12 @@ def _is_list(kind: Any) -> bool:
         return False
     inner = kind.value_type
     return _is_list(inner) or bool(types.is_integer(inner) or types.is_floating(inner))
+
+
+def _number_type(kind: Any) -> np.dtype:
+    """The dtype of the numbers in nested lists."""
+    kind = getattr(kind, "storage_type", kind)
+    return _number_type(kind.value_type) if _is_list(kind) else np.dtype(kind.to_pandas_dtype())
 
 
 def _data_column(request: Request, rows: Rows, found: Sequence[str]) -> str | None:

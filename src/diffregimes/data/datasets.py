@@ -11,12 +11,14 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import prod
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..common.checks import InputError, finite_points
+from ..common.memory import check_fits
 from ..common.provenance import INDEXED, DatasetFacts
 from .classes import (
     check_counts,
@@ -27,7 +29,8 @@ from .classes import (
     select,
     to_numpy,
 )
-from .pixels import PixelMap, Range, map_of, scaling
+from .pixels import PixelMap, Range, map_of, of_all, scaling
+from .stored import Stored
 
 if TYPE_CHECKING:
     from ..populations.mixture import GaussianMixture
@@ -175,8 +178,11 @@ def from_arrays(
         indices, codes, names, known = _chosen(
             checked_labels(labels, len(array)), class_names, classes, per_class, said
         )
-    done = map_of(array, wanted, white, said)
-    flat, shape = _scaled(array, indices, done, pad, said)
+    _check_memory(array, len(indices), pad)
+    values = _rows(array, indices)
+    ends = _extremes(array, values, indices, of_all(array.dtype, wanted, white))
+    done = map_of(array.dtype, ends, wanted, white, said)
+    flat, shape = _scaled(values, done, pad, said)
     own_files = tuple(files[int(k)] for k in indices) if len(files) else ()
     if (flat == flat[0]).all():
         raise InputError(
@@ -232,8 +238,8 @@ def describe(dataset: Dataset) -> DatasetFacts:
     )
 
 
-def _checked_points(points: Any) -> np.ndarray:
-    array = to_numpy(points, "points")
+def _checked_points(points: Any) -> np.ndarray | Stored:
+    array = points if isinstance(points, Stored) else to_numpy(points, "points")
     kinds = "(n, d), (n, H, W) or (n, H, W, C)"
     if array.dtype.kind not in "buif":
         raise InputError(
@@ -259,12 +265,10 @@ def _checked_points(points: Any) -> np.ndarray:
             f"points are empty (shape {array.shape}); expected {kinds} with no axis of length 0. "
             "Check that the right array was read."
         )
-    if array.dtype.kind == "f":
-        finite_points(array)
     return array
 
 
-def _check_pad(pad: int, array: np.ndarray) -> None:
+def _check_pad(pad: int, array: np.ndarray | Stored) -> None:
     if not isinstance(pad, int | np.integer) or pad < 0:
         raise InputError(
             f"pad (--pad) is {pad!r}; expected the number of pixels to add on each side, "
@@ -277,16 +281,58 @@ def _check_pad(pad: int, array: np.ndarray) -> None:
         )
 
 
+def _check_memory(array: np.ndarray | Stored, chosen: int, pad: int) -> None:
+    """Raise where the chosen points do not fit: as they come, and as float32."""
+    row = array.shape[1:]
+    padded = (row[0] + 2 * pad, row[1] + 2 * pad, *row[2:]) if pad else row
+    need = chosen * (prod(row) * array.dtype.itemsize + 4 * prod(padded))
+    said = f" with {pad} pixels added on each side" if pad else ""
+    check_fits(
+        need,
+        f"{chosen} points of the shape {row}{said}",
+        "Take fewer points (--per-class) or a smaller --pad.",
+    )
+
+
+def _rows(array: np.ndarray | Stored, indices: np.ndarray) -> np.ndarray:
+    """The chosen rows; of an array that lies in a file no others are kept."""
+    if isinstance(array, Stored):
+        return array.rows(indices)
+    return array if len(indices) == len(array) else array[indices]
+
+
+def _extremes(
+    array: np.ndarray | Stored, values: np.ndarray, indices: np.ndarray, of_all: bool
+) -> tuple[float, float]:
+    """The smallest and the largest value, of the chosen rows or of all; raise unless finite."""
+    finite = values.dtype.kind != "f"
+    if not finite:
+        finite_points(values, indices=indices)
+    if not of_all or len(indices) == len(array):
+        return values.min().item(), values.max().item()
+    if isinstance(array, Stored):
+        low, high = array.extremes()
+        if not np.isfinite([low, high]).all():
+            raise InputError(
+                f"{array.path} holds NaN or infinite values outside of the chosen classes, and "
+                "pixel_range (--range) stretches between the extremes of all; expected finite "
+                "numbers. Repair them, or leave --range out."
+            )
+        return low, high
+    if not finite:
+        finite_points(array)
+    return array.min().item(), array.max().item()
+
+
 def _scaled(
-    array: np.ndarray, indices: np.ndarray, given: PixelMap, pad: int, said: list[str]
+    chosen: np.ndarray, given: PixelMap, pad: int, said: list[str]
 ) -> tuple[np.ndarray, tuple[int, ...]]:
-    """The chosen points, flat, in float32 and padded; the sample shape.
+    """The points, flat, in float32 and padded; the sample shape.
 
     Integers are cast straight into the padded buffer and scaled there: nothing as large as the
     data is ever held in float64.
     """
-    chosen = array if len(indices) == len(array) else array[indices]
-    shape = array.shape[1:] if array.ndim != 3 else (*array.shape[1:], 1)
+    shape = chosen.shape[1:] if chosen.ndim != 3 else (*chosen.shape[1:], 1)
     chosen = chosen.reshape(len(chosen), *shape)
     if pad:
         said.append(f"{pad} pixels added on each side of the images")

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..common.checks import InputError
 from ..populations.specs import FULL_EXAMPLE, parse_gmm
-from .arrayfiles import IDX_NAME, read_idx, read_npy
+from .arrayfiles import IDX_NAME, stored_idx, stored_npy
 from .classes import listed
 from .labelled import with_labels
 from .layout import listing
@@ -60,7 +60,7 @@ def drawn(request: Request) -> Raw:
 
 def npy(request: Request) -> Raw:
     """An .npy file: points or images."""
-    return with_labels(Raw(read_npy(request.path)), request.labels)
+    return with_labels(Raw(stored_npy(request.path)), request.labels)
 
 
 def images(request: Request) -> Raw:
@@ -172,7 +172,7 @@ def _idx_folder(request: Request) -> Raw:
 
 def _idx_pair(path: Path, *, find_labels: bool = True) -> Raw:
     """An IDX file of images and, by its name, the labels beside it."""
-    images = read_idx(path)
+    images = stored_idx(path)
     if images.ndim < 2:
         raise InputError(
             f"{path} has the shape {images.shape}: labels, it seems; expected a file of images "
@@ -186,7 +186,7 @@ def _idx_pair(path: Path, *, find_labels: bool = True) -> Raw:
         return Raw(images)
     if not labels_files:
         return Raw(images, notes=(f"no labels file {beside[0].name}[.gz] beside {path.name}",))
-    labels = read_idx(labels_files[0])
+    labels = stored_idx(labels_files[0]).read()
     if labels.shape != images.shape[:1]:
         raise InputError(
             f"{path.name} holds {len(images)} images but {labels_files[0].name} has labels of the "

@@ -11,8 +11,10 @@ import numpy as np
 
 from ..common.checks import InputError, MissingFile
 from .arrayfiles import cell, column_of, labels_in_order, read_rows, split_column, typed
-from .classes import check_no_choice, checked_labels, label_name, listed, select
+from .classes import checked_labels, label_name, listed, select
+from .pixels import of_all, scaling
 from .request import Raw, Request
+from .stored import Stored
 
 _COLUMN = re.compile(r"(?:column:)?(-?\d+)$")
 
@@ -45,25 +47,27 @@ def _split_column(raw: Raw, column: int) -> Raw:
             "a column that exists, or a file of labels."
         )
     note = f"column {column} of the points was taken out as their labels"
-    points = np.delete(raw.points, column, axis=1)
-    return replace(raw, points=points, labels=raw.points[:, column], notes=(*raw.notes, note))
+    if isinstance(raw.points, Stored):
+        points, labels = raw.points.leaving(column), raw.points.column(column)
+    else:
+        points, labels = np.delete(raw.points, column, axis=1), raw.points[:, column]
+    return replace(raw, points=points, labels=labels, notes=(*raw.notes, note))
 
 
 def rows_of_classes(
     labels: np.ndarray | None,
     n: int,
     request: Request,
+    dtype: np.dtype,
     class_names: Sequence[str] | None = None,
 ) -> tuple[np.ndarray | None, np.ndarray | None, tuple[str, ...]]:
     """The rows of the classes that were asked for, None for all n; the labels; and the sorted names
-    of all classes, as `Raw` has them."""
-    if labels is None:
-        check_no_choice(request.classes, request.per_class)
-        return None, None, ()
+    of all classes, as `Raw` has them. All rows where the scale follows from all values."""
+    every = labels is None or of_all(dtype, scaling(request.pixel_range), None)
+    if labels is None or every or (request.classes is None and request.per_class is None):
+        return None, labels, ()
     values = checked_labels(labels, n)
     known = tuple(np.unique(values).tolist()) if values.dtype.kind == "U" else ()
-    if request.classes is None and request.per_class is None:
-        return None, values, known
     rows, _, _ = select(values, class_names, request.classes, request.per_class)
     return rows, values[rows], known
 

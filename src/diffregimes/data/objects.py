@@ -6,7 +6,6 @@ Each is known by what it can do, so that none of these packages is imported.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ import numpy as np
 from ..common.checks import InputError
 from .arrow import Rows, from_rows
 from .classes import listed, to_numpy
-from .labelled import rows_of_classes, with_labels
+from .labelled import with_labels
 from .request import Raw, Request
 from .splits import choose
 from .tables import Table, from_table
@@ -89,8 +88,8 @@ def loader(request: Request) -> Raw:
     held = request.held
     if not hasattr(held.dataset, "__len__"):
         raise InputError(
-            "the dataset of the DataLoader has no length and may never end; expected one with. Take "
-            "so many of it, and give arrays: from_arrays(points, labels)."
+            "the dataset of the DataLoader has no length and may never end; expected one with. "
+            "Take so many of it, and give arrays: from_arrays(points, labels)."
         )
     parts, labels = list[np.ndarray](), list[np.ndarray]()
     for batch in held:
@@ -193,10 +192,5 @@ def _of_objects(
     notes: Sequence[str],
     class_names: tuple[str, ...] | None = None,
 ) -> Raw:
-    if request.labels is not None:
-        return with_labels(Raw(points, labels, tuple(notes)), request.labels)
-    rows, labels, known = rows_of_classes(labels, len(points), request, class_names)
-    return replace(
-        Raw(points if rows is None else points[rows], labels, tuple(notes)),
-        class_names=class_names, indices=rows, classes=known,
-    )  # fmt: skip
+    raw = Raw(points, labels, tuple(notes), class_names=class_names)
+    return with_labels(raw, request.labels)

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from ..common.checks import InputError
-from .arrayfiles import is_pointer, pull
 from .classes import check_no_choice, checked_labels, listed, select
 from .request import Raw, Request
+from .unread import is_pointer, pull
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 # Only these decoders are tried, whatever a file is called: others start outside programs.

@@ -93,24 +93,34 @@ def scaling(pixel_range: Range) -> Scaling:
     return Scaling(both, both)
 
 
-def map_of(array: np.ndarray, wanted: Scaling, white: int | None, said: list[str]) -> PixelMap:
-    """The map of the values of `array`; what a reader must know of it is added to `said`."""
-    whole = array.dtype.kind in "bui"
-    low, high = array.min().item(), array.max().item()
+def of_all(dtype: np.dtype, wanted: Scaling, white: int | None) -> bool:
+    """Whether the map follows from the extremes of all values of a source, whatever is chosen."""
+    whole = dtype.kind in "bui"
+    scale = wanted.integers if whole else wanted.floats
+    return isinstance(scale, tuple) and not (whole and _known_white(dtype, white) is not None)
+
+
+def map_of(
+    dtype: np.dtype, extremes: Scale, wanted: Scaling, white: int | None, said: list[str]
+) -> PixelMap:
+    """The map of values of `dtype` between `extremes`; what a reader must know of it is added to
+    `said`."""
+    whole = dtype.kind in "bui"
+    low, high = extremes
     chosen = wanted.integers if whole else wanted.floats
     scale = chosen.scale if isinstance(chosen, PixelMap) else chosen
     if whole and scale is not None:
-        _check_pixels(array.dtype, low)
+        _check_pixels(dtype, low)
     else:
-        _check_magnitude(low, high, array.dtype, said)
+        _check_magnitude(low, high, dtype, said)
     if isinstance(chosen, PixelMap):
-        said += _other(array.dtype, (low, high), white, chosen)
+        said += _other(dtype, (low, high), white, chosen)
         out = chosen
     elif whole and scale is not None:
-        top = _white(array.dtype, high, white, said)
-        out = PixelMap(str(array.dtype), (0.0, float(top)), scale)
+        top = _white(dtype, high, white, said)
+        out = PixelMap(str(dtype), (0.0, float(top)), scale)
     else:
-        out = PixelMap(str(array.dtype), (float(low), float(high)), scale)
+        out = PixelMap(str(dtype), (float(low), float(high)), scale)
     if out.scale is not None:
         said.append(str(out))
     return out
@@ -150,7 +160,7 @@ def _checked_range(pixel_range: object) -> Scale:
     return low, high
 
 
-def _check_pixels(dtype: np.dtype, low: int) -> None:
+def _check_pixels(dtype: np.dtype, low: float) -> None:
     if low < 0:
         raise InputError(
             f"{dtype} values go down to {low}; expected integer pixels of 0 or more. Convert the "
@@ -168,13 +178,15 @@ def _known_white(dtype: np.dtype, white: int | None) -> int | None:
     return int(np.iinfo(dtype).max) if dtype.kind == "u" and dtype.itemsize <= 2 else None
 
 
-def _white(dtype: np.dtype, high: int, white: int | None, said: list[str]) -> int:
+def _white(dtype: np.dtype, high: float, white: int | None, said: list[str]) -> float:
     """The integer that stands for the upper end of the pixel range."""
     if white is None and dtype.kind == "b":
         return 1
-    known = _known_white(dtype, white)
-    if known is None:
-        known = 255 if high <= 255 else high
+    given = _known_white(dtype, white)
+    known: float = 255 if high <= 255 else high
+    if given is not None:
+        known = given
+    else:
         said.append(f"{known} is taken as white: the largest of the {dtype} values is {high}")
     if known < 1 or high > known:
         raise InputError(

@@ -14,16 +14,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..common.checks import InputError, in_range
+from ..common.reading import readable
 from ..populations.specs import EXAMPLE
 from . import archives, arrow, kinds, objects, tables
-from .arrayfiles import IDX_NAME, pull
+from .arrayfiles import IDX_NAME
 from .classes import listed
 from .datasets import Dataset, from_arrays
 from .pictures import SUFFIXES
 from .pixels import Range
 from .request import Raw, Request
 from .trees import holds_images
-from .unread import converting, pointers
+from .unread import converting, pointers, pull
 
 if TYPE_CHECKING:
     from ..common.parallel import Progress
@@ -178,7 +179,7 @@ def load(
     text = _called(source) if in_memory else str(source)
     request = Request(
         text,
-        Path() if in_memory else Path(text).expanduser(),
+        Path() if in_memory else _expanded(text),
         None if labels is None else str(labels),
         key,
         classes,
@@ -192,15 +193,7 @@ def load(
         progress,
         source if in_memory else None,
     )
-    try:
-        reader = _holder(request) if in_memory else _reader(request)
-        _check_taken(request, reader)
-        raw = reader.read(request)
-    except OSError as error:  # a folder that may not be listed, a disk that fails
-        raise InputError(
-            f"{request.text} cannot be read ({error}); check that it is there and that you may "
-            "read it."
-        ) from error
+    raw = _read(request)
     data = from_arrays(
         raw.points,
         raw.labels,
@@ -215,6 +208,35 @@ def load(
         notes=raw.notes,
     )
     return _named(data, raw)
+
+
+def _read(request: Request) -> Raw:
+    """What the reader of the source makes of it; `InputError` whatever goes wrong."""
+    progress, stops = request.progress, list[BaseException]()
+
+    def told(done: float, total: float, text: str) -> None:
+        try:
+            if progress is not None:
+                progress(done, total, text)
+        except BaseException as stop:  # of the caller, who may stop the run: no fault of the file
+            stops.append(stop)
+            raise
+
+    request = replace(request, progress=told)
+    try:
+        with readable(request.text, "data", "check that it is there and that you may read it."):
+            reader = _reader(request) if request.held is None else _holder(request)
+            _check_taken(request, reader)
+            return reader.read(request)
+    except InputError:
+        if stops:
+            raise stops[0] from None
+        raise
+
+
+def _expanded(text: str) -> Path:
+    with readable(text, "a path", "expected a user that exists after ~."):
+        return Path(text).expanduser()
 
 
 def _named(data: Dataset, raw: Raw) -> Dataset:

@@ -19,9 +19,11 @@ from typing import IO, Any
 import numpy as np
 
 from ..common.checks import InputError
-from .arrayfiles import readable, split_column
+from ..common.memory import check_fits
+from ..common.reading import check_regular, readable
+from .arrayfiles import split_column
 from .classes import label_name, listed
-from .labelled import rows_of_classes, with_labels
+from .labelled import with_labels
 from .request import Raw, Request
 
 TABLES = (".csv", ".tsv", ".data", ".txt")
@@ -47,6 +49,8 @@ def csv_table(request: Request) -> Raw:
     point. `labels` names their column; without, one called label, target, class, y or species is
     it, else the only one of words."""
     path = request.path
+    size = check_regular(path, "a table of text").st_size
+    check_fits(5 * size, f"the table {path}", "Give a smaller one, or save it as .npy.")
     with readable(path, "a table of text"), path.open(encoding="utf-8-sig", newline="") as file:
         mark = _mark(file)
         rows = [x for x in islice(_cells(file, mark), _SNIFFED + 1) if any(y.strip() for y in x)]
@@ -108,13 +112,8 @@ def from_table(request: Request, table: Table) -> Raw:
         notes.append(f"the column {shown}, which numbers the rows, was left out")
     if label is None and request.labels not in (None, "none"):
         return with_labels(Raw(points, None, tuple(notes)), request.labels)
-    rows, chosen, known = rows_of_classes(labels, len(points), request, table.class_names)
-    if rows is not None:
-        points = points[rows]
     points = _as_images(points, values, notes)
-    return Raw(
-        points, chosen, tuple(notes), class_names=table.class_names, indices=rows, classes=known
-    )
+    return Raw(points, labels, tuple(notes), class_names=table.class_names)
 
 
 def _label_column(request: Request, table: Table) -> tuple[str | None, list[str]]:

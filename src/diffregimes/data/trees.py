@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..common.checks import InputError
-from .arrayfiles import readable
+from ..common.reading import readable
 from .pictures import SUFFIXES, Pictures
 
 MOST_BYTES = 2**28  # of one member of an archive, or of a text beside images

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-_POINTER = b"version https://git-lfs.github.com/"
+POINTER = b"version https://git-lfs.github.com/"  # how a pointer of Git LFS begins
 
 
 @dataclass(frozen=True)
@@ -197,4 +198,22 @@ def first_bytes(path: Path) -> bytes:
 def pointers(path: Path) -> Iterator[Path]:
     """The files that are pointers of Git LFS: the path itself, or those in a folder."""
     files = [path] if path.is_file() else sorted(path.iterdir()) if path.is_dir() else []
-    return (x for x in files if x.is_file() and first_bytes(x).startswith(_POINTER))
+    return (x for x in files if x.is_file() and first_bytes(x).startswith(POINTER))
+
+
+def is_pointer(opener: Callable[[], Any]) -> bool:
+    """Whether what `opener` gives, a path or a binary file, is a pointer of Git LFS."""
+    try:
+        opened = opener()
+        with opened.open("rb") if isinstance(opened, Path) else opened as file:
+            return bool(file.read(len(POINTER)) == POINTER)
+    except Exception:  # damaged, in any of the ways of its kind: it is none
+        return False
+
+
+def pull(what: object) -> str:
+    """What is said of a pointer of Git LFS."""
+    return (
+        f"{what} is a pointer of Git LFS, not the data; expected the file that it stands for. Run "
+        "git lfs pull in the repository."
+    )

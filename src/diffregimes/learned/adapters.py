@@ -9,7 +9,6 @@ folder states. Images of diffusers' own pipelines are in [-1, 1].
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import torch
 from torch import Tensor
 
 from ..common.checks import InputError, in_range, out_of_memory
+from ..common.reading import read_json
 from ..data.datasets import Dataset
 from ..process import DDPM_FAMILY, SCHEDULERS, Schedule
 from ..scores import AbstractScore, CallableScore
@@ -302,15 +302,11 @@ def _check_label(config: Any, label: int | None) -> None:
 
 def _config(path: Path, *classes: str) -> dict[str, Any]:
     """A diffusers config of one of these classes, any if none is named."""
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(
-            f"cannot read {path} ({error.strerror}); expected a folder with model_index.json, "
-            "unet/ and scheduler/, or one with config.json and scheduler_config.json."
-        ) from error
-    except ValueError as error:
-        raise InputError(f"{path} is not JSON ({error}); expected a diffusers config.") from error
+    config = read_json(
+        path,
+        "a folder of a diffusers pipeline: with model_index.json, unet/ and scheduler/, or one "
+        "with config.json and scheduler_config.json",
+    )
     name = config.get("_class_name") if isinstance(config, dict) else None
     if name is None or (classes and name not in classes):
         raise InputError(f"{path} names the class {name}; known are {', '.join(classes) or 'all'}.")

@@ -22,6 +22,7 @@ import torch
 
 from ..common.checks import InputError
 from ..common.files import write_atomically
+from ..common.reading import readable
 
 FOLDER, KEPT = "checkpoints", 2
 # entries of the recipe that a resumed run may change, or that follow from the others
@@ -43,7 +44,7 @@ def check_folder(folder: Path, recipe: dict[str, Any]) -> None:
                 f"{folder} holds a network but no recipe.json; choose another folder (--out)."
             ) from None
         return
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"cannot read {path} ({error}); choose another folder (--out).") from error
     before = stored if isinstance(stored, dict) else {}
     names = sorted({*before, *recipe} - {*FREE})
@@ -92,16 +93,17 @@ def load(
     far."""
     from safetensors.torch import load_file
 
-    unet.load_state_dict(load_file(checkpoint / LAST_STEP))
-    average.load_state_dict(load_file(checkpoint / "unet" / WEIGHTS))
-    moments: dict[int, dict[str, Any]] = {}
-    for name, value in load_file(checkpoint / OPTIMIZER).items():
-        index, what = name.split(".")
-        moments.setdefault(int(index), {})[what] = value
-    groups = optimizer.state_dict()["param_groups"]
-    optimizer.load_state_dict({"state": moments, "param_groups": groups})
-    state = json.loads((checkpoint / STATE).read_text(encoding="utf-8"))
-    return state["step"], state["rows"]
+    with readable(checkpoint, "a checkpoint", "remove it, to go on from the one before."):
+        unet.load_state_dict(load_file(checkpoint / LAST_STEP))
+        average.load_state_dict(load_file(checkpoint / "unet" / WEIGHTS))
+        moments: dict[int, dict[str, Any]] = {}
+        for name, value in load_file(checkpoint / OPTIMIZER).items():
+            index, what = name.split(".")
+            moments.setdefault(int(index), {})[what] = value
+        groups = optimizer.state_dict()["param_groups"]
+        optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        state = json.loads((checkpoint / STATE).read_text(encoding="utf-8"))
+        return state["step"], state["rows"]
 
 
 def found(folder: Path) -> list[Path]:

@@ -31,6 +31,7 @@ from ..common.checks import InputError, in_range
 from ..common.files import write_atomically
 from ..common.parallel import Progress
 from ..common.provenance import INDEXED
+from ..common.reading import read_json
 from ..data.classes import listed
 from ..data.datasets import Dataset
 from ..results import Share
@@ -263,20 +264,15 @@ def _check_fits(classifier: Classifier, dataset: Dataset, folder: Path) -> None:
 def _known(place: Path) -> dict[str, Any]:
     """What classifier.json says, checked."""
     path = place / FILE
-    way = "expected a folder that diffregimes train-classifier wrote"
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        pickles = sorted(x.name for x in place.glob("*") if x.suffix in PICKLES)
-        held = f"; {listed(pickles)} can run code as they are read, and are left alone"
-        raise InputError(
-            f"cannot read {path} ({error.strerror}); {way}{held if pickles else ''}."
-        ) from error
-    except ValueError as error:
-        raise InputError(f"{path} is not JSON ({error}); {way}.") from error
+    way = "a folder that diffregimes train-classifier wrote"
+    pickles = (
+        [] if path.exists() else sorted(x.name for x in place.glob("*") if x.suffix in PICKLES)
+    )
+    held = f"; {listed(pickles)} can run code as they are read, and are left alone"
+    facts = read_json(path, f"{way}{held if pickles else ''}")
     if not isinstance(facts, dict) or facts.get("format") != FORMAT:
         named = facts.get("format") if isinstance(facts, dict) else None
-        raise InputError(f"{path} has the format {named!r}, not {FORMAT!r}; {way}.")
+        raise InputError(f"{path} has the format {named!r}, not {FORMAT!r}; expected {way}.")
     try:
         names, shape = (tuple(facts[k]) for k in ("class_names", "sample_shape"))
         scale = None if facts["scale"] is None else tuple(float(x) for x in facts["scale"])
@@ -289,8 +285,8 @@ def _known(place: Path) -> dict[str, Any]:
             "class_names": names, "sample_shape": shape, "scale": scale, "accuracy": accuracy,
         }  # fmt: skip
         return {"given": given, "weights": facts["weights"], "recipe": dict(facts["recipe"])}
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path} lacks or garbles {error}; {way}.") from error
+    except (KeyError, TypeError, ValueError, ArithmeticError) as error:
+        raise InputError(f"{path} lacks or garbles {error}; expected {way}.") from error
 
 
 def _filled(path: Path, classifier: Classifier) -> ClassNetwork:

@@ -9,7 +9,6 @@ points of that class as its training points, no others.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import numpy as np
 from ..common import serial
 from ..common.checks import InputError
 from ..common.provenance import INDEXED
+from ..common.reading import read_json
 from ..data.classes import listed
 from ..data.datasets import Dataset
 from ..data.pixels import MODELS, PixelMap, Scaling
@@ -163,8 +163,8 @@ def _home(folder: str | Path) -> Path:
 def _recipe(folder: str | Path) -> dict[str, Any] | None:
     """What `train` wrote, None if this folder is not of its making."""
     try:
-        recipe = json.loads((_home(folder) / "recipe.json").read_text())
-    except (OSError, ValueError):
+        recipe = read_json(_home(folder) / "recipe.json", "what train wrote")
+    except InputError:
         return None
     keys = {"fingerprint", "held_out_indices", "scale"}
     return recipe if isinstance(recipe, dict) and keys <= recipe.keys() else None

@@ -1,0 +1,160 @@
+"""An array in a file: its shape and dtype from the header, its rows when they are asked for.
+
+Rows that nobody asked for are passed over, in a compressed file too: memory holds what is chosen,
+whatever the size of the file. A header that asks for more bytes than there are is found out first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from math import prod
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from ..common.checks import InputError
+from ..common.memory import check_fits
+from ..common.reading import readable
+
+_BLOCK = 2**24  # bytes read at a time where all rows are gone through
+DEFLATED = 1032  # times smaller than its data a deflated file can be, and no more
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The array of `shape` and `dtype` in `path`, a file of the kind that `kind` names.
+
+    opened : a stream that stands at the first value
+    stored : bytes that the file can hold of it at most
+    fortran : whether the first axis is the fastest
+    exact : whether nothing may come after the last value
+    without : a column that is left out
+    """
+
+    path: Path
+    kind: str
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    opened: Callable[[], AbstractContextManager[IO[bytes]]]
+    stored: int
+    fortran: bool = False
+    exact: bool = False
+    without: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.nbytes > self.stored:
+            raise InputError(
+                f"{self.path} cannot be read as {self.kind}: it is truncated: its header, shape "
+                f"{self.shape} of {self.dtype}, asks for {self.nbytes} bytes, and it holds no more "
+                f"than {max(0, self.stored)}. Copy or download it again."
+            )
+
+    @property
+    def nbytes(self) -> int:
+        """Of the whole array."""
+        return prod(self.shape) * self.dtype.itemsize
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        return prod(self.shape)
+
+    def __len__(self) -> int:
+        return self.shape[0] if self.shape else 0
+
+    def read(self) -> np.ndarray:
+        """The whole array, where it fits into memory."""
+        check_fits(self.nbytes, f"the array in {self.path}", "Give a smaller file.")
+        return self.rows(np.arange(len(self))) if self.ndim else self._all()
+
+    def rows(self, indices: np.ndarray) -> np.ndarray:
+        """The rows of these indices, which ascend."""
+        if self.fortran:
+            check_fits(
+                self.nbytes,
+                f"the array in {self.path}, whose first axis is the fastest (Fortran order),",
+                "Save it by np.save(path, np.ascontiguousarray(array)): then rows can be chosen.",
+            )
+            return self._kept(self._all()[indices])
+        with readable(self.path, self.kind), self.opened() as stream:
+            return self._kept(self._picked(stream, indices))
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """All rows, some at a time."""
+        if self.fortran:
+            yield self.read()
+            return
+        step = max(1, _BLOCK // max(1, self.nbytes // max(1, len(self))))
+        with readable(self.path, self.kind), self.opened() as stream:
+            for first in range(0, len(self), step):
+                count = min(step, len(self) - first)
+                yield self._kept(self._filled(stream, np.empty((count, *self._row), self.dtype)))
+            self._check_end(stream)
+
+    def column(self, place: int) -> np.ndarray:
+        """One column of an array of two axes."""
+        return np.concatenate([x[:, place] for x in self.blocks()])
+
+    def leaving(self, column: int) -> Stored:
+        """The same without a column."""
+        n, d = self.shape
+        return replace(self, shape=(n, d - 1), without=column % d)
+
+    def extremes(self) -> tuple[float, float]:
+        """The smallest and the largest value, NaN where there is one."""
+        ends = [(x.min(), x.max()) for x in self.blocks()]
+        low, high = (np.array(x) for x in zip(*ends, strict=True))
+        return low.min().item(), high.max().item()
+
+    @property
+    def _row(self) -> tuple[int, ...]:
+        """The shape of a row in the file."""
+        row = self.shape[1:]
+        return row if self.without is None else (row[0] + 1,)
+
+    def _kept(self, rows: np.ndarray) -> np.ndarray:
+        return rows if self.without is None else np.delete(rows, self.without, axis=1)
+
+    def _all(self) -> np.ndarray:
+        shape = (len(self), *self._row) if self.ndim else ()
+        with readable(self.path, self.kind), self.opened() as stream:
+            out = self._filled(stream, np.empty(shape[:: -1 if self.fortran else 1], self.dtype))
+        return out.T if self.fortran else out
+
+    def _picked(self, stream: IO[bytes], indices: np.ndarray) -> np.ndarray:
+        out = np.empty((len(indices), *self._row), self.dtype)
+        size = prod(self._row) * self.dtype.itemsize
+        breaks = np.flatnonzero(np.diff(indices) != 1) + 1
+        at = 0
+        for run in np.split(np.arange(len(indices)), breaks):
+            if not len(run):
+                continue
+            first, last = int(indices[run[0]]), int(indices[run[-1]])
+            if first > at:
+                stream.seek((first - at) * size, 1)
+            self._filled(stream, out[run[0] : run[-1] + 1])
+            at = last + 1
+        if at == len(self):
+            self._check_end(stream)
+        return out
+
+    def _filled(self, stream: IO[bytes], out: np.ndarray) -> np.ndarray:
+        """`out`, contiguous, with the next bytes of the stream."""
+        raw = memoryview(out.reshape(-1).view(np.uint8).data)
+        got = 0
+        while got < len(raw):
+            more = stream.readinto(raw[got : got + _BLOCK])  # type: ignore[attr-defined]
+            if not more:
+                raise EOFError(f"it ends {len(raw) - got} bytes before its header says")
+            got += more
+        return out
+
+    def _check_end(self, stream: IO[bytes]) -> None:
+        if self.exact and stream.read(1):
+            raise ValueError(f"it is too long: it goes on after the values of shape {self.shape}")
