@@ -21,7 +21,7 @@ from ..common.memory import check_fits
 from ..common.reading import check_regular, readable
 from .arrayfiles import Headers, npz_headers, stored_npz
 from .classes import label_name, listed
-from .extras import needed
+from .extras import extra
 from .labelled import rows_of_classes, with_labels
 from .request import Raw, Request
 from .splits import choose, part_of, without_part
@@ -151,7 +151,8 @@ def safetensors(request: Request) -> Raw:
 
 def _hdf5(path: Path, *, matlab: bool = False) -> Archive:
     """`matlab` turns the axes around: HDF5 writes those of MATLAB from the last to the first."""
-    h5py = needed("h5py", "hdf5", path)
+    with extra("hdf5", path):
+        import h5py
     headers: Headers = {}
 
     def note(name: str, found: Any) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 from ..common.checks import InputError
 from ..common.reading import readable
 from .classes import label_name, listed
-from .extras import needed
+from .extras import extra
 from .labelled import rows_of_classes
 from .pictures import Pictures, read_pictures
 from .request import Raw, Request
@@ -89,12 +89,13 @@ def data_files(folder: Path) -> list[Path]:
 
 def _opened(path: Path) -> Rows:
     """One file, its columns and rows; datasets writes streams under the name .arrow."""
-    pa = needed("pyarrow", "parquet", path)
+    with extra("parquet", path):
+        import pyarrow as pa
+        from pyarrow import parquet
     kind = "an Arrow or parquet file"
     with readable(path, kind), path.open("rb") as file:
         magic = file.read(6)
     if magic.startswith(b"PAR1"):
-        parquet = needed("pyarrow.parquet", "parquet", path)
 
         def batches(columns: Sequence[str]) -> Iterator[Any]:
             with readable(path, kind), parquet.ParquetFile(path) as file:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from ..common.checks import InputError
 
 
-def needed(module: str, extra: str, what: object) -> Any:
-    """The module; `InputError` with the extra that brings it where it is not installed."""
+@contextmanager
+def extra(name: str, what: object) -> Iterator[None]:
+    """Around imports for `what`: where a package is missing, `InputError` with the extra that
+    brings it."""
     try:
-        return importlib.import_module(module)
+        yield
     except ImportError as error:
         raise InputError(
-            f"{what} needs the package {module.split('.')[0]} ({error}); install it: "
-            f'pip install "diffregimes[{extra}]".'
+            f"{what} cannot be read: {error}; expected the packages of the extra {name}. Install "
+            f'them: pip install "diffregimes[{name}]".'
         ) from None

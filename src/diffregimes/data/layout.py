@@ -173,7 +173,7 @@ def _beside_each(tree: Tree, found: Listing) -> Known | None:
     """Of a .cls beside each image, or of one field of a .json beside it."""
     there = set(tree.names)
     stems = [_sample(x) for x in found.names]
-    kind = next((x for x in (".cls", ".json") if stems and stems[0] + x in there), None)
+    kind = next((x for x in (".cls", ".json") if any(y + x in there for y in stems)), None)
     if kind is None:
         return None
     missing = next((x for x in stems if x + kind not in there), None)

@@ -267,6 +267,8 @@ def _holder(request: Request) -> Held:
 
 def _check_taken(request: Request, reader: Reader | Held) -> None:
     """Raise `InputError` for options that this kind of source does not understand."""
+    if isinstance(reader, Reader):
+        reader.check(request)
     for name, option in OPTIONAL.items():
         value = getattr(request, name)
         if value not in (None, False) and name not in reader.takes:
@@ -277,8 +279,6 @@ def _check_taken(request: Request, reader: Reader | Held) -> None:
             )
     if request.resize is not None:
         in_range("resize (--resize)", request.resize, 1, 2**14, "It is a number of pixels.")
-    if isinstance(reader, Reader):
-        reader.check(request)
 
 
 def _reader(request: Request) -> Reader:
@@ -289,8 +289,8 @@ def _reader(request: Request) -> Reader:
         _check_pointers(path)
         if (known := converting(path)) is not None and not _is_read(text, path):
             raise InputError(
-                f"{path} is {known[0]}; expected {ACCEPTED}. If you trust it, this converts it: "
-                f"{known[1]}"
+                f"{path} is {known[0]}; expected a kind that is read (diffregimes analyze --help "
+                f"lists them). If you trust it, this converts it: {known[1]}"
             )
     for reader in READERS if text else ():
         if reader.recognises(text, path):
