@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from ..common.reading import readable
 from .classes import label_name, listed
 from .extras import extra
 from .labelled import rows_of_classes
-from .pictures import Pictures, read_pictures
+from .pictures import Opener, Pictures, read_pictures
 from .request import Raw, Request
 from .splits import choose
 from .tables import Table, from_table
@@ -316,7 +316,7 @@ def _pictures(rows: Rows, key: str, beside: Path | None) -> Pictures:
     """The images of a column, opened batch by batch."""
     folder = beside if beside is None or beside.is_dir() else beside.parent
 
-    def opened(places: Sequence[int]) -> Iterator[Callable[[], Any]]:
+    def opened(places: Sequence[int]) -> Iterator[Opener]:
         wanted, start = iter(places), 0
         place = next(wanted, None)
         for batch in rows.batches([key]):
@@ -329,12 +329,12 @@ def _pictures(rows: Rows, key: str, beside: Path | None) -> Pictures:
     return Pictures(rows.where, tuple(f"row {k}" for k in range(rows.count)), opened)
 
 
-def _encoded(value: Any, folder: Path | None) -> Any:
+def _encoded(value: Any, folder: Path | None) -> IO[bytes]:
     """What an image is opened from: its bytes, or the file that its path names."""
     if isinstance(value, dict):
         data, path = value.get("bytes"), value.get("path")
         if data is None and path is not None:
-            return (folder or Path()) / path
+            return Path(folder or "", path).open("rb")
         value = data
     if not isinstance(value, bytes):
         raise ValueError(f"there is no image but {type(value).__name__}")

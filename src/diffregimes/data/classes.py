@@ -32,6 +32,12 @@ def label_name(names: Sequence[str]) -> str | None:
 
 def to_numpy(values: Any, what: str) -> np.ndarray:
     """The values as a numpy array, torch tensors on any device included; `what` names them."""
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        masked = int(np.ma.getmaskarray(values).sum())
+        raise InputError(
+            f"{what}: {masked} values are masked; expected all of them. "
+            "Fill them (values.filled(0)) or leave these samples out."
+        )
     if hasattr(values, "detach"):
         tensor = values.detach().cpu()
         try:
@@ -64,16 +70,29 @@ def checked_labels(labels: Any, n: int) -> np.ndarray:
     if values.dtype.kind in "iuU":
         return values
     if values.dtype.kind == "f" and np.isfinite(values).all() and (values % 1 == 0).all():
+        _check_told_apart(values)
         return values.astype(np.int64)
     if values.dtype.kind in "OT":  # columns of strings from pandas, or numpy's own
         if all(isinstance(x, str) for x in values):
             return values.astype(str)
         if all(isinstance(x, int | np.integer) for x in values):
-            return values.astype(np.int64)
+            small = all(-(2**63) <= x < 2**63 for x in values)
+            return values.astype(np.int64 if small else str)
     raise InputError(
         f"labels of dtype {values.dtype} are not all integers or all strings (the first is "
         f"{values[0]!r}); expected one of the two. Convert them, and give every point a label."
     )
+
+
+def _check_told_apart(values: np.ndarray) -> None:
+    """Raise for floats so large that two whole numbers may be one of them."""
+    most = float(np.abs(values).max(initial=0))
+    digits = np.finfo(values.dtype).nmant + 1
+    if most >= 2**digits:
+        raise InputError(
+            f"labels of dtype {values.dtype} reach {most:.6g}; expected less than 2^{digits}, below"
+            " which floats tell whole numbers apart. Save them as integers or strings."
+        )
 
 
 def select(

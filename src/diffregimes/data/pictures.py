@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -26,14 +26,18 @@ _ORIENTATION = 0x0112  # the tag of EXIF
 _SIDEWAYS = (5, 6, 7, 8)
 
 
+Opener = Callable[[], IO[bytes]]
+
+
 @dataclass(frozen=True)
 class Pictures:
-    """Encoded images: their names, and `opened(places)`, which gives for each place what opens it:
-    a function that returns a path or a binary file."""
+    """Encoded images: their names, and `opened(places)`, which gives for each place what opens it
+    as a binary file. Paths are no choice: Pillow maps such files, and TIFFs on their side wrongly.
+    """
 
     where: str
     names: tuple[str, ...]
-    opened: Callable[[Sequence[int]], Iterator[Callable[[], Any]]]
+    opened: Callable[[Sequence[int]], Iterator[Opener]]
 
 
 @dataclass(frozen=True)
@@ -182,7 +186,7 @@ class _Opener:
             zip(wanted, self.pictures.opened(wanted), strict=True), 1
         ):
             try:
-                with Image.open(opener(), formats=_FORMATS) as image:
+                with opener() as file, Image.open(file, formats=_FORMATS) as image:
                     result = use(image)
             except MemoryError:  # not the fault of the file
                 raise
@@ -193,7 +197,7 @@ class _Opener:
             if progress is not None:
                 progress(k, len(wanted), text)
 
-    def _fails(self, place: int, opener: Callable[[], Any], error: Exception) -> None:
+    def _fails(self, place: int, opener: Opener, error: Exception) -> None:
         name = self.pictures.names[place]
         if is_pointer(opener):
             raise InputError(pull(f"{self.pictures.where}: {name}")) from None
@@ -252,6 +256,7 @@ def _common(names: Sequence[str], modes: Sequence[str], notes: list[str]) -> tup
 def _pixels(image: Any, fit: Fit, *, colour: bool, deep: bool) -> np.ndarray:
     from PIL import ImageOps
 
+    image.load()  # turns a TIFF itself, and takes the tag away
     image = ImageOps.exif_transpose(image)
     if not image.mode.startswith("I"):
         return np.asarray(fit.apply(image.convert("RGB" if colour else "L")))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ from .pictures import SUFFIXES
 from .pixels import Range
 from .request import Raw, Request
 from .trees import holds_images
-from .unread import converting, pointers, pull
+from .unread import converting, is_pointer, pull
 
 if TYPE_CHECKING:
     from ..common.parallel import Progress
@@ -305,7 +306,12 @@ def _is_read(text: str, path: Path) -> bool:
 
 
 def _check_pointers(path: Path) -> None:
-    pointer = next(pointers(path), None)
+    """Raise `InputError` for a pointer of Git LFS in the place of data; images tell it later."""
+    files = [path]
+    if path.is_dir():
+        named = [path / x for x in (*kinds.tar_names(path), *kinds.idx_names(path))]
+        files = [*arrow.data_files(path), *named]
+    pointer = next((x for x in files if is_pointer(partial(open, x, "rb"))), None)
     if pointer is not None:
         raise InputError(pull(pointer))
 

@@ -15,11 +15,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from ..common.checks import InputError
 from ..common.reading import readable
-from .pictures import SUFFIXES, Pictures
+from .pictures import SUFFIXES, Opener, Pictures
 
 MOST_BYTES = 2**28  # of one member of an archive, or of a text beside images
 _NUMBERED = re.compile(r"^(.*?)(\d+)$")
@@ -35,16 +34,14 @@ class Tree:
 
     where: str
     names: tuple[str, ...]
-    opened: Callable[[str], Callable[[], Any]]
+    opened: Callable[[str], Opener]
     folders: tuple[str, ...] = ()
     shards: bool = False
 
     def text(self, name: str) -> str:
         """A text file beside the images."""
-        with readable(Path(self.where, name), "a text file"):
-            opened = self.opened(name)()
-            data = opened.read_bytes() if isinstance(opened, Path) else opened.read()
-            return str(data.decode("utf-8-sig"))
+        with readable(Path(self.where, name), "a text file"), self.opened(name)() as file:
+            return file.read(MOST_BYTES).decode("utf-8-sig")
 
     def pictures(self, names: Sequence[str]) -> Pictures:
         names = tuple(names)
@@ -92,7 +89,7 @@ def folder_tree(folder: Path) -> Tree:
     return Tree(
         str(folder),
         tuple(x for x in found if not x.endswith("/")),
-        lambda name: lambda: folder / name,
+        lambda name: lambda: (folder / name).open("rb"),
         tuple(x[:-1] for x in found if x.endswith("/")),
     )
 
@@ -104,7 +101,7 @@ def zip_tree(path: Path) -> Iterator[Tree]:
         members = {x.filename: x for x in archive.infolist()}
         names = sorted(x for x, info in members.items() if not info.is_dir() and not _hidden(x))
 
-        def opened(name: str) -> Callable[[], io.BytesIO]:
+        def opened(name: str) -> Opener:
             def opener() -> io.BytesIO:
                 _check_member(path, name, members[name].file_size)
                 with archive.open(name) as file:
@@ -129,7 +126,7 @@ def tar_tree(paths: Sequence[Path], where: str) -> Iterator[Tree]:
                     if member.isfile() and not _hidden(name):
                         members[inside + name] = archive, member
 
-        def opened(name: str) -> Callable[[], io.BytesIO]:
+        def opened(name: str) -> Opener:
             def opener() -> io.BytesIO:
                 archive, member = members[name]
                 _check_member(where, name, member.size)

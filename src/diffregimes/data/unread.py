@@ -6,10 +6,10 @@ need a package of their own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO
 
 POINTER = b"version https://git-lfs.github.com/"  # how a pointer of Git LFS begins
 
@@ -195,18 +195,11 @@ def first_bytes(path: Path) -> bytes:
         return file.read(132)
 
 
-def pointers(path: Path) -> Iterator[Path]:
-    """The files that are pointers of Git LFS: the path itself, or those in a folder."""
-    files = [path] if path.is_file() else sorted(path.iterdir()) if path.is_dir() else []
-    return (x for x in files if x.is_file() and first_bytes(x).startswith(POINTER))
-
-
-def is_pointer(opener: Callable[[], Any]) -> bool:
-    """Whether what `opener` gives, a path or a binary file, is a pointer of Git LFS."""
+def is_pointer(opener: Callable[[], IO[bytes]]) -> bool:
+    """Whether the binary file that `opener` gives is a pointer of Git LFS."""
     try:
-        opened = opener()
-        with opened.open("rb") if isinstance(opened, Path) else opened as file:
-            return bool(file.read(len(POINTER)) == POINTER)
+        with opener() as file:
+            return file.read(len(POINTER)) == POINTER
     except Exception:  # damaged, in any of the ways of its kind: it is none
         return False
 
