@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from sklearn.datasets import dump_svmlight_file
 
 from diffregimes.common.checks import InputError
@@ -107,6 +108,16 @@ def test_tables_of_json_and_arff(tmp_path):
     text = f"@relation x\n{kinds}@attribute label {{4,9}}\n@data\n{rows}\n"
     (tmp_path / "y.arff").write_text(text)
     same(converted(tmp_path / "y.arff", tmp_path, "y.csv"), POINTS, LABELS)
+
+
+@pytest.mark.parametrize("suffix", ["tif", "gif"])
+def test_pages_of_one_image(tmp_path, suffix):
+    pages = [Image.fromarray(x[..., 0]) for x in IMAGES]
+    path = tmp_path / f"x.{suffix}"
+    pages[0].save(path, save_all=True, append_images=pages[1:])
+    data = converted(path, tmp_path, "x.npy")
+    first = data.points.reshape(N, 32, 32, -1)[..., 0] * 255
+    np.testing.assert_allclose(first, IMAGES[..., 0], atol=1e-4)
 
 
 def test_packed_files(tmp_path):

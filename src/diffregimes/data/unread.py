@@ -56,6 +56,19 @@ def _is_dicom(path: Path, start: bytes) -> bool:
     return by_name or start[128:132] == b"DICM" or (path.is_dir() and any(path.glob("*.dcm")))
 
 
+def _has_pages(path: Path, start: bytes) -> bool:
+    """Whether it is one image file with several images in it."""
+    if path.suffix.lower() not in (".tif", ".tiff", ".gif") or not path.is_file():
+        return False
+    from PIL import Image  # late: most sources are no image
+
+    try:
+        with path.open("rb") as file, Image.open(file, formats=("TIFF", "GIF")) as image:
+            return bool(getattr(image, "is_animated", False))
+    except Exception:  # damaged, in any of the ways of its kind
+        return False
+
+
 _RUNS = "such files can run code and are never loaded"
 
 # the first that recognises a path speaks
@@ -122,6 +135,15 @@ UNREAD = (
             "nibabel",
         ),
         _suffix(".nii", ".nii.gz"),
+    ),
+    Unread(
+        "one file with several images",
+        _python(
+            "from PIL import Image, ImageSequence as q; import numpy as np; np.save(o + '.npy', "
+            "np.stack([np.asarray(x.convert('RGB') if x.mode == 'P' else x) for x in "
+            "q.Iterator(Image.open(s))]))"
+        ),
+        _has_pages,
     ),
     Unread(
         "a spreadsheet",
