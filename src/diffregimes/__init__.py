@@ -11,6 +11,11 @@ Names are loaded on first use: torch takes seconds to import, and `diffregimes -
 of it.
 """
 
+from . import _interrupts
+
+if _interrupts.is_command():
+    _interrupts.mind()
+
 import lazy_loader as lazy
 
 from ._moved import install
@@ -18,4 +23,4 @@ from ._moved import install
 __version__ = "0.1.0"
 __getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)
 install()
-del install, lazy
+del _interrupts, install, lazy

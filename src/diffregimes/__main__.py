@@ -1,5 +1,5 @@
 """`python -m diffregimes`."""
 
-from .cli.app import main
+from .cli import main
 
 main()

@@ -8,7 +8,6 @@ from __future__ import annotations
 import sys
 import warnings
 from importlib import import_module
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_loader
 from types import ModuleType
@@ -27,10 +26,14 @@ MOVED = {
 _ROOT = __name__.rpartition(".")[0]
 
 
-class _Finder(MetaPathFinder, Loader):
+class _Finder:  # not of importlib.abc, which takes longer to load than the rest of the package
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         known = name.removeprefix(f"{_ROOT}.") in MOVED and name.startswith(f"{_ROOT}.")
-        return spec_from_loader(name, self) if known else None
+        loader: Any = self
+        return spec_from_loader(name, loader) if known else None
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        """As usual."""
 
     def exec_module(self, module: ModuleType) -> None:
         name = module.__name__
@@ -43,4 +46,5 @@ class _Finder(MetaPathFinder, Loader):
 def install() -> None:
     """Make the old paths importable; found last, so that they never hide a module."""
     if not any(isinstance(x, _Finder) for x in sys.meta_path):
-        sys.meta_path.append(_Finder())
+        finder: Any = _Finder()
+        sys.meta_path.append(finder)

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from .common.checks import InputError, in_range
-from .common.reading import read_json
+from .common.reading import read_json, readable
 
 Times = float | np.ndarray
 
@@ -279,7 +279,8 @@ def scheduler_schedule(config: Mapping[str, Any], name: str, scheduler: str | No
 
 def schedule_from_config(path: str | Path) -> Schedule:
     """The noise levels in a diffusers scheduler_config.json, by `scheduler_schedule`."""
-    path = Path(path)
+    with readable(path, "a path", "expected a user that exists after ~."):
+        path = Path(path).expanduser()
     config = read_json(path, "linear, cosine or a scheduler_config.json of diffusers")
     if not isinstance(config, dict):
         raise InputError(

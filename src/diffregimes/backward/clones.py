@@ -146,7 +146,7 @@ def run_clones(
     branches : clones at each time; the trajectory itself is the first, so that it is run once
     dimension : of a state, where the score does not know it
     """
-    at = _placed(run, times)
+    at = placed(run, times)
     in_range("pairs", pairs, 2, 10**9)
     in_range("branches", branches, 2, 1000)
     size = dimension or score.dimension
@@ -192,7 +192,7 @@ def run_uturns(
     The ends are compared with the class in `labels` (n,) and, where `training` holds these very
     points, with the index of the start.
     """
-    at = _placed(run, times)
+    at = placed(run, times)
     in_range("draws", draws, 2, 10**9)
     data, known = torch.as_tensor(points), np.asarray(labels)
     if data.ndim != 2 or known.shape != data.shape[:1]:
@@ -232,7 +232,7 @@ def run_uturns(
     return Ends(run.grid[at], blocks["classes"], blocks.get("points"), "uturn", run.told())
 
 
-def _placed(run: Run, times: Any) -> list[int]:
+def placed(run: Run, times: Any) -> list[int]:
     """The places of the times in the grid, from noise to data, each once."""
     if not sampler(run.sampler).noisy:
         raise InputError(

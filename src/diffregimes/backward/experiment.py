@@ -159,7 +159,7 @@ def _score_name(
     """Which exact score is run, or stands beside the network."""
     if network is not None:
         return "empirical"
-    name = score or ("empirical" if law is None else "population")
+    name = ("empirical" if law is None else "population") if score is None else score
     if name not in SCORES:
         raise InputError(f"score is {score!r}; expected one of {', '.join(SCORES)}.")
     if name == "population" and law is None:

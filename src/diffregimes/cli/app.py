@@ -5,12 +5,16 @@ Input that the user can mend ends with a message on stderr and exit status 2.
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 from typing import Annotated
 
 import typer
 
 from ..common.checks import InputError, out_of_memory
+from ..common.readable import printable
+from ..common.reading import why
 from . import analyze, audit, backward, classifier, reproduce, theory, train
 
 app = typer.Typer(
@@ -47,20 +51,40 @@ for module in (analyze, backward, train, classifier, audit, theory, reproduce):
 
 
 def main() -> None:
-    """Entry point: messages and exit status 2 for what the user can mend."""
+    """Messages and exit status 2 for what the user can mend."""
+    _check_streams()
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()  # a full disk may show with the last lines
     except InputError as error:
-        typer.echo(f"diffregimes: {error}", err=True)
+        _say(str(error))
+    except KeyboardInterrupt:
+        _say("stopped by Ctrl-C; earlier outputs are as they were.")
+    except BrokenPipeError:
+        sys.exit(1)  # whoever reads has seen enough
+    except OSError as error:  # files have their own messages: this is of printing
+        _say(f"cannot print the results: {why(error)}. They are complete in their folder.")
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise
-        typer.echo(
-            "diffregimes: out of memory; try fewer points (--per-class) or --memory-mib 256.",
-            err=True,
-        )
+        _say("out of memory; try fewer points (--per-class) or --memory-mib 256.")
     sys.exit(2)
 
 
-if __name__ == "__main__":
-    main()
+def _check_streams() -> None:
+    """Closed ones swallow what is said, and characters that a terminal has not are escaped."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # before a file of a run takes its number
+            number = os.open(os.devnull, os.O_WRONLY)
+            setattr(sys, name, os.fdopen(number, "w", encoding="utf-8", closefd=False))
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _say(text: str) -> None:
+    """On stderr; of a word that fills the screen its head and its tail."""
+    text = re.sub(r"\S{400,}", lambda x: f"{x[0][:200]}...{x[0][-100:]}", text)
+    typer.echo(f"diffregimes: {printable(text, keep=chr(10))}", err=True)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..common.checks import in_range
+from ..common.files import hidden
 from .command import command, recorded
 from .options import (
     ACCURACY,
@@ -26,6 +27,7 @@ from .options import (
     Out,
     flowing,
     kept_unless_dead,
+    place,
     range_option,
 )
 
@@ -74,7 +76,10 @@ class AuditedDataOptions(DataOptions):
 class AuditOptions:
     """The options of `audit`."""
 
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder of a diffusers pipeline.")]
+    model: Annotated[
+        Path,
+        typer.Argument(parser=place, metavar="MODEL", help="Folder of a diffusers pipeline."),
+    ]
     data: Annotated[
         str,
         typer.Option(
@@ -151,7 +156,7 @@ def audit(options: AuditOptions) -> None:
         check_target(folder)
         opened, held_out, notes = _opened(options, progress)
         judge = _judge(options, opened.training)
-        store = folder.parent / f".{folder.name}.unfinished"
+        store = hidden(folder, ".unfinished")
         with kept_unless_dead(store):
             audited = run(
                 opened.score,

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..common.checks import InputError, in_range
+from ..common.files import hidden
 from .command import command, recorded
 from .options import (
     ACCURACY,
@@ -234,6 +235,7 @@ def _prepared(
     kind: str, options: Clones | UTurns | Generate, times: list[float] | None, progress: Progress
 ) -> Task:
     """Read the data, the network and the classifier, and set up the run."""
+    from ..backward.clones import placed
     from ..backward.descent import Run
     from ..common.recipe import check_device
     from ..report.folder import check_target
@@ -252,7 +254,7 @@ def _prepared(
     setup = _experiment(kind, backward, dataset, opened, judge, progress)
     times = times or setup.times.tolist()
     recipe = _recipe(kind, options, times, dataset, opened, judge)
-    store = folder.parent / f".{folder.name}.unfinished"
+    store = hidden(folder, ".unfinished")
     run = Run(
         setup.grid,
         sampler=backward.sampling.sampler,
@@ -265,6 +267,8 @@ def _prepared(
         recipe=recipe,
         progress=progress,
     )
+    if kind != "generate":
+        placed(run, times)  # before anything is written
     return Task(dataset, setup, times, run, recipe, store, folder)
 
 

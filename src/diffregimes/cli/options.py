@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ import typer
 
 from ..backward.samplers import SAMPLERS, described, noisy
 from ..common.checks import InputError, in_range
+from ..common.readable import printable
+from ..common.reading import readable
 from ..data.readers import ACCEPTED
 
 if TYPE_CHECKING:
@@ -24,6 +27,21 @@ if TYPE_CHECKING:
 
 DATA, ACCURACY, OUTPUT = "The data", "The computation", "The output"
 TRAINING, NETWORKS = "The training", "The networks"
+
+
+def place(given: str | Path) -> Path:
+    """A file or a folder that an option names, or is without, ~ expanded."""
+    text = str(given)
+    if not text.strip():
+        raise InputError(
+            "an option that names a file or a folder is empty (a variable of the shell that is not "
+            "set?); expected a path. Leave the option out, or write . for this folder."
+        )
+    with readable(text, "a path", "expected names of 255 bytes or less, and after ~ a user."):
+        path = Path(text).expanduser()
+        path.exists()  # fails for a name that can be no file's
+        return path
+
 
 Source = Annotated[
     str,
@@ -40,7 +58,9 @@ MemoryMib = Annotated[
 ]
 Out = Annotated[
     Path | None,
-    typer.Option(rich_help_panel=OUTPUT, help="Output folder.", show_default="runs/NAME"),
+    typer.Option(
+        rich_help_panel=OUTPUT, parser=place, help="Output folder.", show_default="runs/NAME"
+    ),
 ]
 Label = Annotated[
     int | None,
@@ -50,6 +70,7 @@ Classifier = Annotated[
     Path | None,
     typer.Option(
         rich_help_panel=ACCURACY,
+        parser=place,
         metavar="DIR",
         help="What judges the class of end points: a folder of train-classifier, on the same "
         "SOURCE and classes.",
@@ -233,6 +254,7 @@ class ScoreOptions:
         Path | None,
         typer.Option(
             rich_help_panel=ACCURACY,
+            parser=place,
             help="A saved diffusers pipeline, run in place of the exact score; SOURCE is what it "
             "was trained on, in the same size and scale (--range=-1,1 as a rule).",
         ),
@@ -313,7 +335,11 @@ class TrainedOptions:
     ] = "tiny"
     work: Annotated[
         Path,
-        typer.Option(rich_help_panel=NETWORKS, help="Keeps networks and clones, to go on with."),
+        typer.Option(
+            rich_help_panel=NETWORKS,
+            parser=place,
+            help="Keeps networks and clones, to go on with.",
+        ),
     ] = Path("runs/trained")
     seed: FigureSeed = 0
     device: Device = "cpu"
@@ -374,8 +400,10 @@ def source_name(source: str) -> str:
     """A folder name: cars for path/to/cars.npz, images for path/to/images/, gmm-d9-n99 for
     gmm:d=9,n=99."""
     if source.startswith("gmm:"):
-        return re.sub(r"[^\w.+-]+", "-", re.sub(r"[=\s]", "", source)).strip("-")
-    path = Path(source).expanduser()
-    if path.is_dir():
-        return path.resolve().name or "dataset"
-    return path.stem or "dataset"
+        name = re.sub(r"[^\w.+-]+", "-", re.sub(r"[=\s]", "", source)).strip("-")
+    else:
+        path = place(source)
+        with readable(source, "data", "check the spelling."):
+            name = path.resolve().name if path.is_dir() else path.stem
+    # with room for what the commands add to it, in the 255 bytes that a name may have
+    return printable(os.fsdecode(os.fsencode(name)[:200])) or "dataset"

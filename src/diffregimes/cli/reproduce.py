@@ -12,7 +12,7 @@ import typer
 
 from ..common.checks import InputError, in_range
 from .command import command
-from .options import FigureSeed, Out, TrainedOptions, flowing
+from .options import FigureSeed, Out, TrainedOptions, flowing, place
 
 if TYPE_CHECKING:
     from ..common.parallel import Progress
@@ -59,9 +59,10 @@ class Everything:
     """The options of `all`."""
 
     trained: TrainedOptions
-    out: Annotated[Path, typer.Option(help="Holds a folder for each figure and for the table.")] = (
-        Path("runs")
-    )
+    out: Annotated[
+        Path,
+        typer.Option(parser=place, help="Holds a folder for each figure and for the table."),
+    ] = Path("runs")
 
 
 FIGURE_1_HELP = """

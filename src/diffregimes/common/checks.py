@@ -7,9 +7,12 @@ into exit status 2.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
+
+TIMES = 1e-30, 300.0  # between which no number of the computation overflows
 
 
 class InputError(ValueError):
@@ -50,7 +53,9 @@ def in_range(name: str, value: float, low: float, high: float, hint: str = "") -
     """Raise unless low <= value <= high."""
     if not low <= value <= high:
         bounds = f"from {_plain(low)} to {_plain(high)}"
-        raise InputError(f"{name} is {value!r}; expected a number {bounds}. {hint}".strip())
+        big = isinstance(value, int) and abs(value) > 10**100  # too long to be written out
+        shown = f"about 2^{math.log2(abs(value)):.0f}" if big else repr(value)
+        raise InputError(f"{name} is {shown}; expected a number {bounds}. {hint}".strip())
 
 
 def _plain(value: float) -> str:
@@ -68,4 +73,6 @@ def increasing(name: str, values: Sequence[float] | np.ndarray) -> np.ndarray:
             f"{name} = {np.array2string(out, threshold=6)} is not a list of finite, positive, "
             "increasing times; sort it and drop repeated values."
         )
+    in_range(f"the first of {name}", float(out[0]), *TIMES)
+    in_range(f"the last of {name}", float(out[-1]), *TIMES, "Beyond, nothing of the data is left.")
     return out

@@ -13,7 +13,7 @@ from typing import BinaryIO
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """A file to write, which takes the place of `path` when the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = hidden(path, f".{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
             yield file
@@ -25,4 +25,15 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 def write_atomically(path: Path, data: bytes | str) -> None:
     """Write `data`, text as UTF-8, to `path` whole or not at all."""
     with replacing(path) as file:
-        file.write(data.encode() if isinstance(data, str) else data)
+        file.write(encoded(data) if isinstance(data, str) else data)
+
+
+def encoded(text: str) -> bytes:
+    """UTF-8, whatever the text holds: names of files may have what is no character."""
+    return text.encode(errors="backslashreplace")
+
+
+def hidden(path: Path, end: str) -> Path:
+    """A hidden name beside `path`, from its own; of one near the limit of 255 bytes its head."""
+    head = os.fsdecode(os.fsencode(path.name)[: 240 - len(end)])
+    return path.parent / f".{head}{end}"

@@ -1,10 +1,34 @@
-"""Numbers as a person reads them."""
+"""Numbers, and names that came from outside, as a person reads them."""
 
 from __future__ import annotations
 
 import math
+import unicodedata
 
 import numpy as np
+
+# what turns the direction of a text, and with it what a reader takes a name for
+_TURNS = {"\u061c", "\u200e", "\u200f", *map(chr, range(0x202A, 0x202F))}
+_TURNS |= set(map(chr, range(0x2066, 0x206A)))
+
+
+def printable(text: str, *, keep: str = "") -> str:
+    """`text` with whatever moves a cursor, turns its direction or is no character written as \\x1b
+    is: control characters but those in `keep`, and bytes of a file's name that are not UTF-8."""
+    if text.isprintable():  # neither of the three
+        return text
+    return "".join(x if x in keep or not _odd(x) else _written(x) for x in text)
+
+
+def _odd(character: str) -> bool:
+    return character in _TURNS or unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp")
+
+
+def _written(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # how Python keeps a byte that it cannot decode
+        code -= 0xDC00
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
 
 
 def power_of_ten(log_n: float) -> str:

@@ -14,6 +14,8 @@ import cattrs
 import numpy as np
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
+from .files import encoded
+
 T = TypeVar("T")
 
 converter = cattrs.Converter(unstruct_collection_overrides={tuple: list})
@@ -50,7 +52,8 @@ def plain(value: Any) -> Any:
 
 def text(value: Mapping[str, Any]) -> str:
     """Plain types as they stand in a file; ValueError for NaN and infinity."""
-    return json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False)
+    out = json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False)
+    return encoded(out).decode()  # a lone surrogate, in UTF-8 nothing, as JSON writes it: \\udc80
 
 
 def build(data: Mapping[str, Any], cls: type[T], what: str) -> T:

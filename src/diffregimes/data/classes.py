@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from ..common.checks import InputError
+from ..common.readable import printable
+from ..common.reading import readable
 
 # what a column or an array of labels is called, the plainest first
 _LABEL_WORDS = (
@@ -66,7 +68,8 @@ def checked_labels(labels: Any, n: int) -> np.ndarray:
     if values.dtype.kind == "b":
         return values.astype(np.int64)
     if values.dtype.kind == "S":
-        return np.char.decode(values, "utf-8")
+        with readable("labels", "UTF-8", "decode them: np.char.decode(labels, 'latin-1')."):
+            return np.char.decode(values, "utf-8")
     if values.dtype.kind in "iuU":
         return values
     if values.dtype.kind == "f" and np.isfinite(values).all() and (values % 1 == 0).all():
@@ -170,8 +173,14 @@ def _match(
 
 def _names(values: np.ndarray, class_names: Sequence[str] | None) -> tuple[str, ...]:
     if class_names is None:
-        return tuple(str(x) for x in values.tolist())
-    given = [str(x) for x in class_names]
+        names = tuple(printable(str(x)) for x in values.tolist())
+        if len(set(names)) < len(names):
+            raise InputError(
+                f"labels differ in characters that cannot be printed alone ({listed(names)}); "
+                "expected names that can be told apart. Rename the classes."
+            )
+        return names
+    given = [printable(str(x)) for x in class_names]
     if len(set(given)) < len(given):
         raise InputError(f"class_names repeats a name: {listed(given)}. Give each class its own.")
     if values.dtype.kind in "iu" and values[0] >= 0 and values[-1] < len(given):

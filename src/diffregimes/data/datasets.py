@@ -20,6 +20,7 @@ import numpy as np
 from ..common.checks import InputError, finite_points
 from ..common.memory import check_fits
 from ..common.provenance import INDEXED, DatasetFacts
+from ..common.readable import printable
 from .classes import (
     check_counts,
     check_no_choice,
@@ -69,6 +70,10 @@ class Dataset:
     def __post_init__(self) -> None:
         if not len(self.indices):
             object.__setattr__(self, "indices", np.arange(self.n))
+        # here names from outside come in; from here they go to terminals, pages and tables
+        object.__setattr__(self, "source", printable(self.source))
+        for name in ("class_names", "files", "notes"):
+            object.__setattr__(self, name, tuple(map(printable, getattr(self, name))))
 
     @property
     def n(self) -> int:

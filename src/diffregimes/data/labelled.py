@@ -10,13 +10,14 @@ from dataclasses import replace
 import numpy as np
 
 from ..common.checks import InputError, MissingFile
+from ..common.readable import printable
 from .arrayfiles import cell, column_of, labels_in_order, read_rows, split_column, typed
 from .classes import checked_labels, label_name, listed, select
 from .pixels import of_all, scaling
 from .request import Raw, Request
 from .stored import Stored
 
-_COLUMN = re.compile(r"(?:column:)?(-?\d+)$")
+_COLUMN = re.compile(r"(?:column:)?(-?\d{1,9})$")
 
 
 def with_labels(raw: Raw, wanted: str | None, keys: str = "") -> Raw:
@@ -67,7 +68,8 @@ def rows_of_classes(
     if labels is None or every or (request.classes is None and request.per_class is None):
         return None, labels, ()
     values = checked_labels(labels, n)
-    known = tuple(np.unique(values).tolist()) if values.dtype.kind == "U" else ()
+    words = values.dtype.kind == "U"
+    known = tuple(map(printable, np.unique(values).tolist())) if words else ()
     rows, _, _ = select(values, class_names, request.classes, request.per_class)
     return rows, values[rows], known
 

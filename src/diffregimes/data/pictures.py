@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import IO, Any
 
 import numpy as np
 
 from ..common.checks import InputError
+from ..common.memory import check_fits
+from ..common.readable import printable
 from .classes import check_no_choice, checked_labels, listed, select
 from .request import Raw, Request
 from .unread import is_pointer, pull
@@ -126,7 +129,7 @@ def read_pictures(
         most = None if request.skip_unreadable else request.per_class
         indices, _, _ = select(values, class_names, request.classes, most)
         if values.dtype.kind == "U":
-            known = tuple(np.unique(values).tolist())
+            known = tuple(map(printable, np.unique(values).tolist()))
     opener = _Opener(pictures, request)
     headers = list(opener.each(indices, "reading image headers", _header))
     if not headers:
@@ -144,7 +147,13 @@ def read_pictures(
     colour, deep = _common(names, [x.mode for x in found], said)
     width, height = sizes[0]
     shape = (len(headers), height, width, 3) if colour else (len(headers), height, width)
-    out = np.empty(shape, dtype=np.uint16 if deep else np.uint8)
+    kind = np.dtype(np.uint16 if deep else np.uint8)
+    check_fits(
+        prod(shape) * (kind.itemsize + 4),
+        f"the {len(headers)} images of {width}×{height} pixels in {where}",
+        "Take fewer (--per-class), or make them smaller (--resize N).",
+    )
+    out = np.empty(shape, dtype=kind)
     taken: list[int] = []
     for place, pixels in opener.each(
         places, "decoding images", lambda image: _pixels(image, fit, colour=colour, deep=deep)

@@ -15,6 +15,7 @@ import numpy as np
 from ..common.checks import InputError
 
 Scale = tuple[float, float]
+_PEAK = 1e15  # of values; more where millions are squared and summed would not be a float32
 _APART = 8  # times as wide as the values of the map's own data: other units
 
 
@@ -149,13 +150,19 @@ def _other(dtype: np.dtype, came: Scale, white: int | None, given: PixelMap) -> 
 def _checked_range(pixel_range: object) -> Scale:
     try:
         low, high = (float(x) for x in pixel_range)  # type: ignore[attr-defined]
-        good = bool(np.isfinite([low, high]).all() and low < high)
+        good = low < high
     except (TypeError, ValueError):
         good = False
     if not good:
         raise InputError(
             f"pixel_range (--range) is {pixel_range!r}; expected two finite numbers, the lower "
             "one first, such as (0, 1) or (-1, 1) (--range=-1,1), or none for values as they came."
+        )
+    if not (max(abs(low), abs(high)) <= _PEAK and high - low >= 1 / _PEAK):
+        raise InputError(
+            f"pixel_range (--range) is {low:g} to {high:g}; expected ends of no more than "
+            f"{_PEAK:g} that lie {1 / _PEAK:g} or more apart, since squared distances must stay "
+            "finite in float32. Rescale."
         )
     return low, high
 
@@ -203,7 +210,7 @@ def _white(dtype: np.dtype, high: float, white: int | None, said: list[str]) -> 
 
 def _check_magnitude(low: float, high: float, dtype: np.dtype, said: list[str]) -> None:
     peak = max(abs(low), abs(high))
-    if peak > 1e15:
+    if peak > _PEAK:
         raise InputError(
             f"values reach {peak:.3g}; expected less than 1e15, since squared distances must stay "
             "finite in float32. Rescale the data, or set pixel_range (--range)."

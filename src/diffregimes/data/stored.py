@@ -6,6 +6,7 @@ whatever the size of the file. A header that asks for more bytes than there are 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -153,7 +154,16 @@ class Stored:
             if not more:
                 raise EOFError(f"it ends {len(raw) - got} bytes before its header says")
             got += more
+        kind = out.dtype.kind
+        if kind == "b" and (out.view(np.uint8) > 1).any():
+            raise ValueError("it holds truth values that are neither 0 nor 1")
+        if kind == "U" and (out.view(self._letters) > sys.maxunicode).any():
+            raise ValueError("it holds text with letters that are none")
         return out
+
+    @property
+    def _letters(self) -> np.dtype:
+        return np.dtype(np.uint32).newbyteorder(self.dtype.byteorder)
 
     def _check_end(self, stream: IO[bytes]) -> None:
         if self.exact and stream.read(1):

@@ -125,7 +125,7 @@ def _label_column(request: Request, table: Table) -> tuple[str | None, list[str]
         bare = wanted.removeprefix("column:")
         if wanted in names or bare in names:
             return (wanted if wanted in names else bare), []
-        if re.fullmatch(r"-?\d+", bare) and -len(names) <= int(bare) < len(names):
+        if re.fullmatch(r"-?\d{1,9}", bare) and -len(names) <= int(bare) < len(names):
             return names[int(bare)], []
         if split_column(wanted)[0].is_file():
             return None, []

@@ -10,12 +10,14 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from errno import EISDIR
 from glob import escape
 from pathlib import Path
 
 from ..common.checks import InputError
+from ..common.files import hidden
+from ..common.reading import why
 
 LAST = "results.json"  # its presence says that the rest is there
 
@@ -23,12 +25,17 @@ LAST = "results.json"  # its presence says that the rest is there
 def check_target(out: Path) -> None:
     """Raise `InputError` where `out` can be seen to be no place for results; touch nothing."""
     for place in (out, *out.parents):
+        try:
+            os.lstat(place)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except (OSError, ValueError) as error:
+            raise _refused(out, why(error)) from error
         if os.path.isdir(place):
             if not os.access(place, os.W_OK | os.X_OK):
                 raise _refused(out, f"you may not write into {place}")
             return
-        if os.path.lexists(place):
-            raise _refused(out, f"{place} is a file, where a folder was expected")
+        raise _refused(out, f"{place} is a file, where a folder was expected")
 
 
 @contextmanager
@@ -39,12 +46,13 @@ def staged(out: Path) -> Iterator[Path]:
     `InputError` if `out` cannot be written or the disk is full.
     """
     check_target(out)
-    hidden = f".{out.name}.partial-"
-    stage = (out if out.is_dir() else out.parent) / f"{hidden}{os.getpid()}"
+    head = hidden(out, ".partial-").name
+    stage = (out if out.is_dir() else out.parent) / f"{head}{os.getpid()}"
+    made = [x for x in out.parents if not x.exists()]
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         for place in {out, out.parent}:
-            _sweep_stale(place, hidden)
+            _sweep_stale(place, head)
         stage.mkdir()
         yield stage
         _move(stage, out)
@@ -52,6 +60,9 @@ def staged(out: Path) -> Iterator[Path]:
         raise _refused(out, error.strerror or str(error)) from error
     finally:
         shutil.rmtree(stage, ignore_errors=True)
+        with suppress(OSError):  # one that holds something by now, and those above it
+            for place in made:
+                place.rmdir()
 
 
 def _refused(out: Path, why: str) -> InputError:
@@ -74,10 +85,10 @@ def _move(stage: Path, out: Path) -> None:
         os.replace(file, target)
 
 
-def _sweep_stale(place: Path, hidden: str) -> None:
+def _sweep_stale(place: Path, head: str) -> None:
     """Remove hidden folders that killed runs left behind."""
-    for stale in place.glob(f"{escape(hidden)}*"):
-        pid = stale.name.removeprefix(hidden)
+    for stale in place.glob(f"{escape(head)}*"):
+        pid = stale.name.removeprefix(head)
         # our own number on a folder that we did not make: every run in a container has the same
         if pid.isdigit() and (int(pid) == os.getpid() or not _alive(int(pid))):
             shutil.rmtree(stale, ignore_errors=True)
