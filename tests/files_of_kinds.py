@@ -7,13 +7,19 @@ is to be damaged, and what reads it from there.
 from __future__ import annotations
 
 import gzip
+import io
 import json
+import tarfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pytest
+import scipy.io
 from PIL import Image
+from safetensors.numpy import save_file
 
 from diffregimes.data.readers import load
 from diffregimes.process import schedule
@@ -105,6 +111,96 @@ def _clock(folder: Path, path: Path) -> Any:
     return schedule(str(path))
 
 
+def _classes(folder: Path, path: Path) -> Any:
+    """Rows of one half of the classes, without the others."""
+    return load(path, per_class=4)
+
+
+def _encoded() -> list[dict[str, Any]]:
+    out = []
+    for image in PIXELS:
+        file = io.BytesIO()
+        Image.fromarray(image).save(file, "PNG")
+        out.append({"bytes": file.getvalue(), "path": None})
+    return out
+
+
+def _hdf5(path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(path, "w") as file:
+        file.create_dataset("images", data=PIXELS, chunks=(4, 6, 5), compression="gzip")
+        file["labels"] = CODES
+
+
+def _parquet(values: Callable[[], Any]) -> Callable[[Path], None]:
+    def save(path: Path) -> None:
+        pa = pytest.importorskip("pyarrow")
+        from pyarrow import parquet
+
+        parquet.write_table(pa.table({"image": values(), "label": LABELS}), path)
+
+    return save
+
+
+def _arrow(kind: str) -> Callable[[Path], None]:
+    def save(path: Path) -> None:
+        pa = pytest.importorskip("pyarrow")
+        table = pa.table({"image": PIXELS.tolist(), "label": LABELS})
+        with getattr(pa.ipc, kind)(str(path), table.schema) as sink:
+            sink.write_table(table, max_chunksize=5)
+
+    return save
+
+
+def _table() -> str:
+    rows = [",".join(map(str, [*x, y])) for x, y in zip(FLAT[:, :4], LABELS, strict=True)]
+    return "\n".join(["a,b,c,d,label", *rows])
+
+
+def _zip(path: Path) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as out:
+        for k, image in enumerate(_encoded()):
+            out.writestr(f"{LABELS[k]}/{k:02}.png", image["bytes"])
+
+
+def _tar(path: Path) -> None:
+    with tarfile.open(path, "w") as out:
+        for k, image in enumerate(_encoded()):
+            for suffix, data in (("png", image["bytes"]), ("cls", str(CODES[k]).encode())):
+                info = tarfile.TarInfo(f"{k:02}.{suffix}")
+                info.size = len(data)
+                out.addfile(info, io.BytesIO(data))
+
+
+def _beside_images(name: str, text: Callable[[list[str]], str]) -> Callable[[Path], Path]:
+    """A file that says what images are; it is to be damaged."""
+
+    def write(folder: Path) -> Path:
+        names = [f"{k:02}.png" for k in range(N)]
+        for k, image in zip(names, PIXELS, strict=True):
+            Image.fromarray(image).save(folder / k)
+        (folder / name).write_text(text(names))
+        return folder / name
+
+    return write
+
+
+def _metadata(names: list[str]) -> str:
+    return "file_name,label\n" + "".join(f"{x},{y}\n" for x, y in zip(names, LABELS, strict=True))
+
+
+def _json_lines(names: list[str]) -> str:
+    rows = zip(names, LABELS, strict=True)
+    return "\n".join(json.dumps({"file_name": x, "label": str(y)}) for x, y in rows)
+
+
+def _dataset_json(names: list[str]) -> str:
+    pairs = zip(names, CODES.tolist(), strict=True)
+    return json.dumps({"labels": [list(x) for x in pairs]})
+
+
+MATLAB = {"X": np.moveaxis(PIXELS, 0, -1), "y": CODES[:, None].astype(float)}
+SAFE = {"images": PIXELS, "labels": CODES}
 FLAT = np.column_stack([PIXELS.reshape(N, -1).astype(np.float32), CODES])
 ARRAYS = {"images": PIXELS, "labels": LABELS}
 DDPM = {
@@ -134,6 +230,25 @@ KINDS = (
     Kind("bmp", _pictures(".bmp"), _folder),
     Kind("gif", _pictures(".gif"), _folder),
     Kind("tiff", _pictures(".tif", compression="tiff_lzw"), _folder),
+    Kind("ppm", _pictures(".ppm"), _folder),
+    Kind("mat", _saved("a.mat", lambda x: scipy.io.savemat(x, MATLAB)), _whole),
+    Kind(
+        "mat, deflated",
+        _saved("a.mat", lambda x: scipy.io.savemat(x, MATLAB, do_compression=True)),
+        _whole,
+    ),
+    Kind("hdf5", _saved("a.h5", _hdf5), _classes),
+    Kind("safetensors", _saved("a.safetensors", lambda x: save_file(SAFE, x)), _whole),
+    Kind("table", _saved("a.csv", lambda x: x.write_text(_table())), _whole),
+    Kind("parquet of images", _saved("a.parquet", _parquet(_encoded)), _classes),
+    Kind("parquet of lists", _saved("a.parquet", _parquet(PIXELS.tolist)), _classes),
+    Kind("arrow, stream", _saved("a.arrow", _arrow("new_stream")), _classes),
+    Kind("arrow, file", _saved("a.arrow", _arrow("new_file")), _classes),
+    Kind("zip of images", _saved("a.zip", _zip), _whole),
+    Kind("tar of images", _saved("a.tar", _tar), _whole),
+    Kind("metadata.csv", _beside_images("metadata.csv", _metadata), _folder),
+    Kind("metadata.jsonl", _beside_images("metadata.jsonl", _json_lines), _folder),
+    Kind("dataset.json", _beside_images("dataset.json", _dataset_json), _folder),
     Kind("csv of labels", _labels("l.csv", "\n".join(LABELS).encode()), _beside),
     Kind("txt of labels", _labels("l.txt", "\n".join(LABELS).encode()), _beside),
     Kind("npy of labels", _labels("l.npy", save=lambda x: np.save(x, LABELS)), _beside),

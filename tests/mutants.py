@@ -56,6 +56,8 @@ SCHEDULERS = "test_schedulers.py"
 COMMAND = "cli/test_cli_backward.py"
 PIXELS = "data/test_pixels.py"
 NAMES = "data/test_names.py"
+PICTURES = "data/test_pictures.py"
+FORMATS = "data/test_formats.py"
 AUDITS = "cli/test_cli_audit.py"
 READING = "common/test_reading.py"
 STORED = "data/test_stored.py"
@@ -410,8 +412,30 @@ FAULTS = (
           f"{NAMES}::test_indices_are_those_of_the_source"),
     Fault("data/readers.py", "raw.indices[data.indices]", "data.indices",
           f"{NAMES}::test_images_are_named_by_their_files"),
-    Fault("data/imagefolder.py", "indices[places]", "places",
+    Fault("data/pictures.py", "indices=np.array(taken)", "indices=np.arange(len(taken))",
           f"{NAMES}::test_images_are_named_by_their_files"),
+    Fault("data/pictures.py", ' and image.format != "TIFF"', "",
+          f"{PICTURES}::test_the_orientation_of_exif"),
+    Fault("data/pictures.py", "(width - side) // 2, (height - side) // 2", "0, 0",
+          f"{PICTURES}::test_cropped_images_are_centre_squares"),
+    Fault("data/splits.py", "if wanted is not None else \"train\"",
+          "if wanted is not None else \"test\"", f"{FORMATS}::test_medmnist"),
+    Fault("data/layout.py", "for unit in (1, _PER_SHARD)", "for unit in (1,)",
+          f"{FORMATS}::test_shards_are_no_classes"),
+    Fault("data/layout.py", "len({place for place, _ in pairs}) < 2 or len(pairs) < len(below)",
+          "False", f"{FORMATS}::test_shards_are_no_classes"),
+    Fault("data/archives.py", "block[rows[first:last] - rows[first]]",
+          "block[: last - first]", f"{FORMATS}::test_hdf5"),
+    Fault("data/archives.py", "return shape[-1] == len(labels) != shape[0]", "return False",
+          f"{FORMATS}::test_matlab_with_points_along_the_last_axis"),
+    Fault("data/labelled.py", "if table.setdefault(name, label) != label:", "if False:",
+          f"{FORMATS}::test_labels_by_stem_or_name_and_rows_that_disagree"),
+    Fault("data/arrow.py", "column[place - start]", "column[place % len(batch)]",
+          f"{FORMATS}::test_images_of_hugging_face"),
+    Fault("data/tables.py", "(labels % 1 != 0).any()", "False",
+          f"{FORMATS}::test_columns_that_number_rows_and_regression_targets"),
+    Fault("data/classes.py", "if most >= 2**digits:", "if most > 2**digits:",
+          "data/test_datasets.py::test_floats_that_no_longer_tell_labels_apart"),
     Fault("data/classes.py", "np.searchsorted(np.unique(labels), own)", "np.arange(len(own))",
           f"{NAMES}::test_classes_have_the_numbers_of_the_source"),
     Fault("data/neighbours.py", "dataset.indices[[one, two]].tolist()", "one, two",

@@ -39,6 +39,7 @@ ORDER = [
 RANK = {name: rank for rank, line in enumerate(ORDER) for name in line.split()}
 
 HEAVY = {"diffusers", "transformers", "dask", "xarray", "sklearn", "matplotlib", "accelerate"}
+HEAVY |= {"h5py", "pyarrow", "pandas"}
 # these may load matplotlib as they load
 DRAWS = {"report", "reproduce"}
 

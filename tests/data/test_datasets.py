@@ -277,3 +277,23 @@ def test_long_lists_of_classes_are_cut_off():
     points = RNG.standard_normal((100, 2))
     with pytest.raises(InputError, match=r"\(50 in all\)"):
         from_arrays(points, np.arange(100) // 2, classes=["x"])
+
+
+def test_masked_values_are_not_taken_for_values():
+    masked = np.ma.masked_greater(POINTS, np.sort(POINTS.ravel())[-3])
+    with pytest.raises(InputError, match="points: 2 values are masked"):
+        from_arrays(masked)
+    assert from_arrays(np.ma.masked_array(POINTS)).n == len(POINTS)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_floats_that_no_longer_tell_labels_apart(dtype):
+    digits = np.finfo(dtype).nmant + 1
+    labels = np.arange(len(POINTS)) % 2
+    near = from_arrays(POINTS, (2**digits - 1 - labels).astype(dtype))
+    assert near.class_names == (str(2**digits - 2), str(2**digits - 1))
+    for far in (2**digits, 1e19, -1e30):
+        with pytest.raises(InputError, match=f"less than 2\\^{digits}"):
+            from_arrays(POINTS, (labels * far).astype(dtype))
+    large = np.array([2**64 + int(x) for x in labels], dtype=object)
+    assert from_arrays(POINTS, large).class_names == (str(2**64), str(2**64 + 1))

@@ -57,7 +57,9 @@ Examples:
 
   diffregimes analyze path/to/mnist/ --classes 1,8 --pad 2
 
-  diffregimes analyze path/to/images/ --range=-1,1 --out runs/faces
+  diffregimes analyze path/to/images/ --crop --resize 64 --range=-1,1 --out runs/faces
+
+  diffregimes analyze table.csv --labels species
 
   diffregimes analyze gmm:d=1024,n=20000,mu=1,sigma=1
 """
@@ -140,6 +142,9 @@ class Analyze:
             "per_class": self.data.per_class,
             "range": list(scale) if isinstance(scale, tuple) else scale,
             "pad": self.data.pad,
+            "split": self.data.split,
+            "resize": self.data.resize,
+            "crop": self.data.crop,
             "times": times,
             "schedule": self.schedule,
             "skip_unreadable": self.skip_unreadable,

@@ -106,13 +106,24 @@ class DataOptions:
         str | None,
         typer.Option(
             rich_help_panel=DATA,
-            help="Where the labels are: a key of the .npz, a column (-1 is the last), a file, "
-            "FILE.csv:COLUMN, or none to ignore them.",
+            help="Where the labels are: a key of an archive, a column by its name or number (-1 is "
+            "the last), a file, FILE.csv:COLUMN, or none to ignore them.",
         ),
     ] = None
     key: Annotated[
         str | None,
-        typer.Option(rich_help_panel=DATA, help="Key of the data in an .npz with several arrays."),
+        typer.Option(
+            rich_help_panel=DATA, help="Name of the data where there are several arrays or columns."
+        ),
+    ] = None
+    split: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel=DATA,
+            metavar="PART",
+            help="The part to read where there are several: train, validation, test.",
+            show_default="train",
+        ),
     ] = None
     classes: Annotated[
         str | None,
@@ -139,6 +150,20 @@ class DataOptions:
             rich_help_panel=DATA, metavar="N", help="Pixels added on every side of the images."
         ),
     ] = 0
+    resize: Annotated[
+        int | None,
+        typer.Option(
+            rich_help_panel=DATA, metavar="N", help="Bring image files to N×N pixels (Lanczos)."
+        ),
+    ] = None
+    crop: Annotated[
+        bool,
+        typer.Option(
+            "--crop",
+            rich_help_panel=DATA,
+            help="Cut out the centre square of image files, before --resize.",
+        ),
+    ] = False
 
     def range(self) -> Range:
         """What --range says."""
@@ -178,6 +203,9 @@ class DataOptions:
             per_class=self.per_class,
             pixel_range=scale,
             pad=self.pad,
+            split=self.split,
+            resize=self.resize,
+            crop=self.crop,
             skip_unreadable=skip_unreadable,
             progress=progress,
         )

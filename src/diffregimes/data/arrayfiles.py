@@ -22,6 +22,7 @@ from ..common.memory import check_fits
 from ..common.reading import check_regular, readable
 from .classes import listed
 from .stored import DEFLATED, Stored
+from .unread import POINTER, pull
 
 IDX_NAME = re.compile(r"idx\d-ubyte(\.gz)?$")
 _IDX_TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
@@ -190,9 +191,9 @@ def labels_in_order(spec: str, n: int) -> np.ndarray:
         return stored_idx(path).read()
     if suffix not in (".csv", ".txt"):
         raise InputError(f"labels cannot be read from {path}; expected {_LABEL_FILES}. Convert it.")
-    rows = _rows(path)
+    rows = read_rows(path)
     if column is not None:
-        place = _column(rows[0], column, path)
+        place = column_of(rows[0], column, path)
         rows, first = rows[1:], 2
     else:
         place, first = 0, 1
@@ -203,68 +204,35 @@ def labels_in_order(spec: str, n: int) -> np.ndarray:
             )
         if len(rows) == n + 1:
             rows, first = rows[1:], 2
-    return _typed([_cell(row, place, path, k) for k, row in enumerate(rows, first)])
+    return typed([cell(row, place, path, k) for k, row in enumerate(rows, first)])
 
 
-def labels_by_name(spec: str, names: Sequence[str]) -> tuple[np.ndarray, list[str]]:
-    """Labels for the files `names` from a .csv of file names and labels; and notes.
-
-    Two columns, with or without a header, or the column named in "file.csv:column" with file names
-    in the first other one. Raises `InputError` for a file without a label.
-    """
-    path, column = split_column(spec)
-    if not path.is_file():
-        raise MissingFile(
-            f"labels (--labels) is {spec!r}, but there is no such file; expected a .csv with the "
-            "columns file name and label. Correct the path."
-        )
-    rows = _rows(path)
-    place, files, first = 1, 0, 1
-    if column is not None:
-        place = _column(rows[0], column, path)
-        rows, files, first = rows[1:], 0 if place else 1, 2
-    elif rows and len(rows[0]) == 2 and rows[0][0].strip() not in set(names):
-        rows, first = rows[1:], 2
-    elif len(rows[0]) != 2:
-        raise InputError(
-            f"{path} has {len(rows[0])} column(s) ({listed(rows[0])}); expected two, file name and "
-            f'label. Name the column of labels: "{spec}:NAME".'
-        )
-    table = {
-        _cell(row, files, path, k): _cell(row, place, path, k) for k, row in enumerate(rows, first)
-    }
-    missing = [name for name in names if name not in table]
-    if missing:
-        raise InputError(
-            f"{path} has no label for {len(missing)} of {len(names)} images, the first "
-            f"{missing[0]}; expected a row for each, with the file's path inside the folder. Add "
-            "the rows or move these images away."
-        )
-    left = len(table) - len(set(names))
-    notes = [f"{left} rows of {path} name no image of the folder"] if left else []
-    return _typed([table[name] for name in names]), notes
-
-
-def _rows(path: Path) -> list[list[str]]:
-    """The rows that are not blank; a .txt file has one cell a line."""
+def read_rows(path: Path) -> list[list[str]]:
+    """The rows of a file of labels that are not blank; a .txt file has one cell a line."""
     check_fits(
         8 * check_regular(path, "a text file").st_size, f"the text in {path}", "Expected labels."
     )
     with readable(path, "a text file", f"expected UTF-8, and cells of {_MOST_CELL} characters."):
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-        lines = [line for line in lines if line.strip()]
-        mark = next((c for c in ",;\t" if lines and c in lines[0]), ",")
-        table = path.suffix.lower() != ".txt"
-        rows = list(csv.reader(lines, delimiter=mark)) if table else [[line] for line in lines]
-        longest = max((len(cell) for row in rows for cell in row), default=0)
-        if longest > _MOST_CELL:  # every label takes the room of the longest
-            raise ValueError(f"a cell has {longest} characters")
+        return rows_of(path.read_text(encoding="utf-8-sig"), path)
+
+
+def rows_of(text: str, path: object) -> list[list[str]]:
+    """The same from the text of a file; `path` names it."""
+    if text.startswith(POINTER.decode()):
+        raise InputError(pull(path))
+    lines = [line for line in text.splitlines() if line.strip()]
+    mark = next((c for c in ",;\t" if lines and c in lines[0]), ",")
+    table = not str(path).lower().endswith(".txt")
+    rows = list(csv.reader(lines, delimiter=mark)) if table else [[line] for line in lines]
+    longest = max((len(x) for row in rows for x in row), default=0)
+    if longest > _MOST_CELL:  # every label takes the room of the longest
+        raise ValueError(f"a cell has {longest} characters")
     if not rows:
         raise InputError(f"{path} is empty; expected one label for each point.")
     return rows
 
 
-def _column(header: Sequence[str], column: str, path: Path) -> int:
+def column_of(header: Sequence[str], column: str, path: object) -> int:
     names = [name.strip() for name in header]
     if column not in names:
         raise InputError(
@@ -273,7 +241,7 @@ def _column(header: Sequence[str], column: str, path: Path) -> int:
     return names.index(column)
 
 
-def _cell(row: Sequence[str], place: int, path: Path, line: int) -> str:
+def cell(row: Sequence[str], place: int, path: object, line: int) -> str:
     text = row[place].strip() if place < len(row) else ""
     if not text:
         raise InputError(
@@ -283,7 +251,7 @@ def _cell(row: Sequence[str], place: int, path: Path, line: int) -> str:
     return text
 
 
-def _typed(values: Sequence[str]) -> np.ndarray:
+def typed(values: Sequence[str]) -> np.ndarray:
     """Integers if all are (np.savetxt writes 1 as 1.0e+00), else strings."""
 
     def whole(text: str) -> Any:

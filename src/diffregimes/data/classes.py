@@ -15,9 +15,31 @@ from ..common.checks import InputError
 from ..common.readable import printable
 from ..common.reading import readable
 
+# what a column or an array of labels is called, the plainest first
+_LABEL_WORDS = (
+    ("label", "labels"),
+    ("target", "targets", "class", "classes", "y", "gnd"),
+    ("species", "category", "fine_label", "label_name", "class_name", "cls", "ans"),
+)
+
+
+def label_name(names: Sequence[str]) -> str | None:
+    """The one among the names that labels are called by; None without, or where several are."""
+    for words in _LABEL_WORDS:
+        found = [x for x in names if x.strip().lower() in words]
+        if found:
+            return found[0] if len(found) == 1 else None
+    return None
+
 
 def to_numpy(values: Any, what: str) -> np.ndarray:
     """The values as a numpy array, torch tensors on any device included; `what` names them."""
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        masked = int(np.ma.getmaskarray(values).sum())
+        raise InputError(
+            f"{what}: {masked} values are masked; expected all of them. "
+            "Fill them (values.filled(0)) or leave these samples out."
+        )
     if hasattr(values, "detach"):
         tensor = values.detach().cpu()
         try:
@@ -50,18 +72,30 @@ def checked_labels(labels: Any, n: int) -> np.ndarray:
             return np.char.decode(values, "utf-8")
     if values.dtype.kind in "iuU":
         return values
-    # beyond 2^53 floats skip integers
-    if values.dtype.kind == "f" and (np.abs(values) < 2**53).all() and (values % 1 == 0).all():
+    if values.dtype.kind == "f" and np.isfinite(values).all() and (values % 1 == 0).all():
+        _check_told_apart(values)
         return values.astype(np.int64)
     if values.dtype.kind in "OT":  # columns of strings from pandas, or numpy's own
         if all(isinstance(x, str) for x in values):
             return values.astype(str)
         if all(isinstance(x, int | np.integer) for x in values):
-            return values.astype(np.int64)
+            small = all(-(2**63) <= x < 2**63 for x in values)
+            return values.astype(np.int64 if small else str)
     raise InputError(
         f"labels of dtype {values.dtype} are not all integers or all strings (the first is "
         f"{values[0]!r}); expected one of the two. Convert them, and give every point a label."
     )
+
+
+def _check_told_apart(values: np.ndarray) -> None:
+    """Raise for floats so large that two whole numbers may be one of them."""
+    most = float(np.abs(values).max(initial=0))
+    digits = np.finfo(values.dtype).nmant + 1
+    if most >= 2**digits:
+        raise InputError(
+            f"labels of dtype {values.dtype} reach {most:.6g}; expected less than 2^{digits}, below"
+            " which floats tell whole numbers apart. Save them as integers or strings."
+        )
 
 
 def select(

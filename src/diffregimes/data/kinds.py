@@ -6,70 +6,23 @@ Nothing here needs torch but the law of a mixture, which loads it when it is dra
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..common.checks import InputError, MissingFile
+from ..common.checks import InputError
 from ..populations.specs import FULL_EXAMPLE, parse_gmm
-from .arrayfiles import (
-    IDX_NAME,
-    Headers,
-    labels_in_order,
-    npz_headers,
-    stored_idx,
-    stored_npy,
-    stored_npz,
-)
+from .arrayfiles import IDX_NAME, stored_idx, stored_npy
 from .classes import listed
-from .imagefolder import read_folder
-from .pixels import PixelMap, Range, scaling
-from .stored import Stored
-
-if TYPE_CHECKING:
-    from ..common.parallel import Progress
-    from ..populations.mixture import GaussianMixture
-
-_COLUMN = re.compile(r"(?:column:)?(-?\d{1,9})$")
-
-
-@dataclass(frozen=True)
-class Request:
-    """A source and the options of `readers.load` that came with it."""
-
-    text: str
-    path: Path
-    labels: str | None = None
-    key: str | None = None
-    classes: Sequence[int | str] | str | None = None
-    per_class: int | None = None
-    pixel_range: Range = None
-    pad: int = 0
-    skip_unreadable: bool = False
-    progress: Progress | None = None
-
-
-@dataclass(frozen=True)
-class Raw:
-    """What a source holds; `white`, `class_names` and `files` are those of `from_arrays`.
-
-    `indices` and `classes` where a part of the source was read alone: where the points stand in it,
-    and the sorted names of all of its classes.
-    """
-
-    points: Any
-    labels: Any = None
-    notes: tuple[str, ...] = ()
-    white: int | None = None
-    class_names: tuple[str, ...] | None = None
-    population: GaussianMixture | None = None
-    indices: np.ndarray | None = None
-    files: tuple[str, ...] = ()
-    classes: tuple[str, ...] = ()
+from .labelled import with_labels
+from .layout import listing
+from .pictures import SUFFIXES, read_pictures
+from .pixels import PixelMap, scaling
+from .request import Raw, Request
+from .splits import choose
+from .trees import Tree, folder_tree, tar_tree, zip_tree
 
 
 def digits(request: Request) -> Raw:
@@ -78,7 +31,7 @@ def digits(request: Request) -> Raw:
 
     found = load_digits()
     raw = Raw(found.images.astype(np.uint8), found.target, white=16)
-    return _with_labels(raw, request.labels)
+    return with_labels(raw, request.labels)
 
 
 def drawn(request: Request) -> Raw:
@@ -105,77 +58,70 @@ def drawn(request: Request) -> Raw:
     return Raw(points, codes, (note,), class_names=("+m", "-m"), population=mixture)
 
 
-def npz(request: Request) -> Raw:
-    """An .npz: `images` (n, H, W[, C]) or `points` (n, d), or the array named by `key`, or the only
-    one that can be meant; with the array `labels`, or the only one that can be labels."""
-    path, wanted = request.path, request.labels
-    headers = npz_headers(path)
-    shown = listed([f"{name} {shape} {dtype}" for name, (shape, dtype) in headers.items()])
-    shown = shown or "no arrays"
-    key = _data_key(request, headers, shown)
-    raw = Raw(stored_npz(path, key))
-    if key not in ("images", "points"):
-        raw = replace(raw, notes=(f"the points are the array {key}",))
-    if wanted in headers:
-        return replace(raw, labels=stored_npz(path, str(wanted)).read())
-    if wanted is not None:
-        return _with_labels(raw, wanted, shown)
-    if "labels" in headers:
-        return replace(raw, labels=stored_npz(path, "labels").read())
-    fitting = [
-        name
-        for name, (shape, dtype) in headers.items()
-        if shape == (len(raw.points),) and dtype.kind in "iuUS"
-    ]
-    if len(fitting) > 1:
-        raise InputError(
-            f"{path} holds several arrays that could be labels ({listed(fitting)}); name one by "
-            'labels (--labels), or "none" to leave labels out.'
-        )
-    if not fitting:
-        return raw
-    note = f"the labels are the array {fitting[0]}"
-    return replace(raw, labels=stored_npz(path, fitting[0]).read(), notes=(*raw.notes, note))
-
-
 def npy(request: Request) -> Raw:
     """An .npy file: points or images."""
-    return _with_labels(Raw(stored_npy(request.path)), request.labels)
+    return with_labels(Raw(stored_npy(request.path)), request.labels)
 
 
 def images(request: Request) -> Raw:
-    """A folder of images (PNG, JPEG, WebP, BMP, TIFF, first frame of a GIF), one subfolder a class,
-    or all in the folder itself. All grey, or all RGB if any has colour; alpha is dropped."""
-    read = read_folder(
-        request.path,
-        request.labels,
-        classes=request.classes,
-        per_class=request.per_class,
-        skip_unreadable=request.skip_unreadable,
-        progress=request.progress,
-    )
-    return Raw(
-        read.pixels,
-        read.labels,
-        read.notes,
-        indices=read.indices,
-        files=read.files,
-        classes=read.classes,
-    )
+    """A folder of images (PNG, JPEG, WebP, BMP, PPM, first page of a TIFF, first frame of a GIF),
+    one subfolder a class, or all in the folder itself; or with labels in a metadata.csv, a
+    dataset.json or .cls files. All grey, or all RGB if any has colour; alpha is dropped."""
+    return _of_tree(folder_tree(request.path), request)
+
+
+def zipped(request: Request) -> Raw:
+    """A .zip of images, laid out as a folder of them is."""
+    with zip_tree(request.path) as tree:
+        return _of_tree(tree, request)
+
+
+def tarred(request: Request) -> Raw:
+    """A .tar of images, or a folder of such (WebDataset): labels in .cls or .json files beside the
+    images, or one folder a class."""
+    path, notes = request.path, list[str]()
+    paths = [path]
+    if path.is_dir():
+        names, notes = choose(tar_names(path), request.split, path)
+        paths = [path / x for x in names]
+        request = replace(request, split=None)
+    with tar_tree(paths, str(path)) as tree:
+        return _of_tree(tree, request, notes)
+
+
+def tar_names(folder: Path) -> list[str]:
+    """Names of the .tar files in a folder."""
+    return sorted(x.name for x in folder.iterdir() if x.suffix == ".tar" and x.is_file())
+
+
+def _of_tree(tree: Tree, request: Request, notes: Sequence[str] = ()) -> Raw:
+    found = listing(tree, request.labels, request.split)
+    if not found.names:
+        raise InputError(
+            f"{tree.where} holds no images; expected {', '.join(SUFFIXES)} in it. Unpack it, and "
+            "give what it holds."
+        )
+    pictures = tree.pictures(found.names)
+    return read_pictures(pictures, found.labels, request, notes=[*notes, *found.notes])
 
 
 def idx(request: Request) -> Raw:
-    """IDX: an images file, or a folder with one (train-* is preferred); the labels file lies beside
-    it."""
+    """IDX: an images file, or a folder with one, as it is or in raw/ (torchvision's), of the part
+    that `split` names, train without; the labels file lies beside it."""
     if request.path.is_dir():
-        return _with_labels(_idx_folder(request.path), request.labels)
+        return with_labels(_idx_folder(request), request.labels)
     raw = _idx_pair(request.path, find_labels=request.labels is None)
-    return _with_labels(raw, request.labels)
+    return with_labels(raw, request.labels)
 
 
 def idx_names(folder: Path) -> list[str]:
-    """Names of the IDX files in a folder."""
-    return sorted(x.name for x in folder.iterdir() if IDX_NAME.search(x.name))
+    """Names of the IDX files in a folder, or in the folders raw/ of torchvision below it."""
+    places = [folder.glob("*"), folder.glob("raw/*"), folder.glob("*/raw/*")]
+    return next(
+        (names for found in places if (names := sorted(
+            x.relative_to(folder).as_posix() for x in found if IDX_NAME.search(x.name)
+        ))), [],
+    )  # fmt: skip
 
 
 def no_options(request: Request) -> None:
@@ -199,92 +145,24 @@ def no_options(request: Request) -> None:
             )
 
 
-def no_key(request: Request) -> None:
-    """Raise `InputError` for the key of an array where arrays have no names."""
-    if request.key is not None:
-        raise InputError(
-            f"key (--key) is {request.key!r} but {request.text!r} is not an .npz file; only these "
-            "hold arrays by name. Leave it out."
-        )
-
-
-def any_options(request: Request) -> None:
-    """All options make sense."""
-
-
-def _data_key(request: Request, headers: Headers, shown: str) -> str:
-    """The array of an .npz that is the data."""
-    path, key, wanted = request.path, request.key, request.labels
-    if key is not None:
-        if key not in headers:
-            raise InputError(
-                f"{path} has no array {key!r} (--key); it holds {shown}. Name one of these."
-            )
-        return key
-    label_key = wanted if wanted in headers else "labels"
-    known = [name for name in ("images", "points") if name in headers]
-    arrays = [
-        name
-        for name, (shape, dtype) in headers.items()
-        if len(shape) >= 2 and dtype.kind in "buif" and name != label_key
-    ]
-    candidates = known or arrays
-    if len(candidates) == 1:
-        return candidates[0]
-    what = "no data"
-    if candidates:
-        what = f"several arrays that could be the data ({listed(candidates)})"
-    raise InputError(
-        f"{path} holds {what}; expected one called images (n, H, W[, C]) or points (n, d). "
-        f"It has {shown}. Name the one to read by key (--key), and its labels by labels (--labels)."
-    )
-
-
-def _with_labels(raw: Raw, wanted: str | None, keys: str = "") -> Raw:
-    """`raw` with the labels that were asked for: none, a column of the points, or a file's."""
-    if wanted is None:
-        return raw
-    if wanted == "none":
-        return replace(raw, labels=None)
-    if column := _COLUMN.match(wanted):
-        return _split_column(raw, int(column[1]))
-    try:
-        return replace(raw, labels=labels_in_order(wanted, len(raw.points)))
-    except MissingFile:
-        if keys:
-            raise InputError(
-                f"labels (--labels) is {wanted!r}, neither a key of the archive nor a file; the "
-                f"archive holds {keys}. Name one of these, a column or a file of labels."
-            ) from None
-        raise
-
-
-def _split_column(raw: Raw, column: int) -> Raw:
-    shape = raw.points.shape
-    if len(shape) != 2 or not -shape[1] <= column < shape[1] or shape[1] < 2:
-        raise InputError(
-            f"labels (--labels) name column {column} but the points have the shape {shape}; "
-            "expected (n, d) with that column, counted from 0 (-1 is the last), and one more. Give "
-            "a column that exists, or a file of labels."
-        )
-    note = f"column {column} of the points was taken out as their labels"
-    if isinstance(raw.points, Stored):
-        points, labels = raw.points.leaving(column), raw.points.column(column)
-    else:
-        points, labels = np.delete(raw.points, column, axis=1), raw.points[:, column]
-    return replace(raw, points=points, labels=labels, notes=(*raw.notes, note))
-
-
-def _idx_folder(folder: Path) -> Raw:
+def _idx_folder(request: Request) -> Raw:
+    folder = request.path
     names = idx_names(folder)
+    places = sorted({x.rpartition("/")[0] for x in names})
+    if len(places) > 1:
+        raise InputError(
+            f"the folder {folder} holds several sets of IDX files, in {listed(places)}; expected "
+            f"one. Give one of these folders, for example {folder / places[0]}."
+        )
     images = [name for name in names if "images" in name]
     if not images:
         raise InputError(
             f"the folder {folder} has IDX files but none of images ({listed(names, 6)}); expected "
             "for example train-images-idx3-ubyte.gz. Download the images too."
         )
+    kept, _ = choose(images, request.split, folder)
     # Plain before gzipped: both are often there, with one content.
-    chosen = next((name for name in images if name.startswith("train")), images[0])
+    chosen = kept[0]
     same = chosen.removesuffix(".gz")
     others = [name for name in images if name.removesuffix(".gz") != same]
     raw = _idx_pair(folder / chosen)

@@ -9,23 +9,36 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ..common.checks import InputError
+from ..common.checks import InputError, in_range
 from ..common.reading import readable
 from ..populations.specs import EXAMPLE
-from . import kinds
+from . import archives, arrow, kinds, objects, tables
 from .arrayfiles import IDX_NAME
 from .classes import listed
 from .datasets import Dataset, from_arrays
-from .imagefolder import SUFFIXES, holds_images
-from .kinds import Raw, Request
+from .pictures import SUFFIXES
 from .pixels import Range
+from .request import Raw, Request
+from .trees import holds_images
+from .unread import converting, is_pointer, pull
 
 if TYPE_CHECKING:
     from ..common.parallel import Progress
+
+
+# the options of `load` that some readers understand alone, as the command line has them
+OPTIONAL = {
+    "key": "--key", "split": "--split", "resize": "--resize", "crop": "--crop",
+    "skip_unreadable": "--skip-unreadable",
+}  # fmt: skip
+ARRAYS = frozenset({"key", "split"})
+PICTURES = frozenset({"split", "resize", "crop", "skip_unreadable"})
+ROWS = ARRAYS | PICTURES
 
 
 @dataclass(frozen=True)
@@ -36,18 +49,30 @@ class Reader:
     words : what is accepted, in messages and in --help
     recognises : whether a source is of this kind, from its text and path
     read : its points; what it takes stands in the docstring
-    check : raises `InputError` for options of `load` that make no sense with it
+    takes : the options among `OPTIONAL` that it understands; others are refused
+    check : raises `InputError` for other options of `load` that make no sense with it
     """
 
     name: str
     words: str
     recognises: Callable[[str, Path], bool]
     read: Callable[[Request], Raw]
-    check: Callable[[Request], None] = kinds.no_key
+    takes: frozenset[str] = frozenset()
+    check: Callable[[Request], None] = lambda request: None
 
 
-def _ends(suffix: str) -> Callable[[str, Path], bool]:
-    return lambda text, path: path.suffix.lower() == suffix and path.is_file()
+@dataclass(frozen=True)
+class Held:
+    """The same for data in memory: `recognises` takes the object."""
+
+    words: str
+    recognises: Callable[[Any], bool]
+    read: Callable[[Request], Raw]
+    takes: frozenset[str] = frozenset()
+
+
+def _ends(*suffixes: str) -> Callable[[str, Path], bool]:
+    return lambda text, path: path.suffix.lower() in suffixes and path.is_file()
 
 
 # the first that recognises a source reads it: images win over IDX files in one folder
@@ -58,15 +83,41 @@ READERS = (
         f"{EXAMPLE} (samples of two Gaussian classes)",
         lambda text, path: text.startswith("gmm:"),
         kinds.drawn,
-        kinds.no_options,
+        check=kinds.no_options,
     ),
-    Reader("npz", "an .npz file", _ends(".npz"), kinds.npz, kinds.any_options),
+    Reader("npz", "an .npz file", _ends(".npz"), archives.npz, ARRAYS),
     Reader("npy", "an .npy file", _ends(".npy"), kinds.npy),
+    Reader("mat", "a .mat file", _ends(".mat"), archives.mat, ARRAYS),
+    Reader("hdf5", "HDF5 (.h5)", _ends(".h5", ".hdf5", ".he5"), archives.hdf5, ARRAYS),
+    Reader(
+        "safetensors", "a .safetensors file", _ends(".safetensors"), archives.safetensors, ARRAYS
+    ),
+    Reader(
+        "table", "a table of numbers (.csv, .tsv, .txt)", _ends(*tables.TABLES), tables.csv_table
+    ),
+    Reader(
+        "arrow",
+        "parquet or Arrow files, or a folder of them (Hugging Face)",
+        lambda text, path: bool(arrow.data_files(path)) if path.is_dir()
+        else _ends(*arrow.FILES)(text, path),
+        arrow.arrow,
+        ROWS,
+    ),
+    Reader("zip", "a .zip of images", _ends(".zip"), kinds.zipped, PICTURES),
     Reader(
         "images",
         "a folder of images with one subfolder a class",
         lambda text, path: path.is_dir() and holds_images(path),
         kinds.images,
+        PICTURES,
+    ),
+    Reader(
+        "tar",
+        "a .tar of images, or a folder of such (WebDataset)",
+        lambda text, path: bool(kinds.tar_names(path)) if path.is_dir()
+        else _ends(".tar")(text, path),
+        kinds.tarred,
+        PICTURES,
     ),
     Reader(
         "idx",
@@ -77,48 +128,71 @@ READERS = (
             else IDX_NAME.search(path.name) and path.is_file()
         ),
         kinds.idx,
+        frozenset({"split"}),
     ),
+)  # fmt: skip
+HELD = (
+    Held("a pandas or polars data frame", objects.is_frame, objects.frame),
+    Held("a Dataset of Hugging Face", objects.is_rows, objects.hugging_face, ROWS),
+    Held("a torch DataLoader", objects.is_loader, objects.loader),
+    Held("a torch Dataset", objects.is_map, objects.map_style),
 )
 ACCEPTED = ", ".join(x.words for x in READERS)
 
 
 def load(
-    source: str | PathLike[str],
+    source: Any,
     *,
     labels: str | int | PathLike[str] | None = None,
+    label: str | None = None,
     key: str | None = None,
     classes: Sequence[int | str] | str | None = None,
     per_class: int | None = None,
     pixel_range: Range = None,
     pad: int = 0,
+    split: str | None = None,
+    resize: int | None = None,
+    crop: bool = False,
     skip_unreadable: bool = False,
     progress: Progress | None = None,
 ) -> Dataset:
-    """The dataset in `source`, read by the first of `READERS` that knows its kind; each says in its
-    docstring what it takes.
+    """The dataset in `source`, a word, path or object, read by the first of `READERS` or `HELD`
+    that knows its kind; each says in its docstring what it takes.
 
-    `labels`: a key in the .npz; a column of a 2-D array ("-1" or "column:3"), which is then taken
+    `labels`: a key in an archive ("key:3" for one column of it); a column of a table by its name
+    (`label` is the same), or of a 2-D array ("-1" or "column:3"), which is then taken
     out of the points; a file (.npy, .txt, .csv, "file.csv:column", IDX) of labels in the order
-    of the points, or for a folder of images a .csv of file names and labels; or "none" to leave
-    labels out. `key` names the data among the arrays of an .npz. `classes`, `per_class`,
-    `pixel_range` and `pad` are those of `from_arrays`. `skip_unreadable` leaves out the images of a
-    folder that cannot be read and counts them in a note. `progress(done, total, text)` is called
-    for each image of a folder. No option changes a known law.
+    of the points, or for images a .csv of file names and labels; or "none" to leave
+    labels out. `key` names the data among the arrays of an archive or the columns of a dataset.
+    `split` names the part to read where there are several, train unless given. `resize` brings
+    images to so many pixels on each side (Lanczos), `crop` cuts out their centre squares before.
+    `classes`, `per_class`, `pixel_range` and `pad` are those of `from_arrays`. `skip_unreadable`
+    leaves out the images that cannot be read and counts them in a note.
+    `progress(done, total, text)` is called for each image. No option changes a known law.
 
     Raises `InputError` for what cannot be read, with the way out.
     """
-    text = str(source)
+    if label is not None:
+        if labels is not None:
+            raise InputError(f"labels is {labels!r} and label is {label!r}; expected one of them.")
+        labels = label
+    in_memory = not isinstance(source, str | PathLike)
+    text = _called(source) if in_memory else str(source)
     request = Request(
         text,
-        _expanded(text),
+        Path() if in_memory else _expanded(text),
         None if labels is None else str(labels),
         key,
         classes,
         per_class,
         pixel_range,
         pad,
+        split,
+        resize,
+        crop,
         skip_unreadable,
         progress,
+        source if in_memory else None,
     )
     raw = _read(request)
     data = from_arrays(
@@ -152,8 +226,8 @@ def _read(request: Request) -> Raw:
     request = replace(request, progress=told)
     try:
         with readable(request.text, "data", "check that it is there and that you may read it."):
-            reader = _reader(request)
-            reader.check(request)
+            reader = _reader(request) if request.held is None else _holder(request)
+            _check_taken(request, reader)
             return reader.read(request)
     except InputError:
         if stops:
@@ -176,28 +250,79 @@ def _named(data: Dataset, raw: Raw) -> Dataset:
     return replace(data, population=raw.population)
 
 
+def _called(source: Any) -> str:
+    """What an object is called in results: its own name, or that of its type."""
+    name = type(source).__name__
+    return f"{name} of {len(source)}" if hasattr(source, "__len__") else name
+
+
+def _holder(request: Request) -> Held:
+    for held in HELD:
+        if held.recognises(request.held):
+            return held
+    raise InputError(
+        f"data cannot be read from {type(request.held).__name__}; expected a file, a folder, "
+        f"{', '.join(x.words for x in HELD)}. Arrays and tensors go to from_arrays(points, labels)."
+    )
+
+
+def _check_taken(request: Request, reader: Reader | Held) -> None:
+    """Raise `InputError` for options that this kind of source does not understand."""
+    if isinstance(reader, Reader):
+        reader.check(request)
+    for name, option in OPTIONAL.items():
+        value = getattr(request, name)
+        if value not in (None, False) and name not in reader.takes:
+            fits = listed([x.words for x in READERS if name in x.takes])
+            raise InputError(
+                f"{name} ({option}) is {value!r}, but {request.text!r} is {reader.words}, which "
+                f"has no use for it; it is for {fits}. Leave it out."
+            )
+    if request.resize is not None:
+        in_range("resize (--resize)", request.resize, 1, 2**14, "It is a number of pixels.")
+
+
 def _reader(request: Request) -> Reader:
     """The reader of a source; `InputError` with a hint where none recognises it."""
     text, path = request.text, request.path
+    special = text == "digits" or text.startswith("gmm:")
+    if text and not special and path.exists():
+        _check_pointers(path)
+        if (known := converting(path)) is not None and not _is_read(text, path):
+            raise InputError(
+                f"{path} is {known[0]}; expected a kind that is read (diffregimes analyze --help "
+                f"lists them). If you trust it, this converts it: {known[1]}"
+            )
     for reader in READERS if text else ():
         if reader.recognises(text, path):
             return reader
     if not text or not path.exists():
         raise InputError(_missing(text, path))
-    kinds.no_key(request)
     raise InputError(_no_data(path) if path.is_dir() else _unknown(path))
+
+
+def _is_read(text: str, path: Path) -> bool:
+    return any(x.recognises(text, path) for x in READERS)
+
+
+def _check_pointers(path: Path) -> None:
+    """Raise `InputError` for a pointer of Git LFS in the place of data; images tell it later."""
+    files = [path]
+    if path.is_dir():
+        named = [path / x for x in (*kinds.tar_names(path), *kinds.idx_names(path))]
+        files = [*arrow.data_files(path), *named]
+    pointer = next((x for x in files if is_pointer(partial(open, x, "rb"))), None)
+    if pointer is not None:
+        raise InputError(pull(pointer))
 
 
 def _no_data(folder: Path) -> str:
     shown = sorted(x for x in folder.iterdir() if not x.name.startswith("."))
     inside = [x.name + "/" * x.is_dir() for x in shown]
     contents = f"it holds {listed(inside, 6)}" if inside else "it is empty"
-    deeper = [x for x in shown if x.is_dir() and holds_images(x)]
     files = [x for x in shown if x.is_file() and any(y.recognises(str(x), x) for y in READERS)]
     hint = "Give another folder or put data into it."
-    if deeper:
-        hint = f"Images lie deeper: give {deeper[0]} instead."
-    elif files:
+    if files:
         hint = f"Give a file of it, for example {files[0]}."
     return (
         f"no data in the folder {folder}: {contents}; expected images ({', '.join(SUFFIXES)}) in "
@@ -225,14 +350,7 @@ def _missing(text: str, path: Path) -> str:
 def _unknown(path: Path) -> str:
     suffix = path.suffix.lower()
     hint = "Convert the data to .npz: np.savez(path, images=images, labels=labels)."
-    if suffix == ".mat":
-        hint = (
-            "Convert it: np.savez(path, images=scipy.io.loadmat(file)[name]), with the axis of "
-            "the points first."
-        )
-    elif suffix in (".pt", ".pth", ".pkl", ".pickle", ".ckpt"):
-        hint = "Such files can run code and are never loaded. " + hint
-    elif suffix in SUFFIXES:
+    if suffix in SUFFIXES:
         hint = f"It is a single image: give its folder, {path.parent}."
     kind = suffix or "no suffix"
     return f"{path} is of a kind that is not read ({kind}); expected {ACCEPTED}. {hint}"

@@ -1,0 +1,318 @@
+"""Files of arrays that have names: .npz, MATLAB's .mat, HDF5, safetensors.
+
+The headers alone say which array is the data and which its labels; then these two are read, and of
+the data only the rows of the classes that were asked for, where the format can be read by rows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from math import prod
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from ..common.checks import InputError
+from ..common.memory import check_fits
+from ..common.reading import check_regular, readable
+from .arrayfiles import Headers, npz_headers, stored_npz
+from .classes import label_name, listed
+from .extras import extra
+from .labelled import rows_of_classes, with_labels
+from .request import Raw, Request
+from .splits import choose, part_of, without_part
+from .stored import DEFLATED, Stored
+
+_BLOCK = 4096  # rows of an HDF5 file read at a time
+_MOST_HEADER = 2**27  # bytes
+_FEWER = "Take fewer points (--per-class)."
+_SAFETENSORS = {
+    "F64": "<f8", "F32": "<f4", "F16": "<f2", "BOOL": "?", "U8": "u1", "I8": "i1",
+    **{f"{sign}{8 * size}": f"<{sign.lower()}{size}" for sign in "IU" for size in (2, 4, 8)},
+}  # fmt: skip
+_MATLAB = {
+    "double": "f8", "single": "f4", "logical": "b1",
+    **{f"int{8 * size}": f"i{size}" for size in (1, 2, 4, 8)},
+    **{f"uint{8 * size}": f"u{size}" for size in (1, 2, 4, 8)},
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Archive:
+    """Shape and dtype of each array, and `read(key)`, which gives it, read or `Stored`.
+
+    `rows(key, indices)` reads some rows alone, where the format can and `read` does not do it late;
+    `columns` where the points may lie along the last axis, as MATLAB keeps them.
+    """
+
+    path: Path
+    headers: Headers
+    read: Callable[[str], np.ndarray | Stored]
+    rows: Callable[[str, np.ndarray], np.ndarray] | None = None
+    columns: bool = False
+
+    @property
+    def shown(self) -> str:
+        arrays = [f"{name} {shape} {dtype}" for name, (shape, dtype) in self.headers.items()]
+        return listed(arrays) or "no arrays"
+
+    def counts(self, key: str) -> set[int]:
+        """The lengths of the axes that may count the points."""
+        shape = self.headers[key][0]
+        return {shape[0], shape[-1]} if self.columns else {shape[0]}
+
+    def small(self, key: str) -> np.ndarray:
+        """An array of labels."""
+        found = self.read(key)
+        return found.read() if isinstance(found, Stored) else found
+
+
+def npz(request: Request) -> Raw:
+    """An .npz: `images` (n, H, W[, C]) or `points` (n, d), or the array named by `key`, or the only
+    one that can be meant; with the array `labels`, or the only one that can be labels. Of the keys
+    of several parts, such as x_train and x_test, those of `split` are read, train without."""
+    path = request.path
+    return _named(request, Archive(path, npz_headers(path), lambda key: stored_npz(path, key)))
+
+
+def mat(request: Request) -> Raw:
+    """A .mat of MATLAB: arrays as in an .npz. Points along the last axis, as in SVHN's
+    (32, 32, 3, n), are told by the number of labels, or by the shape of images. Version 7.3 is
+    HDF5 and needs the extra "hdf5"."""
+    from scipy import io  # late: most runs read no such file
+
+    path, kind = request.path, "a .mat file"
+    size = check_regular(path, kind).st_size
+    with readable(path, kind):
+        with path.open("rb") as file:
+            newer = file.read(10) == b"MATLAB 7.3"
+        found = [] if newer else io.whosmat(path)
+    if newer:
+        return _named(request, replace(_hdf5(path, matlab=True), columns=True))
+    headers = {
+        name: (tuple(shape), np.dtype(_MATLAB[kind]))
+        for name, shape, kind in found
+        if kind in _MATLAB
+    }
+
+    def read(key: str) -> np.ndarray:
+        shape, dtype = headers[key]
+        need = prod(shape) * dtype.itemsize
+        if need > DEFLATED * size * dtype.itemsize:  # doubles may be kept as bytes
+            raise InputError(
+                f"{path} is truncated: {key} {shape} cannot be held in {size} bytes. Copy or "
+                "download it again."
+            )
+        check_fits(2 * need, f"the array {key} of {path}", "Give a smaller file.")
+        with readable(path, kind):
+            return np.asarray(io.loadmat(path, variable_names=[key])[key])
+
+    return _named(request, Archive(path, headers, read, columns=True))
+
+
+def hdf5(request: Request) -> Raw:
+    """HDF5 (.h5, .hdf5): arrays as in an .npz, named by their path, such as train/images; needs the
+    extra "hdf5"."""
+    return _named(request, _hdf5(request.path))
+
+
+def safetensors(request: Request) -> Raw:
+    """A .safetensors file of arrays (latents, embeddings), as in an .npz."""
+    path, kind = request.path, "a .safetensors file"
+    size = check_regular(path, kind).st_size
+    with readable(path, kind), path.open("rb") as file:
+        start = 8 + int.from_bytes(file.read(8), "little")
+        if not 8 < start <= min(size, _MOST_HEADER):
+            raise ValueError(f"its header has {start - 8} bytes")
+        told = json.loads(file.read(start - 8))
+        arrays = {
+            key: (tuple(x["shape"]), np.dtype(_SAFETENSORS[x["dtype"]]), x["data_offsets"])
+            for key, x in told.items()
+            if key != "__metadata__" and x["dtype"] in _SAFETENSORS
+        }
+
+    def read(key: str) -> Stored:
+        shape, dtype, (first, last) = arrays[key]
+
+        @contextmanager
+        def opened() -> Iterator[IO[bytes]]:
+            with path.open("rb") as file:
+                file.seek(start + first)
+                yield file
+
+        return Stored(path, kind, shape, dtype, opened, min(last - first, size - start - first))
+
+    return _named(request, Archive(path, {key: x[:2] for key, x in arrays.items()}, read))
+
+
+def _hdf5(path: Path, *, matlab: bool = False) -> Archive:
+    """`matlab` turns the axes around: HDF5 writes those of MATLAB from the last to the first."""
+    with extra("hdf5", path):
+        import h5py
+    headers: Headers = {}
+
+    def note(name: str, found: Any) -> None:
+        plain = isinstance(found, h5py.Dataset) and found.shape and found.dtype.kind in "buifSO"
+        if plain and not name.startswith("#"):
+            text = h5py.check_string_dtype(found.dtype) is not None
+            shape = found.shape[::-1] if matlab else found.shape
+            headers[name] = shape, np.dtype("U1") if text else found.dtype
+
+    with readable(path, "an HDF5 file"), h5py.File(path, "r") as file:
+        file.visititems(note)
+    headers = {name: x for name, x in headers.items() if not x[1].hasobject}
+
+    def read(key: str) -> np.ndarray:
+        shape, dtype = headers[key]
+        check_fits(prod(shape) * dtype.itemsize, f"the array {key} of {path}", _FEWER)
+        with readable(path, "an HDF5 file"), h5py.File(path, "r") as file:
+            words = dtype.kind == "U"
+            found = np.asarray(file[key].asstr()[...].astype(str) if words else file[key][...])
+            return found.T if matlab else found
+
+    def rows(key: str, indices: np.ndarray) -> np.ndarray:
+        with readable(path, "an HDF5 file"), h5py.File(path, "r") as file:
+            return _by_blocks(file[key], indices)
+
+    return Archive(path, headers, read, None if matlab else rows)
+
+
+def _by_blocks(found: Any, rows: np.ndarray) -> np.ndarray:
+    """Ascending rows of a dataset, read block by block: row by row HDF5 is slow."""
+    out = np.empty((len(rows), *found.shape[1:]), found.dtype)
+    for start in range(0, found.shape[0], _BLOCK):
+        first, last = np.searchsorted(rows, [start, start + _BLOCK])
+        if first < last:
+            block = found[rows[first] : rows[last - 1] + 1]
+            out[first:last] = block[rows[first:last] - rows[first]]
+    return out
+
+
+def _named(request: Request, archive: Archive) -> Raw:
+    """The data and labels of an archive."""
+    key, notes = _data_key(request, archive)
+    if key not in ("images", "points"):
+        notes.append(f"the points are the array {key}")
+    shape, dtype = archive.headers[key]
+    wanted, labels, label_key = request.labels, None, _label_key(request, archive, key)
+    if label_key is not None:
+        name = label_key if label_key in archive.headers else label_key.rpartition(":")[0]
+        column = label_key[len(name) + 1 :] if name != label_key else None
+        labels = _one_column(archive.small(name), name, column, archive)
+        if wanted is None and label_key != "labels":
+            notes.append(f"the labels are the array {label_key}")
+    turned = archive.columns and _turned(shape, labels)
+    if turned:
+        notes.append(f"{key} {shape}: its last axis counts the points")
+    elif archive.columns and len(shape) == 2 and labels is None:
+        notes.append(
+            f"{key} {shape} is read as {shape[0]} points of {shape[1]} values; if its columns are "
+            f"the points, save {key}' in its place"
+        )
+    rows, known = None, tuple[str, ...]()
+    if archive.rows is not None and labels is not None:
+        rows, labels, known = rows_of_classes(labels, shape[0], request, dtype)
+    if archive.rows is not None and rows is not None:
+        return Raw(archive.rows(key, rows), labels, tuple(notes), indices=rows, classes=known)
+    points = archive.read(key)
+    if turned:
+        points = np.moveaxis(np.asarray(points), -1, 0)
+    raw = Raw(points, labels, tuple(notes))
+    return raw if label_key is not None else with_labels(raw, wanted, archive.shown)
+
+
+def _turned(shape: tuple[int, ...], labels: np.ndarray | None) -> bool:
+    """Whether the points of a MATLAB array lie along its last axis: there are as many labels, or
+    one entry of it has the shape of an image."""
+    if labels is not None:
+        return shape[-1] == len(labels) != shape[0]
+    if len(shape) == 4:
+        return shape[2] in (1, 3) and shape[3] not in (1, 3)
+    return len(shape) == 3 and shape[0] == shape[1] != shape[2]
+
+
+def _data_key(request: Request, archive: Archive) -> tuple[str, list[str]]:
+    """The array that is the data, and notes."""
+    path, key, wanted, headers = archive.path, request.key, request.labels, archive.headers
+    if key is not None:
+        if key not in headers:
+            raise InputError(
+                f"{path} has no array {key!r} (--key); it holds {archive.shown}. Name one of these."
+            )
+        return key, []
+    label_key = wanted if wanted in headers else "labels"
+    known = [name for name in ("images", "points") if name in headers]
+    arrays = [
+        name
+        for name, (shape, dtype) in headers.items()
+        if len(shape) >= 2 and dtype.kind in "buif" and name != label_key and 0 not in shape
+        and not (len(shape) == 2 and _says_labels(name))
+    ]  # fmt: skip
+    wide = [x for x in arrays if max(headers[x][0]) < np.prod(headers[x][0])]
+    candidates, notes = known or wide or arrays, list[str]()
+    if request.split is not None or (
+        len(candidates) > 1 and all(part_of(x) is not None for x in candidates)
+    ):
+        candidates, notes = choose(candidates, request.split, path)
+    if len(candidates) == 1:
+        return candidates[0], notes
+    what = "no data"
+    if candidates:
+        what = f"several arrays that could be the data ({listed(candidates)})"
+    raise InputError(
+        f"{path} holds {what}; expected one called images (n, H, W[, C]) or points (n, d). "
+        f"It has {archive.shown}. Name the one to read by key (--key), and its labels by labels "
+        "(--labels)."
+    )
+
+
+def _says_labels(name: str) -> bool:
+    """Whether a name is one of labels, such as y_train or train/labels."""
+    return any(label_name([x]) for x in without_part(name.rsplit("/", 1)[-1]))
+
+
+def _label_key(request: Request, archive: Archive, key: str) -> str | None:
+    """The array of the labels of the array `key`, None without."""
+    wanted, headers = request.labels, archive.headers
+    if wanted is not None:
+        return wanted if wanted in headers or wanted.rpartition(":")[0] in headers else None
+    counts = archive.counts(key)
+    fitting = [
+        name
+        for name, (shape, dtype) in headers.items()
+        if name != key and part_of(name) in (None, part_of(key)) and shape
+        and dtype.kind in ("iuUSf" if _says_labels(name) else "iuUS")
+        and (max(shape) == np.prod(shape) or _says_labels(name))
+        and (shape[0] in counts or (archive.columns and max(shape) in counts))
+    ]  # fmt: skip
+    own = [x for x in fitting if part_of(x) == part_of(key)] or fitting
+    said = [x for x in own if _says_labels(x)] or own
+    if "labels" in headers and ("labels" in said or not said):
+        return "labels"
+    if len(said) > 1:
+        raise InputError(
+            f"{archive.path} holds several arrays that could be labels ({listed(said)}); name one "
+            'by labels (--labels), or "none" to leave labels out.'
+        )
+    return said[0] if said else None
+
+
+def _one_column(labels: np.ndarray, key: str, column: str | None, archive: Archive) -> np.ndarray:
+    """One label a point; of several the column that was named."""
+    if labels.ndim > 1 and labels.size == max(labels.shape):
+        labels = labels.reshape(-1)
+    if column is None and labels.ndim < 2:
+        return labels
+    width = labels.shape[1] if labels.ndim == 2 else 0
+    if column is None or not column.isdecimal() or int(column) >= width:
+        came = f"names the column {column} but" if column is not None else "are several:"
+        raise InputError(
+            f"the labels of a point {came} {key} in {archive.path} has the shape {labels.shape}; "
+            f'expected one label for each point. Name one of the {width} columns, "{key}:0" '
+            f'(--labels {key}:0), or leave labels out by "none" (--labels none).'
+        )
+    return labels[:, int(column)]

@@ -1,0 +1,178 @@
+"""The labels that were asked for by an option, or that lie beside the points."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ..common.checks import InputError, MissingFile
+from ..common.readable import printable
+from .arrayfiles import cell, column_of, labels_in_order, read_rows, split_column, typed
+from .classes import checked_labels, label_name, listed, select
+from .pixels import of_all, scaling
+from .request import Raw, Request
+from .stored import Stored
+
+_COLUMN = re.compile(r"(?:column:)?(-?\d{1,9})$")
+
+
+def with_labels(raw: Raw, wanted: str | None, keys: str = "") -> Raw:
+    """`raw` with the labels that were asked for: none, a column of the points, or a file's."""
+    if wanted is None:
+        return raw
+    if wanted == "none":
+        return replace(raw, labels=None)
+    if column := _COLUMN.match(wanted):
+        return _split_column(raw, int(column[1]))
+    try:
+        return replace(raw, labels=labels_in_order(wanted, len(raw.points)))
+    except MissingFile:
+        if keys:
+            raise InputError(
+                f"labels (--labels) is {wanted!r}, neither a key of the archive nor a file; the "
+                f"archive holds {keys}. Name one of these, a column or a file of labels."
+            ) from None
+        raise
+
+
+def _split_column(raw: Raw, column: int) -> Raw:
+    shape = raw.points.shape
+    if len(shape) != 2 or not -shape[1] <= column < shape[1] or shape[1] < 2:
+        raise InputError(
+            f"labels (--labels) name column {column} but the points have the shape {shape}; "
+            "expected (n, d) with that column, counted from 0 (-1 is the last), and one more. Give "
+            "a column that exists, or a file of labels."
+        )
+    note = f"column {column} of the points was taken out as their labels"
+    if isinstance(raw.points, Stored):
+        points, labels = raw.points.leaving(column), raw.points.column(column)
+    else:
+        points, labels = np.delete(raw.points, column, axis=1), raw.points[:, column]
+    return replace(raw, points=points, labels=labels, notes=(*raw.notes, note))
+
+
+def rows_of_classes(
+    labels: np.ndarray | None,
+    n: int,
+    request: Request,
+    dtype: np.dtype,
+    class_names: Sequence[str] | None = None,
+) -> tuple[np.ndarray | None, np.ndarray | None, tuple[str, ...]]:
+    """The rows of the classes that were asked for, None for all n; the labels; and the sorted names
+    of all classes, as `Raw` has them. All rows where the scale follows from all values."""
+    every = labels is None or of_all(dtype, scaling(request.pixel_range), None)
+    if labels is None or every or (request.classes is None and request.per_class is None):
+        return None, labels, ()
+    values = checked_labels(labels, n)
+    words = values.dtype.kind == "U"
+    known = tuple(map(printable, np.unique(values).tolist())) if words else ()
+    rows, _, _ = select(values, class_names, request.classes, request.per_class)
+    return rows, values[rows], known
+
+
+def labels_by_name(spec: str, names: Sequence[str], root: str = "") -> tuple[np.ndarray, list[str]]:
+    """Labels for the files `names` from a .csv of file names and labels; and notes.
+
+    Two columns, with or without a header, or several: then the label is the column named in
+    "file.csv:column", or the one called label. Raises `InputError` for a file without a label.
+    """
+    path, column = split_column(spec)
+    if not path.is_file():
+        raise MissingFile(
+            f"labels (--labels) is {spec!r}, but there is no such file; expected a .csv with the "
+            "columns file name and label. Correct the path."
+        )
+    rows = read_rows(path)
+    width = len(rows[0])
+    files, headless = _names_column(rows, names, root)
+    if column is not None:
+        place = column_of(rows[0], column, path)
+        others = [k for k in range(width) if k != place]
+        files, headless = files if files != place else (others or [0])[0], False
+    elif width == 2:
+        place = 1 - files
+    else:
+        label = None if headless else label_name([x.strip() for x in rows[0]])
+        if label is None or width < 2:
+            raise InputError(
+                f"{path} has {width} column(s) ({listed(rows[0])}); expected two, file name and "
+                f'label. Name the column of labels: "{spec}:NAME".'
+            )
+        place = column_of(rows[0], label, path)
+    if headless:
+        rows = [[f"column {k + 1}" for k in range(width)], *rows]
+    return by_name(rows, files, place, path, names, root)
+
+
+def by_name(
+    rows: Sequence[Sequence[str]],
+    files: int,
+    place: int,
+    path: object,
+    names: Sequence[str],
+    root: str = "",
+) -> tuple[np.ndarray, list[str]]:
+    """Labels for the images `names` from rows with a header, whose column `files` names the images
+    and whose column `place` has their labels; and notes."""
+    column = f"column {files + 1} ({rows[0][files].strip()!r})"
+    table: dict[str, str] = {}
+    for k, row in enumerate(rows[1:], 2):
+        name, label = cell(row, files, path, k), cell(row, place, path, k)
+        if table.setdefault(name, label) != label:
+            raise InputError(
+                f"{path} names {name} twice, with the labels {table[name]} and {label} (row {k}); "
+                "expected one. Remove the wrong row."
+            )
+    how = max(_ways(root), key=lambda way: sum(way(x) in table for x in names))
+    missing = [name for name in names if how(name) not in table]
+    if missing:
+        came = listed(list(table), 3)
+        raise InputError(
+            f"{path} has no label for {len(missing)} of {len(names)} images, the first "
+            f"{missing[0]}; the file names were taken from {column}: {came}. Expected a row for "
+            "each, with the file's path inside the folder, its name, or that without its suffix. "
+            "Add the rows or move these images away."
+        )
+    keys = [how(name) for name in names]
+    double, count = Counter(keys).most_common(1)[0] if keys else ("", 0)
+    if count > 1:
+        raise InputError(
+            f"{path} says {double!r} of {count} images ({column}); expected their "
+            "paths inside the folder, which tell them apart. Write these."
+        )
+    left, twice = len(table) - len(keys), len(rows) - 1 - len(table)
+    notes = [f"{left} rows of {path} name no image of the folder"] if left else []
+    notes += [f"{twice} rows of {path} repeat another"] if twice else []
+    return typed([table[key] for key in keys]), notes
+
+
+def _ways(root: str) -> list[Callable[[str], str]]:
+    """How a list may name a file: its path, that below the root, its name, its stem."""
+
+    def last(name: str) -> str:
+        return name.rsplit("/", 1)[-1]
+
+    return [
+        lambda name: name,
+        lambda name: name.removeprefix(root),
+        last,
+        lambda name: last(name).rpartition(".")[0],
+    ]
+
+
+def _names_column(
+    rows: Sequence[Sequence[str]], names: Sequence[str], root: str
+) -> tuple[int, bool]:
+    """The column that names images, the first where none does, and whether the first row is no
+    header but names one as well."""
+    known = {way(name) for way in _ways(root) for name in names}
+    first = [x.strip() for x in rows[0]]
+    counts = [
+        sum(k < len(row) and row[k].strip() in known for row in rows) for k in range(len(first))
+    ]
+    best = int(np.argmax(counts))
+    return best, first[best] in known

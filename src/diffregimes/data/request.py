@@ -1,0 +1,56 @@
+"""What a reader is asked, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .pixels import Range
+
+if TYPE_CHECKING:
+    from ..common.parallel import Progress
+    from ..populations.mixture import GaussianMixture
+
+
+@dataclass(frozen=True)
+class Request:
+    """A source and the options of `readers.load` that came with it; `held` is a source that is an
+    object in memory and no file."""
+
+    text: str
+    path: Path
+    labels: str | None = None
+    key: str | None = None
+    classes: Sequence[int | str] | str | None = None
+    per_class: int | None = None
+    pixel_range: Range = None
+    pad: int = 0
+    split: str | None = None
+    resize: int | None = None
+    crop: bool = False
+    skip_unreadable: bool = False
+    progress: Progress | None = None
+    held: Any = None
+
+
+@dataclass(frozen=True)
+class Raw:
+    """What a source holds; `white`, `class_names` and `files` are those of `from_arrays`.
+
+    `indices` and `classes` where a part of the source was read alone: where the points stand in it,
+    and the sorted names of all of its classes.
+    """
+
+    points: Any
+    labels: Any = None
+    notes: tuple[str, ...] = ()
+    white: int | None = None
+    class_names: tuple[str, ...] | None = None
+    population: GaussianMixture | None = None
+    indices: np.ndarray | None = None
+    files: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()

@@ -1,0 +1,227 @@
+"""Kinds of files that are not read, each with the one line that converts it.
+
+Pickles can run code and are never loaded here; who trusts a file runs its line. Other kinds
+need a package of their own.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+POINTER = b"version https://git-lfs.github.com/"  # how a pointer of Git LFS begins
+
+
+@dataclass(frozen=True)
+class Unread:
+    """A kind that is not read: `words` say why, `line` is a shell command that converts SOURCE to
+    OUT with a suffix, or to a folder OUT; `recognises` knows it by its path and first bytes."""
+
+    words: str
+    line: str
+    recognises: Callable[[Path, bytes], bool]
+
+
+def _suffix(*suffixes: str) -> Callable[[Path, bytes], bool]:
+    return lambda path, start: path.name.lower().endswith(suffixes)
+
+
+def _python(code: str, packages: str = "") -> str:
+    """A line of Python with the source as `s` and the name of what it writes as `o`."""
+    install = f"pip install {packages} && " if packages else ""
+    return f'{install}python -c "import sys; s, o = sys.argv[1:]; {code}" SOURCE OUT'
+
+
+def _is_cifar(path: Path, start: bytes) -> bool:
+    return any((path / x).is_file() for x in ("batches.meta", "meta")) and any(
+        (path / x).is_file() for x in ("data_batch_1", "train")
+    )
+
+
+def _is_pickle(path: Path, start: bytes) -> bool:
+    by_name = path.suffix.lower() in (".pkl", ".pickle", ".p")
+    return path.is_file() and (by_name or (start[:1] == b"\x80" and start[1:2] in b"\2\3\4\5"))
+
+
+def _is_zarr(path: Path, start: bytes) -> bool:
+    inside = any((path / x).is_file() for x in ("zarr.json", ".zarray", ".zgroup"))
+    return inside or path.name.lower().endswith((".zarr", ".zarr.zip"))
+
+
+def _is_dicom(path: Path, start: bytes) -> bool:
+    by_name = path.suffix.lower() in (".dcm", ".dicom")
+    return by_name or start[128:132] == b"DICM" or (path.is_dir() and any(path.glob("*.dcm")))
+
+
+def _has_pages(path: Path, start: bytes) -> bool:
+    """Whether it is one image file with several images in it."""
+    if path.suffix.lower() not in (".tif", ".tiff", ".gif") or not path.is_file():
+        return False
+    from PIL import Image  # late: most sources are no image
+
+    try:
+        with path.open("rb") as file, Image.open(file, formats=("TIFF", "GIF")) as image:
+            return bool(getattr(image, "is_animated", False))
+    except Exception:  # damaged, in any of the ways of its kind
+        return False
+
+
+_RUNS = "such files can run code and are never loaded"
+
+# the first that recognises a path speaks
+UNREAD = (
+    Unread(
+        f"CIFAR's python version, which is pickled: {_RUNS}",
+        _python(
+            "import pickle, glob, numpy as np; d = [pickle.load(open(f, 'rb'), encoding='bytes') "
+            "for f in sorted(glob.glob(s + '/data_batch_*') + glob.glob(s + '/train'))]; "
+            "np.savez(o + '.npz', images=np.concatenate([x[b'data'] for x in d])"
+            ".reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), labels=np.concatenate("
+            "[x.get(b'labels', x.get(b'fine_labels')) for x in d]))"
+        ),
+        _is_cifar,
+    ),
+    Unread(
+        f"a pickled file: {_RUNS}",
+        _python(
+            "import pickle, numpy as np; x = pickle.load(open(s, 'rb'), encoding='latin1'); "
+            "x = x if isinstance(x, dict) else dict(zip(('points', 'labels'), x)) "
+            "if isinstance(x, tuple) else dict(points=x); np.savez(o + '.npz', **{k: np.asarray(v) "
+            "for k, v in x.items() if np.ndim(v)})"
+        ),
+        _is_pickle,
+    ),
+    Unread(
+        f"a file of torch.save, which is pickled: {_RUNS}",
+        _python(
+            "import torch, numpy as np; x = torch.load(s, weights_only=True, map_location='cpu'); "
+            "x = x if isinstance(x, dict) else dict(zip(('points', 'labels'), x)) "
+            "if isinstance(x, (list, tuple)) else dict(points=x); np.savez(o + '.npz', "
+            "**{k: v.numpy() for k, v in x.items() if hasattr(v, 'numpy')})"
+        ),
+        _suffix(".pt", ".pth", ".ckpt"),
+    ),
+    Unread(
+        "a database of LMDB",
+        _python(
+            "import lmdb, os; os.mkdir(o); [open(o + '/' + k.hex() + '.png', 'wb').write(v) "
+            "for k, v in lmdb.open(s, readonly=True, lock=False).begin().cursor()]",
+            "lmdb",
+        ),
+        lambda path, start: (path / "data.mdb").is_file(),
+    ),
+    Unread(
+        "zarr",
+        _python("import zarr, numpy as np; np.save(o + '.npy', zarr.open(s, mode='r')[:])", "zarr"),
+        _is_zarr,
+    ),
+    Unread(
+        "of DICOM",
+        _python(
+            "import pydicom, glob, numpy as np; np.save(o + '.npy', np.stack([pydicom.dcmread(f)"
+            ".pixel_array for f in sorted(glob.glob(s + '/*') or [s])]).astype('f4'))",
+            "pydicom",
+        ),
+        _is_dicom,
+    ),
+    Unread(
+        "a volume of NIfTI",
+        _python(
+            "import nibabel, numpy as np; np.save(o + '.npy', np.moveaxis(nibabel.load(s)"
+            ".get_fdata(dtype='f4'), 2, 0))",
+            "nibabel",
+        ),
+        _suffix(".nii", ".nii.gz"),
+    ),
+    Unread(
+        "one file with several images",
+        _python(
+            "from PIL import Image, ImageSequence as q; import numpy as np; np.save(o + '.npy', "
+            "np.stack([np.asarray(x.convert('RGB') if x.mode == 'P' else x) for x in "
+            "q.Iterator(Image.open(s))]))"
+        ),
+        _has_pages,
+    ),
+    Unread(
+        "a spreadsheet",
+        _python(
+            "import pandas; pandas.read_excel(s).to_csv(o + '.csv', index=False)", "pandas openpyxl"
+        ),
+        _suffix(".xlsx", ".xls", ".ods"),
+    ),
+    Unread(
+        "a table of ARFF",
+        _python(
+            "import pandas; from scipy.io import arff; pandas.DataFrame(arff.loadarff(s)[0]).map("
+            "lambda v: v.decode() if isinstance(v, bytes) else v).to_csv(o + '.csv', index=False)",
+            "pandas",
+        ),
+        _suffix(".arff"),
+    ),
+    Unread(
+        "a sparse table of LIBSVM",
+        _python(
+            "from sklearn.datasets import load_svmlight_file as load; import numpy as np; "
+            "x, y = load(s); np.savez(o + '.npz', points=x.toarray(), labels=y)"
+        ),
+        _suffix(".libsvm", ".svm", ".svmlight"),
+    ),
+    Unread(
+        "a table of JSON",
+        _python(
+            "import pandas; pandas.read_json(s, lines=s.endswith('l')).to_csv(o + '.csv', "
+            "index=False)",
+            "pandas",
+        ),
+        _suffix(".json", ".jsonl"),
+    ),
+    Unread(
+        "a packed .tar",
+        "mkdir OUT && tar xf SOURCE -C OUT",
+        _suffix(".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst"),
+    ),
+    Unread("a packed file", "gunzip -k SOURCE", _suffix(".gz")),
+    Unread("a packed file", "bunzip2 -k SOURCE", _suffix(".bz2")),
+    Unread("a packed file", "unxz -k SOURCE", _suffix(".xz")),
+    Unread("a packed file", "unzstd SOURCE", _suffix(".zst")),
+    Unread("an archive of 7z", "7z x SOURCE -oOUT", _suffix(".7z")),
+    Unread("an archive of RAR", "mkdir OUT && unrar x SOURCE OUT/", _suffix(".rar")),
+)
+
+
+def converting(path: Path) -> tuple[str, str] | None:
+    """What a file or folder is, where its kind is known and not read, and the line that converts
+    it."""
+    start = first_bytes(path)
+    kind = next((x for x in UNREAD if x.recognises(path, start)), None)
+    if kind is None:
+        return None
+    out, source = shlex.quote(path.resolve().name.split(".")[0] or "data"), shlex.quote(str(path))
+    return kind.words, kind.line.replace("OUT", out).replace("SOURCE", source)
+
+
+def first_bytes(path: Path) -> bytes:
+    if not path.is_file():
+        return b""
+    with path.open("rb") as file:
+        return file.read(132)
+
+
+def is_pointer(opener: Callable[[], Any]) -> bool:
+    """Whether the binary file that `opener` gives is a pointer of Git LFS."""
+    try:
+        with opener() as file:
+            return bool(file.read(len(POINTER)) == POINTER)
+    except Exception:  # damaged, in any of the ways of its kind: it is none
+        return False
+
+
+def pull(what: object) -> str:
+    """What is said of a pointer of Git LFS."""
+    return (
+        f"{what} is a pointer of Git LFS, not the data; expected the file that it stands for. Run "
+        "git lfs pull in the repository."
+    )

@@ -1,0 +1,167 @@
+"""What is not read is told with a line that converts it: each line is run here as it is told."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import shlex
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from sklearn.datasets import dump_svmlight_file
+
+from diffregimes.common.checks import InputError
+from diffregimes.data.datasets import from_arrays
+from diffregimes.data.readers import READERS, load
+from diffregimes.data.unread import UNREAD
+
+RNG = np.random.default_rng(5)
+N = 8
+IMAGES = RNG.integers(0, 256, (N, 32, 32, 3), dtype=np.uint8)
+POINTS = RNG.standard_normal((N, 5))
+LABELS = [4, 9, 9, 4, 4, 9, 9, 4]
+
+
+def told(path):
+    """The line in the message of a source that is not read."""
+    with pytest.raises(InputError) as caught:
+        load(path)
+    before, _, line = str(caught.value).partition("this converts it: ")
+    assert "expected a kind that is read" in before
+    return line
+
+
+def converted(path, folder, made, shell=False):
+    """The dataset that the line makes of a source, run in `folder`; packages are there.
+
+    Python's part is run here, where its packages are loaded, unless `shell`.
+    """
+    before, python, after = told(path).rpartition("python -c")
+    line = python + after if python else after
+    if shell or not python:
+        here = Path(sys.executable).parent
+        env = {**os.environ, "PATH": f"{here}{os.pathsep}{os.environ['PATH']}"}
+        subprocess.run(line, shell=True, cwd=folder, env=env, check=True, timeout=120)
+    else:
+        code, *arguments = shlex.split(line)[2:]
+        with contextlib.chdir(folder), pytest.MonkeyPatch.context() as patched:
+            patched.setattr(sys, "argv", ["-c", *arguments])
+            exec(code, {})
+    assert not before or before.startswith("pip install")
+    return load(folder / made)
+
+
+def same(data, points, labels):
+    expected = from_arrays(points, labels)
+    np.testing.assert_allclose(data.points, expected.points, rtol=1e-6)
+    np.testing.assert_array_equal(data.labels, expected.labels)
+    assert data.class_names == expected.class_names
+
+
+def test_cifar(tmp_path):
+    folder = tmp_path / "it's cifar-10 (py)"  # a name that a shell takes amiss
+    folder.mkdir()
+    rows = IMAGES.transpose(0, 3, 1, 2).reshape(N, -1)
+    for k in range(2):
+        half = slice(4 * k, 4 * k + 4)
+        batch = {b"data": rows[half], b"labels": LABELS[half]}
+        (folder / f"data_batch_{k + 1}").write_bytes(pickle.dumps(batch, protocol=2))
+    (folder / "batches.meta").write_bytes(pickle.dumps({}))
+    same(converted(folder, tmp_path, f"{folder.name}.npz", shell=True), IMAGES, LABELS)
+    with pytest.raises(InputError, match="pickled file: such files can run code"):
+        load(folder / "data_batch_1")
+
+
+@pytest.mark.parametrize(
+    "held", [{"images": IMAGES, "labels": LABELS, "name": "x"}, (IMAGES, LABELS)]
+)
+def test_pickles(tmp_path, held):
+    (tmp_path / "x.pkl").write_bytes(pickle.dumps(held))
+    same(converted(tmp_path / "x.pkl", tmp_path, "x.npz"), IMAGES, LABELS)
+
+
+def test_files_of_torch(tmp_path):
+    torch.save((torch.from_numpy(IMAGES), torch.tensor(LABELS)), tmp_path / "x.pt")
+    same(converted(tmp_path / "x.pt", tmp_path, "x.npz"), IMAGES, LABELS)
+
+
+def test_sparse_tables(tmp_path):
+    dump_svmlight_file(POINTS, LABELS, str(tmp_path / "x.libsvm"))
+    same(converted(tmp_path / "x.libsvm", tmp_path, "x.npz"), POINTS, LABELS)
+
+
+def test_tables_of_json_and_arff(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(POINTS, columns=list("abcde")).assign(label=LABELS)
+    frame.to_json(tmp_path / "x.jsonl", orient="records", lines=True, double_precision=15)
+    same(converted(tmp_path / "x.jsonl", tmp_path, "x.csv"), POINTS, LABELS)
+    kinds = "".join(f"@attribute {x} real\n" for x in "abcde")
+    rows = "\n".join(",".join(map(repr, [*map(float, x), y])).replace("'", "") for x, y in
+                     zip(POINTS, LABELS, strict=True))  # fmt: skip
+    text = f"@relation x\n{kinds}@attribute label {{4,9}}\n@data\n{rows}\n"
+    (tmp_path / "y.arff").write_text(text)
+    same(converted(tmp_path / "y.arff", tmp_path, "y.csv"), POINTS, LABELS)
+
+
+@pytest.mark.parametrize("suffix", ["tif", "gif"])
+def test_pages_of_one_image(tmp_path, suffix):
+    pages = [Image.fromarray(x[..., 0]) for x in IMAGES]
+    path = tmp_path / f"x.{suffix}"
+    pages[0].save(path, save_all=True, append_images=pages[1:])
+    data = converted(path, tmp_path, "x.npy")
+    first = data.points.reshape(N, 32, 32, -1)[..., 0] * 255
+    np.testing.assert_allclose(first, IMAGES[..., 0], atol=1e-4)
+
+
+def test_packed_files(tmp_path):
+    np.savez(tmp_path / "in.npz", images=IMAGES, labels=LABELS)
+    with tarfile.open(tmp_path / "x.tar.gz", "w:gz") as out:
+        out.add(tmp_path / "in.npz", "in.npz")
+    same(converted(tmp_path / "x.tar.gz", tmp_path, "x/in.npz"), IMAGES, LABELS)
+    subprocess.run(["gzip", "-k", str(tmp_path / "in.npz")], check=True)
+    (tmp_path / "in.npz").unlink()
+    same(converted(tmp_path / "in.npz.gz", tmp_path, "in.npz"), IMAGES, LABELS)
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "way"),
+    [
+        ("x.7z", "an archive of 7z", "7z x "),
+        ("x.rar", "an archive of RAR", "unrar x "),
+        ("x.nii.gz", "a volume of NIfTI", "pip install nibabel"),
+        ("x.dcm", "of DICOM", "pip install pydicom"),
+        ("x.xlsx", "a spreadsheet", "read_excel"),
+        ("x.zarr", "is zarr", "pip install zarr"),
+        ("base/data.mdb", "a database of LMDB", "pip install lmdb"),
+        ("scans/1.dcm", "of DICOM", "pip install pydicom"),
+        ("array/zarr.json", "is zarr", "pip install zarr"),
+        ("x.csv.bz2", "a packed file", "bunzip2 -k"),
+    ],
+)
+def test_others_name_their_packages(tmp_path, name, words, way):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"something")
+    source = path.parent if "/" in name else path
+    with pytest.raises(InputError, match=words):
+        load(source)
+    assert way in told(source)
+
+
+def test_no_kind_that_is_read_is_refused(tmp_path):
+    """A declaration of `UNREAD` never speaks where a reader would read."""
+    for name in ("x-idx3-ubyte.gz", "a.npz", "a.npy", "a.csv", "a.tar", "a.zip", "a.parquet"):
+        path = tmp_path / name
+        path.write_bytes(b"\x80\4 like a pickle")
+        assert any(x.recognises(str(path), path) for x in READERS)
+        with pytest.raises(InputError) as caught:
+            load(path)
+        assert "this converts it" not in str(caught.value)
+    assert len({x.words for x in UNREAD}) >= 14
