@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..common.checks import InputError, finite_points
+from ..common.numerics import largest_eigenvector
 from ..common.provenance import INDEXED, DatasetFacts
 from .classes import (
     check_counts,
@@ -301,13 +302,8 @@ def _scaled(
 def _principal_sides(points: np.ndarray, files: tuple[str, ...]) -> np.ndarray:
     """0 or 1 for each point (n, d): its side of the first principal component."""
     centred = points - points.mean(axis=0, dtype=np.float64).astype(np.float32)
-    if min(centred.shape) <= 32:
-        direction = np.linalg.svd(centred, full_matrices=False)[2][0]
-    else:
-        from scipy.sparse.linalg import svds  # late: most runs have labels
-
-        start = np.random.default_rng(0).standard_normal(min(centred.shape)).astype(np.float32)
-        direction = svds(centred, k=1, v0=start, tol=1e-5)[2][0]
+    centred /= np.abs(centred).max()
+    direction = largest_eigenvector(centred)[1].astype(np.float32)
     if direction[np.argmax(np.abs(direction))] < 0:  # a singular vector has no sign of its own
         direction = -direction
     codes: np.ndarray = (centred @ direction > 0).astype(np.int64)
