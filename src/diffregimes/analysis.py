@@ -52,6 +52,7 @@ def analyze(
     pixel_range: Range = None,
     pad: int = 0,
     white: int | None = None,
+    standardize: bool = False,
     precision: float = 0.005,
     draws: int | None = None,
     times: Sequence[float] | np.ndarray | None = None,
@@ -74,6 +75,7 @@ def analyze(
         take integers, too, as they are
     pad : pixels added to each side of images
     white : the integer that is white, 255 for uint8
+    standardize : each feature of a table (n, d) over its standard deviation
     precision : draws go on until the standard errors of the curves between 0 and 1 reach it
     draws : a fixed number of noised samples instead (rounded up to blocks of 256)
     times : Ornstein-Uhlenbeck times, increasing; an adaptive grid without
@@ -84,8 +86,8 @@ def analyze(
     memory_mib : budget for the buffers of the pass; results do not depend on it
     progress : callback (done, total, text)
 
-    The keywords from `class_names` to `white` prepare arrays as `from_arrays` does, which says more
-    of them; a `Dataset` takes none.
+    The keywords from `class_names` to `standardize` prepare arrays as `from_arrays` does, which
+    says more of them; a `Dataset` takes none.
 
     Returns
     -------
@@ -106,7 +108,7 @@ def analyze(
     """
     preparation = {
         "class_names": class_names, "classes": classes, "per_class": per_class,
-        "pixel_range": pixel_range, "pad": pad, "white": white,
+        "pixel_range": pixel_range, "pad": pad, "white": white, "standardize": standardize,
     }  # fmt: skip
     dataset = _dataset(points, labels, preparation)
     check_several(dataset.class_names)
@@ -167,7 +169,7 @@ def _dataset(points: Any, labels: Any, preparation: dict[str, Any]) -> Dataset:
     """The points as a `Dataset`; one that came as such takes no preparation."""
     if not isinstance(points, Dataset):
         return from_arrays(points, labels, **preparation)
-    asked = [name for name, x in preparation.items() if x is not None and (name, x) != ("pad", 0)]
+    asked = [name for name, x in preparation.items() if x not in (None, False, 0)]
     if labels is not None or asked:
         given = ", ".join([*(["labels"] if labels is not None else []), *asked])
         raise InputError(f"a Dataset came with {given}; prepare it with datasets.from_arrays.")

@@ -141,6 +141,7 @@ class Analyze:
             "per_class": self.data.per_class,
             "range": list(scale) if isinstance(scale, tuple) else scale,
             "pad": self.data.pad,
+            "standardize": self.data.standardize,
             "times": times,
             "schedule": self.schedule,
             "skip_unreadable": self.skip_unreadable,

@@ -120,6 +120,14 @@ class DataOptions:
             rich_help_panel=DATA, metavar="N", help="Pixels added on every side of the images."
         ),
     ] = 0
+    standardize: Annotated[
+        bool,
+        typer.Option(
+            "--standardize",
+            rich_help_panel=DATA,
+            help="Divide each feature of a table by its standard deviation.",
+        ),
+    ] = False
 
     def range(self) -> Range:
         """What --range says."""
@@ -150,6 +158,7 @@ class DataOptions:
     ) -> Dataset:
         """The dataset in `source`, its pixels on `scale`."""
         from ..data import readers  # torch takes seconds to import: --help must not wait for it
+        from ..data.pixels import PixelMap
 
         return readers.load(
             source,
@@ -159,6 +168,8 @@ class DataOptions:
             per_class=self.per_class,
             pixel_range=scale,
             pad=self.pad,
+            # other data were given the map that these get, standardized or not
+            standardize=self.standardize and not isinstance(scale, PixelMap),
             skip_unreadable=skip_unreadable,
             progress=progress,
         )

@@ -94,7 +94,7 @@ def largest_eigenvector(
     if r > SMALL:
         # even data are blind along (1, ..., 1), and a vector of before may be one of another
         # eigenvalue: a start that is orthogonal to nothing
-        first = np.random.default_rng(0).standard_normal(r)
+        first = np.asarray(np.random.default_rng(0).standard_normal(r))
         if start is not None:
             first = start + 0.1 * np.linalg.norm(start) / np.linalg.norm(first) * first
         # ARPACK takes what is below 4e-11 for zero: in this unit the largest is 1 or more

@@ -2,6 +2,7 @@ from . import arrayfiles as arrayfiles
 from . import classes as classes
 from . import cloud as cloud
 from . import datasets as datasets
+from . import features as features
 from . import imagefolder as imagefolder
 from . import kinds as kinds
 from . import neighbours as neighbours

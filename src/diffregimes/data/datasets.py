@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..common.checks import InputError, finite_points
-from ..common.numerics import largest_eigenvector
 from ..common.provenance import INDEXED, DatasetFacts
 from .classes import (
     check_counts,
@@ -85,6 +84,11 @@ class Dataset:
         counts = np.bincount(self.labels, minlength=len(self.class_names))
         return tuple(int(x) for x in counts)
 
+    @property
+    def standardized(self) -> bool:
+        """Whether each feature was divided by its standard deviation."""
+        return self.pixel_map is not None and self.pixel_map.spread is not None
+
     def class_of(self, place: int) -> str:
         """The name of the class of the point in a row."""
         return self.class_names[int(self.labels[place])]
@@ -141,6 +145,7 @@ def from_arrays(
     pixel_range: Range = None,
     pad: int = 0,
     white: int | None = None,
+    standardize: bool = False,
     source: str = "arrays",
     files: Sequence[str] = (),
     notes: Sequence[str] = (),
@@ -153,7 +158,9 @@ def from_arrays(
     Floats are taken as they are, unless `pixel_range` is given: then the smallest value of the
     whole array goes to its lower end and the largest to its upper end. "none" takes integers, too,
     as they are; a `PixelMap` does what was done to other data (`pixel_range=data.pixel_map`), and a
-    `Scaling` tells integers from floats.
+    `Scaling` tells integers from floats. `standardize` takes the features of a table (n, d) each
+    minus its mean and over its standard deviation, constant ones as 0. Where values lie far from
+    zero for their spread a constant is taken off, and a note says so.
 
     `labels`: (n,) or (n, 1), integers or strings. Without them the two classes are the two sides
     of the first principal component, and `labelled` is False. `class_names` names integer labels
@@ -165,7 +172,7 @@ def from_arrays(
     Raises `InputError` for anything that cannot be analysed, with what to do about it.
     """
     array = _checked_points(points)
-    wanted = scaling(pixel_range)
+    wanted = scaling(pixel_range, standardize)
     _check_pad(pad, array)
     said = list(notes)
     known: tuple[int, ...] = ()
@@ -230,6 +237,7 @@ def describe(dataset: Dataset) -> DatasetFacts:
         sample_shape=dataset.sample_shape,
         labelled=dataset.labelled,
         indexed=INDEXED,
+        standardized=dataset.standardized,
     )
 
 
@@ -281,11 +289,7 @@ def _check_pad(pad: int, array: np.ndarray) -> None:
 def _scaled(
     array: np.ndarray, indices: np.ndarray, given: PixelMap, pad: int, said: list[str]
 ) -> tuple[np.ndarray, tuple[int, ...]]:
-    """The chosen points, flat, in float32 and padded; the sample shape.
-
-    Integers are cast straight into the padded buffer and scaled there: nothing as large as the
-    data is ever held in float64.
-    """
+    """The chosen points, flat, in float32 and padded; the sample shape."""
     chosen = array if len(indices) == len(array) else array[indices]
     shape = array.shape[1:] if array.ndim != 3 else (*array.shape[1:], 1)
     chosen = chosen.reshape(len(chosen), *shape)
@@ -293,14 +297,14 @@ def _scaled(
         said.append(f"{pad} pixels added on each side of the images")
         shape = (shape[0] + 2 * pad, shape[1] + 2 * pad, shape[2])
     out = np.full((len(chosen), *shape), given.black, dtype=np.float32)
-    inner = out[:, pad:-pad, pad:-pad] if pad else out
-    inner[...] = chosen
-    given.apply(inner)
+    given.fill(out[:, pad:-pad, pad:-pad] if pad else out, chosen)
     return out.reshape(len(out), -1), tuple(int(x) for x in shape)
 
 
 def _principal_sides(points: np.ndarray, files: tuple[str, ...]) -> np.ndarray:
     """0 or 1 for each point (n, d): its side of the first principal component."""
+    from ..common.numerics import largest_eigenvector  # late: --help has no need of scipy
+
     centred = points - points.mean(axis=0, dtype=np.float64).astype(np.float32)
     centred /= np.abs(centred).max()
     direction = largest_eigenvector(centred)[1].astype(np.float32)

@@ -48,6 +48,7 @@ class Request:
     per_class: int | None = None
     pixel_range: Range = None
     pad: int = 0
+    standardize: bool = False
     skip_unreadable: bool = False
     progress: Progress | None = None
 
@@ -188,6 +189,7 @@ def no_options(request: Request) -> None:
         "per_class (--per-class)": request.per_class,
         "pixel_range (--range)": None if kept else request.pixel_range,
         "pad (--pad)": request.pad or None,
+        "standardize (--standardize)": request.standardize or None,
     }
     for name, value in given.items():
         if value is not None:

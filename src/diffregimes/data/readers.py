@@ -90,6 +90,7 @@ def load(
     per_class: int | None = None,
     pixel_range: Range = None,
     pad: int = 0,
+    standardize: bool = False,
     skip_unreadable: bool = False,
     progress: Progress | None = None,
 ) -> Dataset:
@@ -100,9 +101,9 @@ def load(
     out of the points; a file (.npy, .txt, .csv, "file.csv:column", IDX) of labels in the order
     of the points, or for a folder of images a .csv of file names and labels; or "none" to leave
     labels out. `key` names the data among the arrays of an .npz. `classes`, `per_class`,
-    `pixel_range` and `pad` are those of `from_arrays`. `skip_unreadable` leaves out the images of a
-    folder that cannot be read and counts them in a note. `progress(done, total, text)` is called
-    for each image of a folder. No option changes a known law.
+    `pixel_range`, `pad` and `standardize` are those of `from_arrays`. `skip_unreadable` leaves out
+    the images of a folder that cannot be read and counts them in a note. `progress(done, total,
+    text)` is called for each image of a folder. No option changes a known law.
 
     Raises `InputError` for what cannot be read, with the way out.
     """
@@ -115,6 +116,7 @@ def load(
         per_class,
         pixel_range,
         pad,
+        standardize,
         skip_unreadable,
         progress,
     )
@@ -135,6 +137,7 @@ def load(
         per_class=per_class,
         pixel_range=pixel_range,
         pad=pad,
+        standardize=standardize,
         white=raw.white,
         source=request.text,
         files=raw.files,

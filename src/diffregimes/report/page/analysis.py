@@ -158,7 +158,7 @@ def render_html(
         ],
         theory=_theory(analysis, dataset),
         needed=analysis.points_needed and needed_in_words(analysis.points_needed, analysis),
-        scale=scale_in_words(facts.scale),
+        scale=scale_in_words(facts.scale, facts.standardized),
         recipe=list(flat(serial.plain(analysis.recipe))),
     )
 

@@ -23,7 +23,7 @@ def print_plan(dataset: Dataset, folder: Path, draws: int | None, precision: flo
     console.print(f"{dataset.source}: {dataset.n} points, {shape} (d = {dataset.d})")
     for name, count in zip(dataset.class_names, dataset.class_counts, strict=True):
         console.print(f"  class {name}: {count}")
-    console.print(f"  {_scale(dataset.scale)}")
+    console.print(f"  {_scale(dataset.scale, dataset.standardized)}")
     for note in dataset.notes:
         console.print(f"  note: {note}")
     until = f"until the standard errors reach {precision:g}"
@@ -37,7 +37,7 @@ def print_summary(analysis: Analysis, folder: Path) -> None:
     facts = analysis.dataset
     console.print(
         f"{facts.source}: {facts.n} points in {facts.d} dimensions, "
-        f"{len(facts.classes)} classes; {_scale(facts.scale)}"
+        f"{len(facts.classes)} classes; {_scale(facts.scale, facts.standardized)}"
     )
     console.print(f"\n{analysis.verdict.headline}", style="bold")
     for sentence in analysis.verdict.sentences:
@@ -68,7 +68,9 @@ def print_summary(analysis: Analysis, folder: Path) -> None:
     console.print(f"report: {folder / 'report.html'}", soft_wrap=True)
 
 
-def _scale(scale: tuple[float, float] | None) -> str:
+def _scale(scale: tuple[float, float] | None, standardized: bool) -> str:
+    if standardized:
+        return "features standardized (the times hold for them)"
     if scale is None:
         return "values as they came"
     return f"values in [{scale[0]:g}, {scale[1]:g}] (the times hold for this scale)"
