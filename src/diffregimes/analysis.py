@@ -1,17 +1,19 @@
 """`analyze`: from a dataset to its three regimes, the one verb most users need.
 
-dataset -> cloud -> pilot sweep on a wide grid -> sweep on a grid that follows the curves ->
-transition times, points at risk, self-checks, verdict. Nothing is trained and no backward
-process is run.
+dataset -> its different points -> cloud -> pilot sweep on a wide grid -> sweep on a grid that
+follows the curves -> transition times, points at risk, self-checks, verdict. Nothing is trained and
+no backward process is run.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 
 from . import process
 from .common.checks import InputError, in_range, increasing
@@ -19,20 +21,21 @@ from .common.parallel import Progress
 from .common.recipe import check_device, versions
 from .common.rng import numpy_generator
 from .data.classes import check_several
-from .data.cloud import prepare
 from .data.datasets import Dataset, describe, from_arrays
-from .data.neighbours import duplicates, nearest_neighbours
+from .data.neighbours import Neighbourhood, different
+from .data.neighbours import named as named_pairs
 from .data.pixels import Range
-from .data.spectrum import covariance, spectrum
+from .data.spectrum import spectrum
 from .posterior.grid import adapt_times, pilot_times
 from .posterior.moments import PAIRS_PER_BLOCK
 from .posterior.observables import PRECISION_CURVES
 from .posterior.reliability import overconfidence, reliability
 from .posterior.sweep import Sample, sweep
-from .results import Analysis, Curves, Duplicate, Exposure, Recipe, TransitionTime
+from .results import Analysis, Curves, Exposure, Recipe, TransitionTime
 from .transitions.comparison import compare
 from .transitions.criteria import Evidence, headline, transition_times
 from .transitions.crossing import resample
+from .transitions.listed import as_listed, listed_in_words
 from .transitions.needed import at_speciation
 from .transitions.points import most_exposed, named, point_times
 from .transitions.regimes import verdict
@@ -97,9 +100,10 @@ def analyze(
         spectral-first-channel (of images with colours), spectral-exact, landau, clone, clone-loo,
         balance; free-energy, entropy, clone, gaussian-bound. `curves` over t, by the names of
         `posterior.observables.OBSERVABLES`, as in `curves["mmse"]`. `points` at risk,
-        `point_times` and `duplicates`; `spectrum`; `points_needed` to put the collapse at the
-        speciation; `reliability`, the self-checks; `theory` where the law is known; `dataset`,
-        `recipe` and `notes`, what was analyzed and how.
+        `point_times`; `duplicates`, and `listed` where there are any: all else is of the different
+        points; `spectrum`; `points_needed` to put the collapse at the speciation; `reliability`,
+        the self-checks; `theory` where the law is known; `dataset`, `recipe` and `notes`, what was
+        analyzed and how.
 
     Raises
     ------
@@ -116,22 +120,34 @@ def analyze(
     grid = check_options(precision, draws, times, seed, device, memory_mib)
     report = progress or (lambda done, total, text: None)
 
+    report(0, 1, "duplicates")
+    own, twins, seen = different(dataset)
+    report(1, 1, "duplicates")
     sample, evidence = _measured(
-        dataset, clock, grid, precision, draws, seed, device, memory_mib, report
+        own, seen, clock, grid, precision, draws, seed, device, memory_mib, report
     )
     transitions = transition_times(evidence, report)
-    exposed, twins = _points_at_risk(dataset, evidence, sample, report)
+    exposed = _points_at_risk(own, seen, evidence, sample, report)
     recipe = Recipe(
         precision=None if draws else precision, draws=2 * sample.units,
         times="adaptive" if times is None else "given", seed=seed, schedule=clock.name,
-        device=device, headline=headline(dataset.labelled, dataset.class_counts),
+        device=device, headline=headline(own.labelled, own.class_counts),
         versions=versions(),
     )  # fmt: skip
-    return _concluded(dataset, evidence, sample, transitions, exposed, twins, recipe)
+    found = _concluded(own, evidence, sample, transitions, exposed, recipe)
+    if own.n == dataset.n:
+        return found
+    counted = as_listed(dataset, own, twins, evidence, sample.times)
+    said = listed_in_words(counted, found.time("collapse"), own.n)
+    return replace(
+        found, listed=counted, duplicates=named_pairs(twins.pairs, dataset),
+        verdict=replace(found.verdict, sentences=(*said, *found.verdict.sentences)),
+    )  # fmt: skip
 
 
 def _measured(
     dataset: Dataset,
+    seen: Neighbourhood,
     clock: process.Schedule,
     grid: np.ndarray | None,
     precision: float,
@@ -141,14 +157,12 @@ def _measured(
     memory_mib: int,
     report: Progress,
 ) -> tuple[Sample, Evidence]:
-    """Cloud and spectrum, a pilot sweep where no grid is given, the sweep, and its resamples."""
+    """The spectrum, a pilot sweep where no grid is given, the sweep, and its resamples."""
     report(0, 1, "spectrum")
-    cloud = prepare(dataset.points, dataset.labels)
-    matrix = covariance(cloud)
-    eigen = spectrum(dataset, matrix)
+    eigen = spectrum(dataset, torch.from_numpy(seen.matrix))
     report(1, 1, "spectrum")
 
-    cloud = cloud.to(device)
+    cloud = seen.cloud.to(device)
     run = functools.partial(sweep, cloud, seed=seed, memory_mib=memory_mib, progress=report)
     if grid is None:
         wide = pilot_times(eigen.eigenvalues, dataset.n)
@@ -159,7 +173,7 @@ def _measured(
     resampled, counts = resample(sample, rng), dataset.class_counts
     blocks = min(MOST_BLOCKS, 2 * sample.units // BLOCK)
     evidence = Evidence(
-        resampled, eigen, matrix.numpy(), cloud, clock, counts, rng, seed, memory_mib, blocks,
+        resampled, eigen, seen.matrix, cloud, clock, counts, rng, seed, memory_mib, blocks,
         report,
     )  # fmt: skip
     return sample, evidence
@@ -177,18 +191,16 @@ def _dataset(points: Any, labels: Any, preparation: dict[str, Any]) -> Dataset:
 
 
 def _points_at_risk(
-    dataset: Dataset, evidence: Evidence, sample: Sample, report: Progress
-) -> tuple[tuple[Exposure, ...], tuple[Duplicate, ...]]:
-    """The most exposed points, and the pairs that are the same or nearly so."""
+    dataset: Dataset, seen: Neighbourhood, evidence: Evidence, sample: Sample, report: Progress
+) -> tuple[Exposure, ...]:
+    """The most exposed points."""
     report(0, 1, "points at risk")
-    cloud = evidence.cloud
-    near, distance = nearest_neighbours(cloud, evidence.matrix)
-    twins = duplicates(dataset, cloud, near, distance)
     exposed = most_exposed(
-        cloud, sample, near, distance, seed=evidence.seed, memory_mib=evidence.memory_mib
-    )
+        evidence.cloud, sample, seen.near, seen.distance, seed=evidence.seed,
+        memory_mib=evidence.memory_mib,
+    )  # fmt: skip
     report(1, 1, "points at risk")
-    return named(exposed, dataset), twins
+    return named(exposed, dataset)
 
 
 def _concluded(
@@ -197,7 +209,6 @@ def _concluded(
     sample: Sample,
     times: tuple[TransitionTime, ...],
     exposed: tuple[Exposure, ...],
-    twins: tuple[Duplicate, ...],
     recipe: Recipe,
 ) -> Analysis:
     """What follows from the times: the verdict, the points needed, the theory beside the curves."""
@@ -222,7 +233,7 @@ def _concluded(
         curves=curves,
         points=exposed,
         point_times=point_times(sample)[1],
-        duplicates=twins,
+        duplicates=(),
         reliability=flags,
         points_needed=needed,
         verdict=verdict(deciding, copying, needed, dataset.n, broken),

@@ -115,6 +115,10 @@ class Dataset:
             files=tuple(self.files[int(k)] for k in places) if self.files else (),
         )
 
+    def split(self) -> Dataset:
+        """The points without labels, on the two sides of their own first principal component."""
+        return replace(self, labels=_principal_sides(self.points, self.files))
+
     def only(self, name: str) -> Dataset:
         """The points of one class only."""
         code = self.class_names.index(name)

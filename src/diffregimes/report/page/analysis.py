@@ -75,13 +75,23 @@ def full_page(
     """
     if dataset is None:
         return render_html(analysis, None, None, drawn)
-    if analysis.dataset.fingerprint != dataset.fingerprint:
+    own = _different(analysis, dataset)
+    if analysis.dataset.fingerprint != own.fingerprint:
         raise InputError(
             f"this analysis is of a dataset with fingerprint {analysis.dataset.fingerprint[:12]}"
             f" and the dataset given has {dataset.fingerprint[:12]}; pass the dataset analysed."
         )
-    strip = noised_strip(dataset, strip_times(analysis), seed=analysis.recipe.seed)
+    strip = noised_strip(own, strip_times(analysis), seed=analysis.recipe.seed)
     return render_html(analysis, dataset, strip, drawn)
+
+
+def _different(analysis: Analysis, dataset: Dataset) -> Dataset:
+    """The different points that the analysis is of, where the dataset lists some more than once."""
+    listed = analysis.listed
+    if listed is None or dataset.fingerprint != listed.fingerprint:
+        return dataset
+    own = dataset.take(np.flatnonzero(~np.isin(dataset.indices, listed.left_out)))
+    return own if own.labelled else own.split()
 
 
 def strip_times(analysis: Analysis, count: int = 8) -> np.ndarray:
@@ -149,7 +159,7 @@ def render_html(
         base=base,
         threshold=threshold,
         times=[_time_row(analysis, x) for x in analysis.times],
-        strip=dataset and strip and _strip_rows(analysis, dataset, strip, painter),
+        strip=dataset and strip and _strip_rows(analysis, _different(analysis, dataset), strip),
         exposed=[
             _exposed(analysis, dataset, x, row_of, paint) for x in analysis.points[:MOST_EXPOSED]
         ],
@@ -227,10 +237,9 @@ def _exposed(
     }
 
 
-def _strip_rows(
-    analysis: Analysis, dataset: Dataset, strip: Strip, painter: pictures.Painter | None
-) -> dict[str, Any]:
+def _strip_rows(analysis: Analysis, dataset: Dataset, strip: Strip) -> dict[str, Any]:
     """Columns from noise to data; a row for each sample with its noised self and heaviest points"""
+    painter = pictures.Painter(dataset) if dataset.is_image else None
     columns = np.argsort(-strip.times, kind="stable")
     rows = []
     for k, index in enumerate(strip.index):
