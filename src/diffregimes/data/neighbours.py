@@ -6,10 +6,10 @@ Candidates are found by a lower bound on every distance that costs 64 dimensions
 Near duplicates of a point are the J nearest, where these lie below a tenth of the distance r to its
 eighth neighbour and chance would not bring them. Where the density is even over r, in m dimensions,
 each of the seven within r lies within x r with the chance x^m, independently: so many or more do
-with that of a binomial law. m is that of the neighbours themselves (-log x has the mean 1/m; of
-those below a tenth no more is taken than that), and of all points those count whose chance is small
-beside their number (Benjamini and Hochberg 1995). In one or two dimensions points lie that near by
-chance, and tight clusters are no duplicates: nothing but the nearest points is compared.
+with that of a binomial law. m is that of the farther neighbours (-log x has the mean 1/m), and of
+all points those count whose chance is small beside their number (Benjamini and Hochberg 1995). In
+one or two dimensions points lie that near by chance, and tight clusters are no duplicates: nothing
+but the nearest points is compared.
 """
 
 from __future__ import annotations
@@ -71,34 +71,34 @@ def nearest_neighbours(
 
 def near_duplicates(distance: np.ndarray) -> np.ndarray:
     """Which of the neighbours (n, k) at these distances are near duplicates."""
-    n, k = distance.shape
     order = np.sort(distance, axis=1)
-    # of points that are all the same the distance to the farthest says nothing
-    x = order[:, :-1] / np.maximum(order[:, -1:], 1e-300)
-    inner = k - 1
-    close = (x < NEAR) & (order[:, -1:] > 0)
-    count = close.sum(axis=1)
-    candidates = np.flatnonzero(count)
-    if not len(candidates):
+    farthest = order[:, -1:]
+    if distance.shape[1] < 2:
         return np.zeros(distance.shape, dtype=bool)
-    farthest = x[candidates, count[candidates] - 1]  # of the J that are close
-    log = -np.log(np.maximum(x, 1e-300))
-    accepted = np.zeros(n, dtype=bool)
-    for _ in range(n):
-        # exponential waiting times, censored at a tenth; duplicates that were found are none
-        left = ~close | ~accepted[:, None]
-        time = float(np.where(close, -math.log(NEAR), log)[left].sum())
-        dimension = max(1.0, float((~close).sum()) / max(time, 1e-300))
-        chance = binom.sf(count[candidates] - 1, inner, farthest**dimension)
-        rank = np.argsort(chance, kind="stable")
-        below = np.flatnonzero(chance[rank] * n <= CHANCE * np.arange(1, len(rank) + 1))
-        found = np.zeros(n, dtype=bool)
-        if len(below):
-            found[candidates[rank[: below[-1] + 1]]] = True
-        if (found == accepted).all():
-            break
-        accepted = found
-    return np.asarray(accepted[:, None] & (distance < NEAR * order[:, -1:]))
+    close = distance < NEAR * farthest
+    count = close.sum(axis=1)
+    some = np.flatnonzero(count)
+    outermost = order[some, count[some] - 1] / farthest[some, 0]
+    chance = np.ones(len(distance))
+    chance[some] = binom.sf(
+        count[some] - 1, distance.shape[1] - 1, outermost ** _dimension(order)
+    )  # fmt: skip
+    rank = np.argsort(chance, kind="stable")
+    below = np.flatnonzero(chance[rank] <= CHANCE * np.arange(1, len(rank) + 1) / len(rank))
+    accepted = np.zeros(len(distance), dtype=bool)
+    accepted[rank[: below[-1] + 1 if len(below) else 0]] = True
+    return np.asarray(close & accepted[:, None])
+
+
+def _dimension(order: np.ndarray) -> float:
+    """m of the module's law from increasing distances (n, k), by the farther half of them."""
+    inner = order.shape[1] - 1
+    upper = (inner + 1) // 2
+    kept = order[order[:, -1] > 0]
+    # -log x are exponential waiting times of which the first `upper` are seen
+    time = -np.log(np.maximum(kept[:, :-1] / kept[:, -1:], 1e-300))[:, ::-1]
+    total = float((time[:, :upper].sum(axis=1) + (inner - upper) * time[:, upper - 1]).sum())
+    return max(1.0, len(kept) * upper / max(total, 1e-300))
 
 
 def usual_distance(distance: np.ndarray) -> float:
