@@ -345,3 +345,5 @@ def _curves(data: Mapping[str, Any], _: Any) -> Curves:
 # curves lie in a file as columns, the draws beside them
 serial.converter.register_unstructure_hook(Curves, Curves.to_dict)
 serial.converter.register_structure_hook(Curves, _curves)
+# a result without duplicates is written as before there was a word for them
+serial.layout(Analysis, optional=("listed",))

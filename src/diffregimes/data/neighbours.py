@@ -4,12 +4,13 @@ Candidates are found by a lower bound on every distance that costs 64 dimensions
 |a - b|^2 >= |P(a - b)|^2 + (|a - Pa| - |b - Pb|)^2 for any projection P.
 
 Near duplicates of a point are the J nearest, where these lie below a tenth of the distance r to its
-eighth neighbour and chance would not bring them. Where the density is even over r, in m dimensions,
-each of the seven within r lies within x r with the chance x^m, independently: so many or more do
-with that of a binomial law. m is that of the farther neighbours (-log x has the mean 1/m), and of
-all points those count whose chance is small beside their number (Benjamini and Hochberg 1995). In
-one or two dimensions points lie that near by chance, and tight clusters are no duplicates: nothing
-but the nearest points is compared.
+eighth neighbour, and of the usual distance s, and chance would not bring them. s is the median
+distance to the nearest point beyond s/10, the largest such s: the plain median would be that of the
+duplicates where all points have one. Where the density is even over r, in m dimensions, each of the
+seven within r lies within x r with the chance x^m, independently: so many or more do with that of a
+binomial law. m is that of the farther neighbours (-log x has the mean 1/m), and of all points those
+count whose chance is small beside their number (Benjamini and Hochberg 1995). In one or two
+dimensions points lie that near by chance, and tight clusters are no duplicates.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from .datasets import Dataset
 from .spectrum import covariance
 
 NEAR = 0.1  # a distance below this share of the usual nearest distance is a near-duplicate
-CHANCE = 0.01  # of the near duplicates, so many may be so by chance
+CHANCE = 0.005  # of the near duplicates, so many may be so by chance; pairs come twice
 FEWEST = 4  # different points that there is something to say of
 _SCREEN = 64
 _NEIGHBOURS = 3
@@ -75,7 +76,7 @@ def near_duplicates(distance: np.ndarray) -> np.ndarray:
     farthest = order[:, -1:]
     if distance.shape[1] < 2:
         return np.zeros(distance.shape, dtype=bool)
-    close = distance < NEAR * farthest
+    close = distance < NEAR * np.minimum(farthest, usual_distance(distance))
     count = close.sum(axis=1)
     some = np.flatnonzero(count)
     outermost = order[some, count[some] - 1] / farthest[some, 0]
@@ -98,7 +99,7 @@ def _dimension(order: np.ndarray) -> float:
     # -log x are exponential waiting times of which the first `upper` are seen
     time = -np.log(np.maximum(kept[:, :-1] / kept[:, -1:], 1e-300))[:, ::-1]
     total = float((time[:, :upper].sum(axis=1) + (inner - upper) * time[:, upper - 1]).sum())
-    return max(1.0, len(kept) * upper / max(total, 1e-300))
+    return float(max(1.0, len(kept) * upper / max(total, 1e-300)))
 
 
 def usual_distance(distance: np.ndarray) -> float:
