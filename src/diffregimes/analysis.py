@@ -18,6 +18,7 @@ import torch
 from . import process
 from .common.checks import InputError, in_range, increasing
 from .common.parallel import Progress
+from .common.readable import moment
 from .common.recipe import check_device, versions
 from .common.rng import numpy_generator
 from .data.classes import check_several
@@ -35,7 +36,7 @@ from .results import Analysis, Curves, Exposure, Recipe, TransitionTime
 from .transitions.comparison import compare
 from .transitions.criteria import Evidence, headline, transition_times
 from .transitions.crossing import resample
-from .transitions.listed import as_listed, listed_in_words
+from .transitions.listed import as_listed, with_listed
 from .transitions.needed import at_speciation
 from .transitions.points import most_exposed, named, point_times
 from .transitions.regimes import verdict
@@ -138,10 +139,9 @@ def analyze(
     if own.n == dataset.n:
         return found
     counted = as_listed(dataset, own, twins, evidence, sample.times)
-    said = listed_in_words(counted, found.time("collapse"), own.n)
     return replace(
         found, listed=counted, duplicates=named_pairs(twins.pairs, dataset),
-        verdict=replace(found.verdict, sentences=(*said, *found.verdict.sentences)),
+        verdict=with_listed(found.verdict, counted, own.n),
     )  # fmt: skip
 
 
@@ -238,7 +238,7 @@ def _concluded(
         points_needed=needed,
         verdict=verdict(deciding, copying, needed, dataset.n, broken),
         recipe=recipe,
-        notes=dataset.notes + _notes(curves),
+        notes=dataset.notes + _notes(curves, evidence.schedule, deciding, copying),
         theory=theory,
     )
 
@@ -261,10 +261,20 @@ def check_options(
     return None if times is None else increasing("times", times)
 
 
-def _notes(curves: Curves) -> tuple[str, ...]:
+def _notes(curves: Curves, clock: process.Schedule, *headline: TransitionTime) -> tuple[str, ...]:
+    """How far the curves reach, and whether the clock does."""
     first, last = curves.t[0], curves.t[-1]
+    start = float(clock.times[0])
+    beyond = ()
+    if any(x.t is not None and x.t < start / 2 for x in headline):
+        beyond = (
+            f"the first step of schedule {clock.name}, {moment(start, float(process.sigma(start)))}"
+            ", lies above the times found: its noise hides data of this scale (give them another "
+            "by --range or --standardize)",
+        )
     worst = max(float(curves.se[name].max()) for name in PRECISION_CURVES)
     return (
         f"curves from t = {first:.3g} to {last:.3g}, {len(curves.t)} times; standard errors of "
         f"those between 0 and 1 at most {worst:.4f}",
+        *beyond,
     )

@@ -245,6 +245,9 @@ def _white(dtype: np.dtype, high: int, white: int | None, said: list[str]) -> in
     """The integer that stands for the upper end of the pixel range."""
     if white is None and dtype.kind == "b":
         return 1
+    if white is None and high == 1:
+        said.append(f"1 is taken as white: the {dtype} values are 0 and 1")
+        return 1
     known = _known_white(dtype, white)
     if known is None:
         known = 255 if high <= 255 else high

@@ -11,6 +11,7 @@ whose mean is zero at t_C. With all m alike it is the `free-energy` of the diffe
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -23,10 +24,11 @@ from ..data.datasets import Dataset
 from ..data.neighbours import Clusters
 from ..posterior.moments import exponents
 from ..process import Schedule, snr
-from ..results import Listed, TransitionTime
+from ..results import Listed, TransitionTime, Verdict
 from .criteria import Evidence
 from .crossing import clocked, from_log_gamma
 
+MOST_CONFLICTS = 0.1  # share of points with several classes that leaves a class decided
 PAIRS = 512  # of draws, with noise z and -z
 _ENTRIES = 2**20  # rows times points at a time
 
@@ -48,8 +50,9 @@ def as_listed(
     )  # fmt: skip
 
 
-def listed_in_words(listed: Listed, collapse: TransitionTime, n: int) -> tuple[str, ...]:
-    """What the head of a result says of points that come more than once."""
+def with_listed(verdict: Verdict, listed: Listed, n: int) -> Verdict:
+    """The verdict on the `n` different points, with what is to be said of those listed again at its
+    head; open where many of them are in several classes."""
     both = (listed.exact, "equal"), (listed.near, "nearly so")
     kinds = [f"{number} {kind}" for number, kind in both if number]
     said = [
@@ -60,15 +63,19 @@ def listed_in_words(listed: Listed, collapse: TransitionTime, n: int) -> tuple[s
         points = "1 point is" if listed.conflicts == 1 else f"{listed.conflicts} points are"
         said.append(f"{points} listed under several classes; the first counts. Check the labels.")
     t = listed.collapse
-    if t.t is None:
-        said.append("With each point as often as it is listed there is no t_C in this range.")
-    elif collapse.t is not None:
-        low_high = interval_text(t.t, t.low, t.high)[1]
-        said.append(
-            f"With each point as often as it is listed t_C is at {moment(t.t, t.sigma)} "
-            f"({low_high})."
-        )
-    return tuple(said)
+    at = "there is no t_C in the range studied"
+    if t.t is not None:
+        span = interval_text(t.t, t.low, t.high)[1]
+        at = f"t_C is at {moment(t.t, t.sigma)} ({span}) by {t.method}"
+    said.append(f"With each point as often as it is listed {at}.")
+    sentences = (*said, *verdict.sentences)
+    if listed.conflicts <= MOST_CONFLICTS * n:
+        return replace(verdict, sentences=sentences)
+    headline = (
+        f"Open, since {listed.conflicts} of {n} points are listed under several classes. "
+        f"{verdict.headline}"
+    )
+    return replace(verdict, headline=headline, sentences=sentences, generalizes=None)
 
 
 def listed_collapse(

@@ -123,7 +123,7 @@ def _verdict(
         spans = _spans((WANDERING, t_c), (MEMORIZING, 0.0))
     if close:
         headline = _about_the_same(speciation, collapse)
-    sentences += [f"{why[0].upper()}{why[1:]}." for why in speciation.warnings]
+    sentences += [_sentence(why) for why in speciation.warnings]
     return Verdict(headline, (apart, *sentences), spans, None if close else t_c < t_s)
 
 
@@ -162,7 +162,7 @@ def _without_speciation(
     return Verdict(
         f"No speciation time by {speciation.method}. {_headline('Copying starts', collapse)}.",
         (
-            *(f"{why[0].upper()}{why[1:]}." for why in speciation.warnings),
+            *(_sentence(why) for why in speciation.warnings),
             "Other methods may give one; see the table of all times.",
         ),
         _spans((WANDERING, t_c), (MEMORIZING, 0.0)),
@@ -210,6 +210,12 @@ def _headline(name: str, when: TransitionTime) -> str:
     assert when.t is not None
     step = "" if when.ddpm_step is None else f" ({when.clock} {when.ddpm_step})"
     return f"{name} at {moment(when.t, when.sigma)}{step}"
+
+
+def _sentence(why: str) -> str:
+    """A warning on its own; t stays a small letter."""
+    first = why[0] if why.startswith("t ") else why[0].upper()
+    return f"{first}{why[1:]}."
 
 
 def _overlap(one: TransitionTime, two: TransitionTime) -> bool:

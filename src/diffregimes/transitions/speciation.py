@@ -93,7 +93,7 @@ def largest(
     `matrix` (r, r) is the `spectrum.covariance` of the cloud.
     """
     vectors = numerics.leading_eigenvectors(matrix, _SUBSPACE)
-    scores = cloud.coordinates.cpu().numpy() @ vectors.astype(np.float32) * cloud.scale
+    scores = cloud.coordinates.cpu().numpy() @ vectors.astype(np.float32)  # their ratios count
     drawn = []
     for counts in numerics.resample_counts(cloud.n, rng, numerics.RESAMPLES // 2):
         share = counts / counts.sum()
