@@ -265,7 +265,7 @@ def _notes(curves: Curves, clock: process.Schedule, *headline: TransitionTime) -
     """How far the curves reach, and whether the clock does."""
     first, last = curves.t[0], curves.t[-1]
     start = float(clock.times[0])
-    beyond = ()
+    beyond: tuple[str, ...] = ()
     if any(x.t is not None and x.t < start / 2 for x in headline):
         beyond = (
             f"the first step of schedule {clock.name}, {moment(start, float(process.sigma(start)))}"
