@@ -58,8 +58,8 @@ TINY = 0.01  # t below which the noise level says more
 
 
 def moment(t: float, sigma: float | None = None) -> str:
-    """t of a sentence, to two digits and to the second decimal at least; with the noise level of the
-    variance-exploding process, `sigma`, where t is tiny."""
+    """t of a sentence, to two digits and to the second decimal at least; with the noise level
+    `sigma` where t is tiny."""
     text = f"t = {t:.2f}" if t >= 0.1 else f"t = {number(t, 2)}"
     return text if sigma is None or t >= TINY else f"{text}, σ = {number(sigma, 2)}"
 

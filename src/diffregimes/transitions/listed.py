@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from ..common import numerics
-from ..common.readable import interval_text, moment
+from ..common.readable import interval_text
 from ..common.rng import numpy_generator, torch_generator
 from ..data.cloud import Cloud, square_distances
 from ..data.datasets import Dataset
@@ -65,8 +65,8 @@ def with_listed(verdict: Verdict, listed: Listed, n: int) -> Verdict:
     t = listed.collapse
     at = "there is no t_C in the range studied"
     if t.t is not None:
-        span = interval_text(t.t, t.low, t.high)[1]
-        at = f"t_C is at {moment(t.t, t.sigma)} ({span}) by {t.method}"
+        value, span = interval_text(t.t, t.low, t.high)
+        at = f"t_C is {value} ({span}) by {t.method}"
     said.append(f"With each point as often as it is listed {at}.")
     sentences = (*said, *verdict.sentences)
     if listed.conflicts <= MOST_CONFLICTS * n:

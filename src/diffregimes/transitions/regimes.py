@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ..common.readable import moment, power_of_ten, short
+from ..common.readable import TINY, moment, number, power_of_ten
 from ..results import PointsNeeded, TransitionTime, Verdict
 
 
@@ -97,7 +97,7 @@ def _verdict(
     at_s, at_c = moment(t_s, speciation.sigma), moment(t_c, collapse.sigma)
     close = _overlap(speciation, collapse)
     apart = (
-        f"t_S = {short(t_s)} by {speciation.method}, t_C = {short(t_c)} by {collapse.method}: "
+        f"t_S = {_three(t_s)} by {speciation.method}, t_C = {_three(t_c)} by {collapse.method}: "
         f"{'before' if t_c > t_s else 'after'} the class is decided, a model that fits its "
         "training set exactly starts to copy."
     )
@@ -210,6 +210,10 @@ def _headline(name: str, when: TransitionTime) -> str:
     assert when.t is not None
     step = "" if when.ddpm_step is None else f" ({when.clock} {when.ddpm_step})"
     return f"{name} at {moment(when.t, when.sigma)}{step}"
+
+
+def _three(t: float) -> str:
+    return f"{t:.3f}" if t >= TINY else number(t)
 
 
 def _sentence(why: str) -> str:

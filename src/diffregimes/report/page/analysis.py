@@ -21,7 +21,7 @@ from ... import process
 from ...common import serial
 from ...common.checks import InputError
 from ...common.files import write_atomically
-from ...common.readable import number, plus_minus
+from ...common.readable import TINY, number, plus_minus
 from ...data.datasets import Dataset
 from ...results import Analysis, Exposure, TransitionTime
 from ...transitions.criteria import METHODS, blind_level, clone_level
@@ -210,10 +210,14 @@ def _theory(analysis: Analysis, dataset: Dataset | None) -> dict[str, Any] | Non
     return {"law": law, "words": theory_in_words(analysis.theory), "rows": rows}
 
 
+def _three(t: float) -> str:
+    return f"{t:.3g}" if t >= TINY else number(t).replace(" ", "\u00a0")
+
+
 def _regime(name: str, start: float | None, end: float) -> dict[str, str]:
     declared = regime(name)
-    first = "pure noise" if start is None else f"t\u00a0=\u00a0{start:.3g}"
-    last = "the data" if end <= 0 else f"t\u00a0=\u00a0{end:.3g}"
+    first = "pure noise" if start is None else f"t\u00a0=\u00a0{_three(start)}"
+    last = "the data" if end <= 0 else f"t\u00a0=\u00a0{_three(end)}"
     span = f"from {first} to {last}"
     words = {"title": declared.title, "words": declared.words}
     return {"kind": declared.kind, **words, "span": span}
