@@ -183,7 +183,8 @@ def _dataset(points: Any, labels: Any, preparation: dict[str, Any]) -> Dataset:
     """The points as a `Dataset`; one that came as such takes no preparation."""
     if not isinstance(points, Dataset):
         return from_arrays(points, labels, **preparation)
-    asked = [name for name, x in preparation.items() if x not in (None, False, 0)]
+    left_out = {"pad": 0, "standardize": False}  # None for the others
+    asked = [name for name, x in preparation.items() if x is not left_out.get(name)]
     if labels is not None or asked:
         given = ", ".join([*(["labels"] if labels is not None else []), *asked])
         raise InputError(f"a Dataset came with {given}; prepare it with datasets.from_arrays.")

@@ -13,6 +13,7 @@ RESAMPLES = 400
 LEVEL = (2.5, 97.5)  # percentiles of the intervals: 95 %
 Z95 = 1.96  # standard errors to either side that hold 95 % of a normal law
 SMALL = 32  # features up to which eigenvectors are those of the whole matrix
+_DENSE = 512  # features up to which all eigenvectors are found at once
 _RESTARTS = 100  # of Lanczos, before the whole matrix is taken
 _REFINE = 16
 
@@ -122,9 +123,9 @@ def _covariance(rows: np.ndarray, share: np.ndarray, mean: np.ndarray) -> np.nda
 
 def leading_eigenvectors(matrix: np.ndarray, count: int) -> np.ndarray:
     """Eigenvectors (r, k) of the k = min(count, r) largest eigenvalues of a symmetric matrix, none
-    of which is negative."""
+    of which is negative. Of equal ones in more than 512 dimensions some may be missing."""
     r, total = len(matrix), float(np.trace(matrix))
-    if r > 4 * count and total > 0:
+    if r > max(4 * count, _DENSE) and total > 0:
         first = np.random.default_rng(0).standard_normal(r)
         with contextlib.suppress(ArpackError):
             found = eigsh(matrix / total, k=count, which="LA", v0=first, tol=1e-8)
