@@ -20,7 +20,7 @@ from command import QUICK, TIMES, contents, pixels, runner, save_pixels, without
 from diffregimes import from_arrays
 from diffregimes.cli import app as cli
 from diffregimes.cli.options import source_name
-from diffregimes.report.terminal.analysis import _number
+from diffregimes.common.readable import short
 from diffregimes.results import Analysis
 
 IMAGES, LABELS = pixels()
@@ -327,12 +327,12 @@ def test_the_summary_says_what_the_results_hold(run, source, tmp_path):
     for words in (found["verdict"]["headline"], *found["verdict"]["sentences"], *found["notes"]):
         assert " ".join(words.split()) in text
     for x in found["times"]:
-        value = "none" if x["t"] is None else _number(x["t"])
+        value = "none" if x["t"] is None else short(x["t"])
         mark = r"\* " if found["recipe"]["headline"][x["transition"]] == x["method"] else "  "
         row = re.search(rf"^{mark}{x['method']} +{value}(.*)$", said.out, re.MULTILINE)
         assert row, x
         if x["t"] is not None and x["low"] is not None:
-            assert f"{_number(x['low'])} to {_number(x['high'])}" in row[1]
+            assert f"{short(x['low'])} to {short(x['high'])}" in row[1]
         assert all(" ".join(warning.split()) in text for warning in x["warnings"])
 
 
