@@ -278,12 +278,19 @@ def test_the_preparation_is_that_of_from_arrays():
         "pad": 1,
         "white": 99,
     }
-    assert sorted(options) == sorted(prepares)
+    assert sorted([*options, "standardize"]) == sorted(prepares)
     labels = np.arange(24) % 3
     found = dr.analyze(pixels, labels, times=[0.1, 1.0], draws=256, **options)
     expected = dr.analyze(dr.from_arrays(pixels, labels, **options), times=[0.1, 1.0], draws=256)
     assert found.to_json() == expected.to_json()
     assert found.dataset.classes == ("cat", "ant")
+    table = pixels.reshape(24, 9) * np.r_[1000, np.ones(8)]
+    found = dr.analyze(table, labels, times=[0.1, 1.0], draws=256, standardize=True)
+    assert found.dataset.standardized
+    scaled = (table - table.mean(axis=0)) / table.std(axis=0)
+    expected = dr.analyze(scaled, labels, times=[0.1, 1.0], draws=256)
+    for one, two in zip(found.times, expected.times, strict=True):
+        assert (one.t or 0) == pytest.approx(two.t or 0, rel=1e-4)
 
 
 # --- odd data -----------------------------------------------------------------------------------
@@ -311,9 +318,13 @@ ODD = {
     "four points, no labels": (random(4, 5), None),
     "one feature, four points": (random(4, 1), [0, 0, 1, 1]),
     "one feature": (random(100, 1), np.arange(100) % 2),
-    "two pairs of copies": (np.repeat(random(2, 4), 2, axis=0), [0, 1, 0, 1]),
-    "classes of one point repeated": (np.repeat(random(2, 10), 20, 0), np.repeat([0, 1], 20)),
-    "three such classes": (np.repeat(random(3, 10), 9, 0), np.repeat([0, 1, 2], 9)),
+    "classes of two points repeated": (np.repeat(random(4, 10), 20, 0), np.repeat([0, 1], 40)),
+    "four classes of one": (np.repeat(random(4, 10), 9, 0), np.repeat([0, 1, 2, 3], 9)),
+    "a line": (np.outer(np.arange(60), np.ones(40)), np.arange(60) % 2),
+    "one at the mean": (np.r_[random(40, 60), np.zeros((1, 60))], np.arange(41) % 2),
+    "mostly zero": (random(300, 40) * (np.arange(300) % 5 == 0)[:, None], np.arange(300) % 2),
+    "one-hot": (np.eye(40)[np.arange(120) % 40], np.arange(120) % 2),
+    "the smallest values": (1e-28 * random(30, 40), np.arange(30) % 2),
     "a far outlier": (np.r_[[np.full(6, 1e6)], random(59, 6)], np.arange(60) % 2),
     "very many features": (random(50, 20_000), np.arange(50) % 2),
     "constant columns": (np.c_[random(60, 3), np.ones((60, 50))], np.arange(60) % 2),
@@ -341,6 +352,9 @@ def test_odd_times_are_analyzed(times, scale):
 @pytest.mark.parametrize(
     ("points", "labels", "message"),
     [
+        (np.repeat(random(2, 4), 2, axis=0), [0, 1, 0, 1], "4 points came, of which 2 differ"),
+        (np.repeat(random(3, 9), 9, 0), np.repeat([0, 1, 2], 9), "27 points .* of which 3 differ"),
+        (np.tile(random(9, 4), (2, 1)), np.repeat([0, 1], 9), "all 9 points of class 1 are also"),
         (random(2, 5), [0, 1], "has 1 point"),
         (random(3, 5), [0, 0, 1], "has 1 point"),
         (random(3, 5), None, "stands alone"),

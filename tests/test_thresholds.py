@@ -17,7 +17,7 @@ from diffregimes.backward.tracking import Tracked
 from diffregimes.common.checks import InputError
 from diffregimes.data.cloud import prepare
 from diffregimes.data.datasets import from_arrays
-from diffregimes.data.neighbours import duplicates, nearest_neighbours
+from diffregimes.data.neighbours import clusters, near_duplicates
 from diffregimes.populations.mixture import two_gaussians
 from diffregimes.posterior.grid import adapt_times, pilot_times
 from diffregimes.posterior.reliability import reliability
@@ -38,19 +38,18 @@ from sample_analysis import make_analysis, with_theory
 
 @pytest.mark.parametrize(("gap", "near"), [(0.095, True), (0.105, False)])
 def test_a_tenth_of_the_usual_distance_is_a_near_duplicate(gap, near):
-    """Points one apart on a line, and one beside the last."""
-    line = np.append(np.arange(40.0), 39 + gap)[:, None].astype(np.float32)
-    dataset, cloud, matrix, _ = prepared(line, np.arange(41) % 2)
-    found = duplicates(dataset, cloud, *nearest_neighbours(cloud, matrix))
-    assert [(x.index, x.other, x.kind) for x in found] == ([(39, 40, "near")] if near else [])
+    """Of one in forty points, whose eighth neighbour is at a distance of 1."""
+    distance = np.tile(np.linspace(0.99, 1, 8), (40, 1))
+    distance[3, 0] = gap
+    expected = np.zeros((40, 8), dtype=bool)
+    expected[3, 0] = near
+    np.testing.assert_array_equal(near_duplicates(distance), expected)
 
 
 @pytest.mark.parametrize("far", [1.0, 300.0])
-def test_the_usual_distance_is_a_median(far):
-    """A few points far from all others do not make near ones of the rest."""
+def test_a_few_points_far_from_all_others_make_no_near_ones_of_the_rest(far):
     line = np.append(np.arange(40.0), 1e3 + far * np.arange(1, 5)).astype(np.float32)[:, None]
-    dataset, cloud, matrix, _ = prepared(line, np.arange(44) % 2)
-    assert duplicates(dataset, cloud, *nearest_neighbours(cloud, matrix)) == ()
+    assert clusters(line).pairs == ()
 
 
 # --- curves ---------------------------------------------------------------------------------------

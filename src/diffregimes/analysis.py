@@ -1,38 +1,42 @@
 """`analyze`: from a dataset to its three regimes, the one verb most users need.
 
-dataset -> cloud -> pilot sweep on a wide grid -> sweep on a grid that follows the curves ->
-transition times, points at risk, self-checks, verdict. Nothing is trained and no backward
-process is run.
+dataset -> its different points -> cloud -> pilot sweep on a wide grid -> sweep on a grid that
+follows the curves -> transition times, points at risk, self-checks, verdict. Nothing is trained and
+no backward process is run.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 
 from . import process
 from .common.checks import InputError, in_range, increasing
 from .common.parallel import Progress
+from .common.readable import moment
 from .common.recipe import check_device, versions
 from .common.rng import numpy_generator
 from .data.classes import check_several
-from .data.cloud import prepare
 from .data.datasets import Dataset, describe, from_arrays
-from .data.neighbours import duplicates, nearest_neighbours
+from .data.neighbours import Neighbourhood, different
+from .data.neighbours import named as named_pairs
 from .data.pixels import Range
-from .data.spectrum import covariance, spectrum
+from .data.spectrum import spectrum
 from .posterior.grid import adapt_times, near_square, pilot_times
 from .posterior.moments import PAIRS_PER_BLOCK
 from .posterior.observables import PRECISION_CURVES
 from .posterior.reliability import overconfidence, reliability
 from .posterior.sweep import Sample, sweep
-from .results import Analysis, Curves, Duplicate, Exposure, Recipe, TransitionTime
+from .results import Analysis, Curves, Exposure, Recipe, TransitionTime
 from .transitions.comparison import compare
 from .transitions.criteria import Evidence, headline, transition_times
 from .transitions.crossing import resample
+from .transitions.listed import as_listed, with_listed
 from .transitions.needed import at_speciation
 from .transitions.outliers import bulk, disagreement, far_in_words
 from .transitions.points import most_exposed, named, point_times
@@ -40,7 +44,6 @@ from .transitions.regimes import verdict
 
 PILOT_DRAWS = 1024
 BLOCK = 2 * PAIRS_PER_BLOCK  # draws
-Neighbours = tuple[np.ndarray, np.ndarray]  # of `nearest_neighbours`
 MOST_BLOCKS = 40  # that the errors of the population are taken from
 
 
@@ -54,6 +57,7 @@ def analyze(
     pixel_range: Range = None,
     pad: int = 0,
     white: int | None = None,
+    standardize: bool = False,
     precision: float = 0.005,
     draws: int | None = None,
     times: Sequence[float] | np.ndarray | None = None,
@@ -76,6 +80,7 @@ def analyze(
         take integers, too, as they are
     pad : pixels added to each side of images
     white : the integer that is white, 255 for uint8
+    standardize : each feature of a table (n, d) over its standard deviation
     precision : draws go on until the standard errors of the curves between 0 and 1 reach it
     draws : a fixed number of noised samples instead (rounded up to blocks of 256)
     times : Ornstein-Uhlenbeck times, increasing; an adaptive grid without
@@ -86,8 +91,8 @@ def analyze(
     memory_mib : budget for the buffers of the pass; results do not depend on it
     progress : callback (done, total, text)
 
-    The keywords from `class_names` to `white` prepare arrays as `from_arrays` does, which says more
-    of them; a `Dataset` takes none.
+    The keywords from `class_names` to `standardize` prepare arrays as `from_arrays` does, which
+    says more of them; a `Dataset` takes none.
 
     Returns
     -------
@@ -97,9 +102,10 @@ def analyze(
         spectral-first-channel (of images with colours), spectral-exact, landau, clone, clone-loo,
         balance; bounded-free-energy, free-energy, entropy, clone, gaussian-bound. `curves` over t,
         by the names of `posterior.observables.OBSERVABLES`, as in `curves["mmse"]`. `points` at
-        risk, `point_times` and `duplicates`; `spectrum`; `points_needed` to put the collapse at the
-        speciation; `reliability`, the self-checks; `theory` where the law is known; `dataset`,
-        `recipe` and `notes`, what was analyzed and how.
+        risk, `point_times`; `duplicates`, and `listed` where there are any: all else is of the
+        different points; `spectrum`; `points_needed` to put the collapse at the speciation;
+        `reliability`, the self-checks; `theory` where the law is known; `dataset`, `recipe` and
+        `notes`, what was analyzed and how.
 
     Raises
     ------
@@ -108,7 +114,7 @@ def analyze(
     """
     preparation = {
         "class_names": class_names, "classes": classes, "per_class": per_class,
-        "pixel_range": pixel_range, "pad": pad, "white": white,
+        "pixel_range": pixel_range, "pad": pad, "white": white, "standardize": standardize,
     }  # fmt: skip
     dataset = _dataset(points, labels, preparation)
     check_several(dataset.class_names)
@@ -116,22 +122,33 @@ def analyze(
     grid = check_options(precision, draws, times, seed, device, memory_mib)
     report = progress or (lambda done, total, text: None)
 
-    sample, evidence, neighbours = _measured(
-        dataset, clock, grid, precision, draws, seed, device, memory_mib, report
+    report(0, 1, "duplicates")
+    own, twins, seen = different(dataset)
+    report(1, 1, "duplicates")
+    sample, evidence = _measured(
+        own, seen, clock, grid, precision, draws, seed, device, memory_mib, report
     )
     transitions = transition_times(evidence, report)
-    exposed, twins = _points_at_risk(dataset, evidence, sample, neighbours, report)
+    exposed = _points_at_risk(own, seen, evidence, sample, report)
     recipe = Recipe(
         precision=None if draws else precision, draws=2 * sample.units,
         times="adaptive" if times is None else "given", seed=seed, schedule=clock.name,
-        device=device, headline=headline(dataset.labelled, dataset.class_counts),
+        device=device, headline=headline(own.labelled, own.class_counts),
         versions=versions(),
     )  # fmt: skip
-    return _concluded(dataset, evidence, sample, transitions, exposed, twins, recipe)
+    found = _concluded(own, evidence, sample, transitions, exposed, recipe)
+    if own.n == dataset.n:
+        return found
+    counted = as_listed(dataset, own, twins, evidence, sample.times)
+    return replace(
+        found, listed=counted, duplicates=named_pairs(twins.pairs, dataset),
+        verdict=with_listed(found.verdict, counted, own.n),
+    )  # fmt: skip
 
 
 def _measured(
     dataset: Dataset,
+    seen: Neighbourhood,
     clock: process.Schedule,
     grid: np.ndarray | None,
     precision: float,
@@ -140,17 +157,14 @@ def _measured(
     device: str,
     memory_mib: int,
     report: Progress,
-) -> tuple[Sample, Evidence, Neighbours]:
-    """Cloud and spectrum, a pilot sweep where no grid is given, the sweep, and its resamples."""
+) -> tuple[Sample, Evidence]:
+    """The spectrum, a pilot sweep where no grid is given, the sweep, and its resamples."""
     report(0, 1, "spectrum")
-    cloud = prepare(dataset.points, dataset.labels)
-    matrix = covariance(cloud)
-    eigen = spectrum(dataset, matrix)
+    eigen = spectrum(dataset, torch.from_numpy(seen.matrix))
     report(1, 1, "spectrum")
-    neighbours = nearest_neighbours(cloud, matrix.numpy())
-    inner = bulk(dataset, cloud, matrix.numpy(), eigen, neighbours[1])
+    inner = bulk(dataset, seen.cloud, seen.matrix, eigen, seen.distance)
 
-    cloud = cloud.to(device)
+    cloud = seen.cloud.to(device)
     run = functools.partial(sweep, cloud, seed=seed, memory_mib=memory_mib, progress=report)
     if grid is None:
         wide = pilot_times(eigen.eigenvalues, dataset.n, near_square(cloud))
@@ -161,17 +175,18 @@ def _measured(
     resampled, counts = resample(sample, rng), dataset.class_counts
     blocks = min(MOST_BLOCKS, 2 * sample.units // BLOCK)
     evidence = Evidence(
-        resampled, eigen, matrix.numpy(), cloud, inner, clock, counts, rng, seed, memory_mib,
-        blocks, report,
+        resampled, eigen, seen.matrix, cloud, inner, clock, counts, rng, seed, memory_mib, blocks,
+        report,
     )  # fmt: skip
-    return sample, evidence, neighbours
+    return sample, evidence
 
 
 def _dataset(points: Any, labels: Any, preparation: dict[str, Any]) -> Dataset:
     """The points as a `Dataset`; one that came as such takes no preparation."""
     if not isinstance(points, Dataset):
         return from_arrays(points, labels, **preparation)
-    asked = [name for name, x in preparation.items() if x is not None and (name, x) != ("pad", 0)]
+    left_out = {"pad": 0, "standardize": False}  # None for the others
+    asked = [name for name, x in preparation.items() if x is not left_out.get(name)]
     if labels is not None or asked:
         given = ", ".join([*(["labels"] if labels is not None else []), *asked])
         raise InputError(f"a Dataset came with {given}; prepare it with datasets.from_arrays.")
@@ -179,22 +194,16 @@ def _dataset(points: Any, labels: Any, preparation: dict[str, Any]) -> Dataset:
 
 
 def _points_at_risk(
-    dataset: Dataset,
-    evidence: Evidence,
-    sample: Sample,
-    neighbours: Neighbours,
-    report: Progress,
-) -> tuple[tuple[Exposure, ...], tuple[Duplicate, ...]]:
-    """The most exposed points, and the pairs that are the same or nearly so."""
+    dataset: Dataset, seen: Neighbourhood, evidence: Evidence, sample: Sample, report: Progress
+) -> tuple[Exposure, ...]:
+    """The most exposed points."""
     report(0, 1, "points at risk")
-    cloud = evidence.cloud
-    near, distance = neighbours
-    twins = duplicates(dataset, cloud, near, distance)
     exposed = most_exposed(
-        cloud, sample, near, distance, seed=evidence.seed, memory_mib=evidence.memory_mib
-    )
+        evidence.cloud, sample, seen.near, seen.distance, seed=evidence.seed,
+        memory_mib=evidence.memory_mib,
+    )  # fmt: skip
     report(1, 1, "points at risk")
-    return named(exposed, dataset), twins
+    return named(exposed, dataset)
 
 
 def _concluded(
@@ -203,7 +212,6 @@ def _concluded(
     sample: Sample,
     times: tuple[TransitionTime, ...],
     exposed: tuple[Exposure, ...],
-    twins: tuple[Duplicate, ...],
     recipe: Recipe,
 ) -> Analysis:
     """What follows from the times: the verdict, the points needed, the theory beside the curves."""
@@ -230,12 +238,12 @@ def _concluded(
         curves=curves,
         points=exposed,
         point_times=point_times(sample)[1],
-        duplicates=twins,
+        duplicates=(),
         reliability=flags,
         points_needed=needed,
         verdict=verdict(deciding, copying, needed, dataset.n, broken, remarks),
         recipe=recipe,
-        notes=dataset.notes + _notes(curves),
+        notes=dataset.notes + _notes(curves, evidence.schedule, deciding, copying),
         theory=theory,
     )
 
@@ -258,10 +266,20 @@ def check_options(
     return None if times is None else increasing("times", times)
 
 
-def _notes(curves: Curves) -> tuple[str, ...]:
+def _notes(curves: Curves, clock: process.Schedule, *headline: TransitionTime) -> tuple[str, ...]:
+    """How far the curves reach, and whether the clock does."""
     first, last = curves.t[0], curves.t[-1]
+    start = float(clock.times[0])
+    beyond: tuple[str, ...] = ()
+    if any(x.t is not None and x.t < start / 2 for x in headline):
+        beyond = (
+            f"the first step of schedule {clock.name}, {moment(start, float(process.sigma(start)))}"
+            ", lies above the times found: its noise hides data of this scale (give them another "
+            "by --range or --standardize)",
+        )
     worst = max(float(curves.se[name].max()) for name in PRECISION_CURVES)
     return (
         f"curves from t = {first:.3g} to {last:.3g}, {len(curves.t)} times; standard errors of "
         f"those between 0 and 1 at most {worst:.4f}",
+        *beyond,
     )

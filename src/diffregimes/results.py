@@ -14,10 +14,11 @@ from typing import Any, Literal
 import numpy as np
 
 from .common import serial
-from .common.numerics import wilson
 from .common.provenance import DatasetFacts as DatasetFacts
 from .common.provenance import Headline as Headline
 from .common.provenance import Recipe as Recipe
+from .common.readable import short
+from .common.share import Share as Share
 from .common.shown import Shown
 
 FORMAT = "diffregimes.analysis/1"
@@ -47,36 +48,13 @@ class TransitionTime:
         symbol = "t_S" if self.transition == "speciation" else "t_C"
         if self.t is None:
             return f"{symbol} ({self.method}): none in the range studied"
-        interval = "" if self.low is None else f" [{self.low:.3f}, {self.high:.3f}]"
+        known = self.low is not None and self.high is not None
+        interval = f" [{short(self.low)}, {short(self.high)}]" if known else ""
         step = "" if self.ddpm_step is None else f", {self.clock} {self.ddpm_step}"
-        return f"{symbol} ({self.method}) = {self.t:.3f}{interval}{step}"
+        return f"{symbol} ({self.method}) = {short(self.t)}{interval}{step}"
 
 
 serial.layout(TransitionTime, optional=("clock",))
-
-
-@dataclass(frozen=True)
-class Share:
-    """`count` of `of`, with a 95 % Wilson interval."""
-
-    count: int
-    of: int
-    low: float
-    high: float
-
-    @property
-    def value(self) -> float:
-        return self.count / self.of
-
-    @classmethod
-    def counted(cls, count: int, of: int) -> Share:
-        return cls(count, of, *wilson(count, of))
-
-    def in_percent(self) -> str:
-        """12 %, 9 to 16 % at 95 %, with the decimals that the interval needs."""
-        digits = 1 if self.high < 0.1 or self.low > 0.9 else 0
-        value, low, high = (f"{100 * x:.{digits}f}" for x in (self.value, self.low, self.high))
-        return f"{value} %, {low} to {high} % at 95 %"
 
 
 @dataclass(frozen=True)
@@ -182,6 +160,28 @@ class Duplicate:
     other_file: str | None = None
 
 
+@dataclass(frozen=True)
+class Listed:
+    """The points as they were listed, where some come more than once; all else in an analysis is of
+    the different ones.
+
+    n            points listed
+    fingerprint  of the dataset as it came
+    exact, near  points left out, equal to one that is kept or nearly so
+    conflicts    points that are listed under several classes; the first one counts
+    left_out     places in the source of the points left out
+    collapse     t_C where each point weighs as much as it is listed, by free energy
+    """
+
+    n: int
+    fingerprint: str
+    exact: int
+    near: int
+    conflicts: int
+    left_out: tuple[int, ...]
+    collapse: TransitionTime
+
+
 serial.layout(Exposure, optional=("file", "nearest_file"))
 serial.layout(Duplicate, optional=("file", "other_file"))
 
@@ -283,6 +283,8 @@ class Analysis(Shown):
     points_needed  how many points would put the collapse at the speciation
     notes          what was done to the data, and how far the curves reach
     theory         exact theory beside curves and times, for points drawn from a known law
+    listed         the points as they came, where some do more than once: all else is of the
+                   different ones
     """
 
     dataset: DatasetFacts
@@ -298,6 +300,7 @@ class Analysis(Shown):
     points_needed: PointsNeeded | None
     notes: tuple[str, ...] = field(default=())
     theory: Comparison | None = None  # for points drawn from a mixture
+    listed: Listed | None = None  # where points come more than once
 
     @property
     def clock(self) -> str:
@@ -348,3 +351,5 @@ def _curves(data: Mapping[str, Any], _: Any) -> Curves:
 # curves lie in a file as columns, the draws beside them
 serial.converter.register_unstructure_hook(Curves, Curves.to_dict)
 serial.converter.register_structure_hook(Curves, _curves)
+# a result without duplicates is written as before there was a word for them
+serial.layout(Analysis, optional=("listed",))

@@ -20,7 +20,7 @@ from command import QUICK, TIMES, contents, pixels, runner, save_pixels, without
 from diffregimes import from_arrays
 from diffregimes.cli import app as cli
 from diffregimes.cli.options import source_name
-from diffregimes.report.terminal.analysis import _number
+from diffregimes.common.readable import short
 from diffregimes.results import Analysis
 
 IMAGES, LABELS = pixels()
@@ -327,21 +327,27 @@ def test_the_summary_says_what_the_results_hold(run, source, tmp_path):
     for words in (found["verdict"]["headline"], *found["verdict"]["sentences"], *found["notes"]):
         assert " ".join(words.split()) in text
     for x in found["times"]:
-        value = "none" if x["t"] is None else _number(x["t"])
+        value = "none" if x["t"] is None else short(x["t"])
         mark = r"\* " if found["recipe"]["headline"][x["transition"]] == x["method"] else "  "
         row = re.search(rf"^{mark}{x['method']} +{value}(.*)$", said.out, re.MULTILINE)
         assert row, x
         if x["t"] is not None and x["low"] is not None:
-            assert f"{_number(x['low'])} to {_number(x['high'])}" in row[1]
+            assert f"{short(x['low'])} to {short(x['high'])}" in row[1]
         assert all(" ".join(warning.split()) in text for warning in x["warnings"])
 
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.18, "0.180"), (12.3456, "12.346"), (0.00123, "0.0012"), (0, "0.000"), (5.2e21, "5.2e+21")],
+    [
+        (0.18, "0.180"),
+        (12.3456, "12.346"),
+        (0.001234, "0.00123"),
+        (0, "0.000"),
+        (5.2e21, "5.2e+21"),
+    ],
 )
 def test_numbers_of_the_table(value, text):
-    assert _number(value) == text
+    assert short(value) == text
 
 
 def test_the_summary_fits_a_narrow_terminal(run, source, monkeypatch):

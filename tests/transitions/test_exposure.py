@@ -13,6 +13,7 @@ from scipy.stats import norm
 
 from clouds import blobs, prepared, z_score
 from diffregimes.data import neighbours
+from diffregimes.data.datasets import from_arrays
 from diffregimes.posterior.sweep import Sample, sweep
 from diffregimes.process import snr, time_from_snr
 from diffregimes.transitions import points as exposure
@@ -131,8 +132,7 @@ def test_neighbours_found_by_the_screen(shape):
 def test_the_screen_is_a_lower_bound_and_finds_every_near_duplicate():
     points = rng(3).standard_normal((200, 200)).astype(np.float32)
     points[150:] = points[:50] + 0.01 * rng(4).standard_normal((50, 200))
-    dataset, cloud, matrix, _ = prepared(points, np.arange(200) % 2)
-    found = neighbours.duplicates(dataset, cloud, *neighbours.nearest_neighbours(cloud, matrix))
+    found = neighbours.clusters(points).pairs
     assert {(x.index, x.other) for x in found} == {(k, 150 + k) for k in range(50)}
     assert {x.kind for x in found} == {"near"}
     for x in found:
@@ -146,8 +146,8 @@ def test_exact_duplicates_are_named_by_group():
     points[40] = points[5]
     points[50] = points[8]
     points[33] = points[8] + 1e-4  # near to a group: named once, by its first point
-    dataset, cloud, matrix, _ = prepared(points, labels)
-    found = neighbours.duplicates(dataset, cloud, *neighbours.nearest_neighbours(cloud, matrix))
+    labels[[20, 40, 50, 33]] = labels[[5, 5, 8, 8]]
+    found = neighbours.different(from_arrays(points, labels))[1].pairs
     exact = [(x.index, x.other, x.distance) for x in found if x.kind == "exact"]
     assert exact == [(5, 20, 0.0), (5, 40, 0.0), (8, 50, 0.0)]
     near = [(x.index, x.other) for x in found if x.kind == "near"]
@@ -155,10 +155,10 @@ def test_exact_duplicates_are_named_by_group():
 
 
 def test_no_duplicates_in_plain_data():
-    dataset, cloud, matrix, _ = prepared(*blobs(100, 50))
-    assert (
-        neighbours.duplicates(dataset, cloud, *neighbours.nearest_neighbours(cloud, matrix)) == ()
-    )
+    data = from_arrays(*blobs(100, 50))
+    own, found, _ = neighbours.different(data)
+    assert own is data
+    assert found.pairs == ()
 
 
 def test_exposure_leaves_the_global_generator_alone():

@@ -145,6 +145,7 @@ class Analyze:
             "split": self.data.split,
             "resize": self.data.resize,
             "crop": self.data.crop,
+            "standardize": self.data.standardize,
             "times": times,
             "schedule": self.schedule,
             "skip_unreadable": self.skip_unreadable,

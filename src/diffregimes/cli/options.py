@@ -164,6 +164,14 @@ class DataOptions:
             help="Cut out the centre square of image files, before --resize.",
         ),
     ] = False
+    standardize: Annotated[
+        bool,
+        typer.Option(
+            "--standardize",
+            rich_help_panel=DATA,
+            help="Divide each feature of a table by its standard deviation.",
+        ),
+    ] = False
 
     def range(self) -> Range:
         """What --range says."""
@@ -194,6 +202,7 @@ class DataOptions:
     ) -> Dataset:
         """The dataset in `source`, its pixels on `scale`."""
         from ..data import readers  # torch takes seconds to import: --help must not wait for it
+        from ..data.pixels import PixelMap
 
         return readers.load(
             source,
@@ -206,6 +215,8 @@ class DataOptions:
             split=self.split,
             resize=self.resize,
             crop=self.crop,
+            # other data were given the map that these get, standardized or not
+            standardize=self.standardize and not isinstance(scale, PixelMap),
             skip_unreadable=skip_unreadable,
             progress=progress,
         )

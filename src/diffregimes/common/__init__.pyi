@@ -7,6 +7,7 @@ from . import readable as readable
 from . import recipe as recipe
 from . import rng as rng
 from . import serial as serial
+from . import share as share
 from . import shown as shown
 from .checks import InputError as InputError
 from .parallel import Progress as Progress

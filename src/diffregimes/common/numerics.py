@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
 import numpy as np
 from scipy.interpolate import CubicSpline, PchipInterpolator
-from scipy.sparse.linalg import LinearOperator, eigsh
+from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 from scipy.stats import binomtest
 
 RESAMPLES = 400
 LEVEL = (2.5, 97.5)  # percentiles of the intervals: 95 %
 Z95 = 1.96  # standard errors to either side that hold 95 % of a normal law
+SMALL = 32  # features up to which eigenvectors are those of the whole matrix
+_DENSE = 512  # features up to which all eigenvectors are found at once
+_RESTARTS = 100  # of Lanczos, before the whole matrix is taken
 _REFINE = 16
 _COUNTS = 2**21  # resamples times points at a time: 16 MiB as they are drawn
 
@@ -84,34 +88,57 @@ def largest_eigenvector(
     """Largest eigenvalue and its vector of the covariance of `rows` (n, r), by Lanczos.
 
     With `weights` (n,) summing to one the covariance is the weighted one, otherwise that of the
-    sample (divided by n - 1). Never forms the r x r matrix. `tolerance` is that of the residual,
-    relative to the eigenvalue, whose own error is of second order.
+    sample (divided by n - 1). Never forms the r x r matrix where Lanczos converges. `tolerance` is
+    that of the residual, relative to the eigenvalue, whose own error is of second order. The
+    squares of the rows have to be numbers of their type: bring them to a scale near 1.
     """
     n, r = rows.shape
     share = np.full(n, 1 / n) if weights is None else weights
     share = share.astype(rows.dtype)
     mean = share @ rows
     factor = n / (n - 1) if weights is None else 1.0
-    if r == 1:
-        return float(factor * (share @ (rows - mean) ** 2)[0]), np.ones(1)
 
     def product(v: np.ndarray) -> np.ndarray:
         v = v.ravel().astype(rows.dtype)
         seen = rows @ v - mean @ v
         return np.asarray((share * seen) @ rows - (share @ seen) * mean, dtype=np.float64)
 
-    first = np.ones(r) if start is None else start
-    operator = LinearOperator((r, r), matvec=product, dtype=np.float64)
-    ncv = min(r, 20)
-    value, vector = eigsh(
-        operator, k=1, which="LA", v0=first, tol=tolerance, ncv=ncv, maxiter=10 * r
-    )
-    return float(factor * value[0]), vector[:, 0]
+    if r > SMALL:
+        # even data are blind along (1, ..., 1), and a vector of before may be one of another
+        # eigenvalue: a start that is orthogonal to nothing
+        first = np.asarray(np.random.default_rng(0).standard_normal(r))
+        if start is not None:
+            first = start + 0.1 * np.linalg.norm(start) / np.linalg.norm(first) * first
+        # ARPACK takes what is below 4e-11 for zero: in this unit the largest is 1 or more
+        unit = float(np.linalg.norm(product(first)) / np.linalg.norm(first))
+        if unit == 0:
+            return 0.0, np.eye(1, r)[0]
+        operator = LinearOperator((r, r), matvec=lambda v: product(v) / unit, dtype=np.float64)
+        with contextlib.suppress(ArpackError):
+            value, vector = eigsh(
+                operator, k=1, which="LA", v0=first, tol=tolerance, ncv=20, maxiter=_RESTARTS
+            )
+            return float(factor * unit * value[0]), vector[:, 0]
+    values, vectors = np.linalg.eigh(_covariance(rows, share, mean))
+    return float(factor * max(values[-1], 0.0)), vectors[:, -1]
+
+
+def _covariance(rows: np.ndarray, share: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """The weighted covariance (r, r) in float64, of some rows at a time."""
+    out = np.zeros((rows.shape[1],) * 2)
+    for start in range(0, len(rows), 4096):
+        part = rows[start : start + 4096].astype(np.float64) - mean
+        out += (part.T * share[start : start + 4096]) @ part
+    return out
 
 
 def leading_eigenvectors(matrix: np.ndarray, count: int) -> np.ndarray:
-    """Eigenvectors (r, k) of the k = min(count, r) largest eigenvalues of a symmetric matrix."""
-    r = len(matrix)
-    if r <= 4 * count:
-        return np.asarray(np.linalg.eigh(matrix)[1][:, -count:])
-    return np.asarray(eigsh(matrix, k=count, which="LA", v0=np.ones(r), tol=1e-8)[1])
+    """Eigenvectors (r, k) of the k = min(count, r) largest eigenvalues of a symmetric matrix, none
+    of which is negative. Of equal ones in more than 512 dimensions some may be missing."""
+    r, total = len(matrix), float(np.trace(matrix))
+    if r > max(4 * count, _DENSE) and total > 0:
+        first = np.random.default_rng(0).standard_normal(r)
+        with contextlib.suppress(ArpackError):
+            found = eigsh(matrix / total, k=count, which="LA", v0=first, tol=1e-8)
+            return np.asarray(found[1])
+    return np.asarray(np.linalg.eigh(matrix)[1][:, -count:])

@@ -20,6 +20,7 @@ class DatasetFacts:
     labelled : False where the classes are the two sides of the first principal component
     indexed : what the number of a point counts, its place in the "source"; in files of before its
         "position" among the points that were taken
+    standardized : whether each feature was divided by its standard deviation
     """
 
     source: str
@@ -33,6 +34,7 @@ class DatasetFacts:
     sample_shape: tuple[int, ...]
     labelled: bool
     indexed: str = "position"
+    standardized: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,6 @@ class Recipe:
     options: Mapping[str, Any] | None = None
 
 
-serial.layout(DatasetFacts, optional=("indexed",))
+serial.layout(DatasetFacts, optional=("indexed", "standardized"))
 # options are whatever a command was given
 serial.layout(Recipe, optional=("command", "options"), untouched=("options",))

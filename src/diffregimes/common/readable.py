@@ -7,6 +7,7 @@ import unicodedata
 
 import numpy as np
 
+_MOST = 5  # decimals that are read as such
 # what turns the direction of a text, and with it what a reader takes a name for
 _TURNS = {"\u061c", "\u200e", "\u200f", *map(chr, range(0x202A, 0x202F))}
 _TURNS |= set(map(chr, range(0x2066, 0x206A)))
@@ -74,14 +75,40 @@ def sureness(probability: float) -> str:
     return f"{math.floor(100 * round(probability, 9)):d} %"
 
 
+def short(value: float | None) -> str:
+    """Three decimals, in line in a column, where these say something; "none" for None."""
+    if value is None:
+        return "none"
+    return f"{value:.3f}" if value == 0 or 0.01 <= value < 1e4 else f"{value:.3g}"
+
+
+TINY = 0.01  # t below which the noise level says more
+
+
+def moment(t: float, sigma: float | None = None) -> str:
+    """t of a sentence, to two digits and to the second decimal at least; with the noise level
+    `sigma` where t is tiny."""
+    text = f"t = {t:.2f}" if t >= 0.1 else f"t = {number(t, 2)}"
+    return text if sigma is None or t >= TINY else f"{text}, σ = {number(sigma, 2)}"
+
+
 def decimals_for(t: float, half_width: float | None) -> int:
     """Decimals of a time worth printing: two digits of its error, two or three in all.
 
-    Times below 0.1 get up to four and below 0.01 up to five: they keep significant digits.
+    Times below 0.1 get as many as keep three significant digits, and one in any case.
     """
     half = half_width or 0.02 * abs(t)
     wanted = 3 if half <= 0 else 1 - int(np.floor(np.log10(half)))
-    return min(max(wanted, 2), 3 if t >= 0.1 else 4 if t >= 0.01 else 5)
+    place = 1 if t == 0 else -int(np.floor(np.log10(abs(t))))
+    return min(max(wanted, 2, place), max(3, 2 + place))
+
+
+def _told(value: float, decimals: int) -> str:
+    """A number to so many decimals, as a power of ten where these are too many to be read."""
+    if decimals <= _MOST or value == 0:
+        return f"{value:.{min(decimals, _MOST)}f}"
+    digits = decimals + 1 + int(np.floor(np.log10(abs(value))))
+    return number(value, max(digits, 1))
 
 
 def interval_text(t: float | None, low: float | None, high: float | None) -> tuple[str, str]:
@@ -89,9 +116,9 @@ def interval_text(t: float | None, low: float | None, high: float | None) -> tup
     if t is None:
         return "none", ""
     if low is None or high is None:
-        return f"{t:.{decimals_for(t, None)}f}", ""
+        return _told(t, decimals_for(t, None)), ""
     decimals = decimals_for(t, (high - low) / 2)
-    return f"{t:.{decimals}f}", f"{low:.{decimals}f} to {high:.{decimals}f}"
+    return _told(t, decimals), f"{_told(low, decimals)} to {_told(high, decimals)}"
 
 
 def plus_minus(t: float | None, se: float | None) -> str:
@@ -99,4 +126,4 @@ def plus_minus(t: float | None, se: float | None) -> str:
     if t is None:
         return "none"
     decimals = decimals_for(t, se)
-    return f"{t:.{decimals}f}" + ("" if se is None else f" ± {se:.{decimals}f}")
+    return _told(t, decimals) + ("" if se is None else f" ± {_told(se, decimals)}")

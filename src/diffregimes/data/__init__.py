@@ -1,7 +1,7 @@
 """The points: read from files, checked, scaled and labelled, and made ready for the pass.
 
-`datasets`, `classes` and `pixels` say what a dataset is, `readers`, `arrayfiles` and `imagefolder`
-read it;
+`datasets`, `classes`, `pixels` and `features` say what a dataset is, `readers`, `arrayfiles` and
+`imagefolder` read it;
 `cloud`, `spectrum` and `neighbours` are what the posterior pass and the criteria need of it.
 """
 

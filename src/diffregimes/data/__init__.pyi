@@ -5,6 +5,7 @@ from . import classes as classes
 from . import cloud as cloud
 from . import datasets as datasets
 from . import extras as extras
+from . import features as features
 from . import kinds as kinds
 from . import labelled as labelled
 from . import layout as layout
@@ -25,7 +26,7 @@ from .cloud import prepare as prepare
 from .datasets import Dataset as Dataset
 from .datasets import describe as describe
 from .datasets import from_arrays as from_arrays
-from .neighbours import duplicates as duplicates
+from .neighbours import different as different
 from .neighbours import nearest_neighbours as nearest_neighbours
 from .pixels import PixelMap as PixelMap
 from .pixels import Scaling as Scaling

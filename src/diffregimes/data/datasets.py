@@ -90,6 +90,11 @@ class Dataset:
         counts = np.bincount(self.labels, minlength=len(self.class_names))
         return tuple(int(x) for x in counts)
 
+    @property
+    def standardized(self) -> bool:
+        """Whether each feature was divided by its standard deviation."""
+        return self.pixel_map is not None and self.pixel_map.spread is not None
+
     def class_of(self, place: int) -> str:
         """The name of the class of the point in a row."""
         return self.class_names[int(self.labels[place])]
@@ -115,6 +120,10 @@ class Dataset:
             indices=self.indices[places],
             files=tuple(self.files[int(k)] for k in places) if self.files else (),
         )
+
+    def split(self) -> Dataset:
+        """The points without labels, on the two sides of their own first principal component."""
+        return replace(self, labels=_principal_sides(self.points, self.files))
 
     def only(self, name: str) -> Dataset:
         """The points of one class only."""
@@ -146,6 +155,7 @@ def from_arrays(
     pixel_range: Range = None,
     pad: int = 0,
     white: int | None = None,
+    standardize: bool = False,
     source: str = "arrays",
     files: Sequence[str] = (),
     notes: Sequence[str] = (),
@@ -158,7 +168,9 @@ def from_arrays(
     Floats are taken as they are, unless `pixel_range` is given: then the smallest value of the
     whole array goes to its lower end and the largest to its upper end. "none" takes integers, too,
     as they are; a `PixelMap` does what was done to other data (`pixel_range=data.pixel_map`), and a
-    `Scaling` tells integers from floats.
+    `Scaling` tells integers from floats. `standardize` takes the features of a table (n, d) each
+    minus its mean and over its standard deviation, constant ones as 0. Where values lie far from
+    zero for their spread a constant is taken off, and a note says so.
 
     `labels`: (n,) or (n, 1), integers or strings. Without them the two classes are the two sides
     of the first principal component, and `labelled` is False. `class_names` names integer labels
@@ -170,7 +182,7 @@ def from_arrays(
     Raises `InputError` for anything that cannot be analysed, with what to do about it.
     """
     array = _checked_points(points)
-    wanted = scaling(pixel_range)
+    wanted = scaling(pixel_range, standardize)
     _check_pad(pad, array)
     said = list(notes)
     known: tuple[int, ...] = ()
@@ -184,7 +196,7 @@ def from_arrays(
     check_room(array, len(indices), pad)
     values = picked(array, indices)
     ends = extremes(array, values, indices, of_all(array.dtype, wanted, white))
-    done = map_of(array.dtype, ends, wanted, white, said)
+    done = map_of(values, ends, wanted, white, said)
     flat, shape = _scaled(values, done, pad, said)
     own_files = tuple(files[int(k)] for k in indices) if len(files) else ()
     if (flat == flat[0]).all():
@@ -238,6 +250,7 @@ def describe(dataset: Dataset) -> DatasetFacts:
         sample_shape=dataset.sample_shape,
         labelled=dataset.labelled,
         indexed=INDEXED,
+        standardized=dataset.standardized,
     )
 
 
@@ -287,33 +300,24 @@ def _check_pad(pad: int, array: np.ndarray | Stored) -> None:
 def _scaled(
     chosen: np.ndarray, given: PixelMap, pad: int, said: list[str]
 ) -> tuple[np.ndarray, tuple[int, ...]]:
-    """The points, flat, in float32 and padded; the sample shape.
-
-    Integers are cast straight into the padded buffer and scaled there: nothing as large as the
-    data is ever held in float64.
-    """
+    """The points, flat, in float32 and padded; the sample shape."""
     shape = chosen.shape[1:] if chosen.ndim != 3 else (*chosen.shape[1:], 1)
     chosen = chosen.reshape(len(chosen), *shape)
     if pad:
         said.append(f"{pad} pixels added on each side of the images")
         shape = (shape[0] + 2 * pad, shape[1] + 2 * pad, shape[2])
     out = np.full((len(chosen), *shape), given.black, dtype=np.float32)
-    inner = out[:, pad:-pad, pad:-pad] if pad else out
-    inner[...] = chosen
-    given.apply(inner)
+    given.fill(out[:, pad:-pad, pad:-pad] if pad else out, chosen)
     return out.reshape(len(out), -1), tuple(int(x) for x in shape)
 
 
 def _principal_sides(points: np.ndarray, files: tuple[str, ...]) -> np.ndarray:
     """0 or 1 for each point (n, d): its side of the first principal component."""
-    centred = points - points.mean(axis=0, dtype=np.float64).astype(np.float32)
-    if min(centred.shape) <= 32:
-        direction = np.linalg.svd(centred, full_matrices=False)[2][0]
-    else:
-        from scipy.sparse.linalg import svds  # late: most runs have labels
+    from ..common.numerics import largest_eigenvector  # late: --help has no need of scipy
 
-        start = np.random.default_rng(0).standard_normal(min(centred.shape)).astype(np.float32)
-        direction = svds(centred, k=1, v0=start, tol=1e-5)[2][0]
+    centred = points - points.mean(axis=0, dtype=np.float64).astype(np.float32)
+    centred /= np.abs(centred).max()
+    direction = largest_eigenvector(centred)[1].astype(np.float32)
     if direction[np.argmax(np.abs(direction))] < 0:  # a singular vector has no sign of its own
         direction = -direction
     codes: np.ndarray = (centred @ direction > 0).astype(np.int64)

@@ -135,6 +135,7 @@ def no_options(request: Request) -> None:
         "per_class (--per-class)": request.per_class,
         "pixel_range (--range)": None if kept else request.pixel_range,
         "pad (--pad)": request.pad or None,
+        "standardize (--standardize)": request.standardize or None,
     }
     for name, value in given.items():
         if value is not None:

@@ -3,32 +3,42 @@
 Candidates are found by a lower bound on every distance that costs 64 dimensions instead of d:
 |a - b|^2 >= |P(a - b)|^2 + (|a - Pa| - |b - Pb|)^2 for any projection P.
 
-Near is what lies below a tenth of the usual distance s between neighbours that are no duplicates
-themselves: s is the median distance to the nearest point beyond s/10, the largest such s among the
-neighbours looked at. The plain median would be that of the duplicates where all points have one.
+Near duplicates of a point are the J nearest, where these lie below a tenth of the distance r to its
+eighth neighbour, and of the usual distance s, and chance would not bring them. s is the median
+distance to the nearest point beyond s/10, the largest such s: the plain median would be that of the
+duplicates where all points have one. Where the density is even over r, in m dimensions, each of the
+seven within r lies within x r with the chance x^m, independently: so many or more do with that of a
+binomial law. m is that of the farther neighbours (-log x has the mean 1/m), and of all points those
+count whose chance is small beside their number (Benjamini and Hochberg 1995). In one or two
+dimensions points lie that near by chance, and tight clusters are no duplicates.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+from scipy.stats import binom
 
 from ..common import numerics
+from ..common.checks import InputError
 from ..results import Duplicate
 from .cloud import Cloud, prepare
 from .datasets import Dataset
 from .spectrum import covariance
 
 NEAR = 0.1  # a distance below this share of the usual nearest distance is a near-duplicate
+CHANCE = 0.005  # of the near duplicates, so many may be so by chance; pairs come twice
+FEWEST = 4  # different points that there is something to say of
 _SCREEN = 64
-_TREE = 4
 _NEIGHBOURS = 3
 _LISTED = 8  # a point may be listed so many times, each a little changed, and all be one
+_TREE = 8  # dimensions up to which a tree finds neighbours faster than all pairs do
 
 
 def nearest_neighbours(
@@ -49,9 +59,8 @@ def nearest_neighbours(
         inside = rows @ vectors
         total = np.einsum("ij,ij->i", rows, rows) - np.einsum("ij,ij->i", inside, inside)
         screen = np.column_stack([inside, np.sqrt(np.maximum(total, 0))])
-    # a tree where it is faster than all n^2 distances: in a few dimensions
-    method = "kd_tree" if screen.shape[1] <= _TREE else "brute"
-    search = NearestNeighbors(n_neighbors=k, algorithm=method).fit(screen)
+    algorithm = "kd_tree" if screen.shape[1] <= _TREE else "brute"
+    search = NearestNeighbors(n_neighbors=k, algorithm=algorithm).fit(screen)
     near = search.kneighbors(return_distance=False)
     exact = np.empty(near.shape)
     for part in np.array_split(np.arange(cloud.n), math.ceil(cloud.n / 1024)):
@@ -59,6 +68,38 @@ def nearest_neighbours(
             gap = rows[part].astype(np.float64) - rows[near[part, j]]
             exact[part, j] = np.sqrt(np.einsum("ij,ij->i", gap, gap)) * cloud.scale
     return near, exact
+
+
+def near_duplicates(distance: np.ndarray) -> np.ndarray:
+    """Which of the neighbours (n, k) at these distances are near duplicates."""
+    order = np.sort(distance, axis=1)
+    farthest = order[:, -1:]
+    if distance.shape[1] < 2:
+        return np.zeros(distance.shape, dtype=bool)
+    close = distance < NEAR * np.minimum(farthest, usual_distance(distance))
+    count = close.sum(axis=1)
+    some = np.flatnonzero(count)
+    outermost = order[some, count[some] - 1] / farthest[some, 0]
+    chance = np.ones(len(distance))
+    chance[some] = binom.sf(
+        count[some] - 1, distance.shape[1] - 1, outermost ** _dimension(order)
+    )  # fmt: skip
+    rank = np.argsort(chance, kind="stable")
+    below = np.flatnonzero(chance[rank] <= CHANCE * np.arange(1, len(rank) + 1) / len(rank))
+    accepted = np.zeros(len(distance), dtype=bool)
+    accepted[rank[: below[-1] + 1 if len(below) else 0]] = True
+    return np.asarray(close & accepted[:, None])
+
+
+def _dimension(order: np.ndarray) -> float:
+    """m of the module's law from increasing distances (n, k), by the farther half of them."""
+    inner = order.shape[1] - 1
+    upper = (inner + 1) // 2
+    kept = order[order[:, -1] > 0]
+    # -log x are exponential waiting times of which the first `upper` are seen
+    time = -np.log(np.maximum(kept[:, :-1] / kept[:, -1:], 1e-300))[:, ::-1]
+    total = float((time[:, :upper].sum(axis=1) + (inner - upper) * time[:, upper - 1]).sum())
+    return float(max(1.0, len(kept) * upper / max(total, 1e-300)))
 
 
 def usual_distance(distance: np.ndarray) -> float:
@@ -90,6 +131,11 @@ class Clusters:
         """Which points (n,) share their cluster with another."""
         return np.asarray(np.bincount(self.of)[self.of] > 1)
 
+    @property
+    def kept(self) -> np.ndarray:
+        """The first point of each cluster, in order."""
+        return np.sort(np.unique(self.of, return_index=True)[1])
+
     def linked(self, one: np.ndarray, two: np.ndarray, distance: np.ndarray) -> Clusters:
         """The same with further near pairs."""
         new = tuple(
@@ -102,54 +148,125 @@ class Clusters:
         return Clusters(of, self.pairs + new, self.radius)
 
 
+@dataclass(frozen=True)
+class Neighbourhood:
+    """Points ready for the pass, their covariance (r, r), and the rows of the nearest (n, k) of
+    each with their distances."""
+
+    cloud: Cloud
+    matrix: np.ndarray
+    near: np.ndarray
+    distance: np.ndarray
+
+    def sorted_by(self, labels: np.ndarray) -> Neighbourhood:
+        """The same of points that have these labels (n,), where they had none."""
+        rows = np.argsort(labels, kind="stable")
+        cloud = replace(
+            self.cloud,
+            coordinates=self.cloud.coordinates[torch.from_numpy(rows)],
+            labels=torch.from_numpy(labels[rows]),
+            order=rows,
+            bounds=(0, *np.cumsum(np.bincount(labels)).tolist()),
+        )
+        return Neighbourhood(cloud, self.matrix, np.argsort(rows)[self.near[rows]],
+                             self.distance[rows])  # fmt: skip
+
+
+def neighbourhood(points: np.ndarray, labels: np.ndarray) -> Neighbourhood:
+    """Of points (n, d) that differ."""
+    cloud = prepare(points, labels)
+    matrix = covariance(cloud).numpy()
+    return Neighbourhood(cloud, matrix, *nearest_neighbours(cloud, matrix, _LISTED))
+
+
 def clusters(points: np.ndarray) -> Clusters:
     """Clusters of duplicates among `points` (n, d), two different ones or more."""
-    _, kept, of = np.unique(
-        [hashlib.sha256(x).digest() for x in np.ascontiguousarray(points)],
-        return_index=True, return_inverse=True,
-    )  # fmt: skip
-    pairs = [Duplicate(int(kept[c]), i, 0.0, "exact") for i, c in enumerate(of) if kept[c] != i]
-    cloud = prepare(points[kept], np.zeros(len(kept), dtype=np.int64))
-    near, distance = nearest_neighbours(cloud, covariance(cloud).numpy(), _LISTED)
-    radius = NEAR * usual_distance(distance)
-    row, column = np.nonzero(distance < radius)
-    other, gap = near[row, column], distance[row, column]
+    return _clusters(points, np.zeros(len(points), dtype=np.int64))[0]
+
+
+def _clusters(points: np.ndarray, labels: np.ndarray) -> tuple[Clusters, Neighbourhood]:
+    """The clusters, near ones of one label each, and the neighbours of all that are not equal."""
+    first, of = _equal(points)
+    pairs = [Duplicate(int(first[c]), i, 0.0, "exact") for i, c in enumerate(of) if first[c] != i]
+    seen = neighbourhood(points[first], labels[first])
+    own = seen.cloud.order  # which of `first` a row is
+    row, column = np.nonzero(near_duplicates(seen.distance))
+    other, gap = seen.near[row, column], seen.distance[row, column]
+    same = labels[first[own[row]]] == labels[first[own[other]]]
+    one, two, gap = own[row[same]], own[other[same]], gap[same]
     found = {
-        (int(min(kept[a], kept[b])), int(max(kept[a], kept[b]))): float(x)
-        for a, b, x in zip(row, other, gap, strict=True)
+        (int(min(first[a], first[b])), int(max(first[a], first[b]))): float(x)
+        for a, b, x in zip(one, two, gap, strict=True)
     }
     pairs += [Duplicate(a, b, x, "near") for (a, b), x in sorted(found.items())]
-    return Clusters(_components(len(kept), row, other)[of], tuple(pairs), radius)
+    radius = NEAR * usual_distance(seen.distance)
+    return Clusters(_components(len(first), one, two)[of], tuple(pairs), radius), seen
+
+
+def _equal(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The first rows of those that are equal, in order, and which of them each row (n,) is."""
+    # 0.0 and -0.0 are the same
+    digests = [hashlib.sha256(x + x.dtype.type(0)).digest() for x in np.ascontiguousarray(points)]
+    _, first, of = np.unique(digests, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    return first[order], np.argsort(order)[of]
+
+
+def different(dataset: Dataset) -> tuple[Dataset, Clusters, Neighbourhood]:
+    """The different points of a dataset, the first of each cluster; the clusters; and their
+    neighbourhood.
+
+    Equal points are one, whatever their classes; near duplicates are so within a class. Raises
+    `InputError` where too few are left.
+    """
+    labels = dataset.labels if dataset.labelled else np.zeros_like(dataset.labels)
+    found, seen = _clusters(dataset.points, labels)
+    kept = found.kept
+    if len(kept) < FEWEST:
+        raise InputError(
+            f"{dataset.n} points came, of which {len(kept)} differ; expected at least {FEWEST} "
+            "different ones, and many more to learn something. Check that the right array was "
+            "read and that its values were not cut off or rounded."
+        )
+    if len(kept) == dataset.n:
+        own = dataset
+    else:
+        own = dataset.take(kept)
+        if not dataset.labelled:
+            own = own.split()
+        _check_classes(dataset, own)
+    if len(kept) < seen.cloud.n:
+        seen = neighbourhood(own.points, own.labels)
+    elif not dataset.labelled:
+        seen = seen.sorted_by(own.labels)
+    return own, found, seen
+
+
+def named(pairs: tuple[Duplicate, ...], dataset: Dataset) -> tuple[Duplicate, ...]:
+    """Pairs of rows by their names in the source."""
+    return tuple(
+        replace(
+            x,
+            index=int(dataset.indices[x.index]),
+            other=int(dataset.indices[x.other]),
+            file=dataset.file_of(x.index),
+            other_file=dataset.file_of(x.other),
+        )
+        for x in pairs
+    )
+
+
+def _check_classes(listed: Dataset, own: Dataset) -> None:
+    for name, before, after in zip(
+        own.class_names, listed.class_counts, own.class_counts, strict=True
+    ):
+        if not after:
+            raise InputError(
+                f"all {before} points of class {name} are also listed under another class; "
+                "expected points with one class each. Check the labels, or give each point one."
+            )
 
 
 def _components(n: int, one: np.ndarray, two: np.ndarray) -> np.ndarray:
     edges = coo_array((np.ones(len(one)), (one, two)), shape=(n, n))
     return np.asarray(connected_components(edges, directed=False)[1], dtype=np.int64)
-
-
-def duplicates(
-    dataset: Dataset, cloud: Cloud, near: np.ndarray, distance: np.ndarray
-) -> tuple[Duplicate, ...]:
-    """Exact duplicates (the same numbers) and pairs nearer than `NEAR` says, by their names."""
-
-    def named(one: int, two: int, gap: float, kind: str) -> Duplicate:
-        first, second = dataset.indices[[one, two]].tolist()
-        return Duplicate(first, second, gap, kind, dataset.file_of(one), dataset.file_of(two))
-
-    out: list[Duplicate] = []
-    first: dict[bytes, int] = {}
-    group = np.arange(dataset.n)
-    for place, point in enumerate(np.ascontiguousarray(dataset.points)):
-        original = first.setdefault(hashlib.sha256(point).digest(), place)
-        group[place] = original
-        if original != place:
-            out.append(named(original, place, 0.0, "exact"))
-    typical = usual_distance(distance)
-    pairs: dict[tuple[int, int], float] = {}
-    for row, column in np.argwhere(distance < NEAR * typical):
-        one, two = cloud.order[row], cloud.order[near[row, column]]
-        one, two = int(group[one]), int(group[two])
-        if one != two:
-            pairs[min(one, two), max(one, two)] = float(distance[row, column])
-    out += [named(a, b, value, "near") for (a, b), value in sorted(pairs.items())]
-    return tuple(out)

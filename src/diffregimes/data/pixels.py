@@ -3,6 +3,9 @@
 A network lives on the scale of its training points, and so does the clock (t -> t + log(scale) at
 large t). The map of one set of points is therefore kept with it, and given to every set that is
 compared with it: stretched between their own extremes the same images would be other points.
+
+Points are float32, which knows seven digits: what is far from zero for its spread has an offset
+taken off before (`features`), for only differences count.
 """
 
 from __future__ import annotations
@@ -13,20 +16,26 @@ from typing import Literal
 import numpy as np
 
 from ..common.checks import InputError
+from .features import measured, offset_of, standardizing
 
 Scale = tuple[float, float]
 _PEAK = 1e15  # of values; more where millions are squared and summed would not be a float32
+_ROWS = 1024  # points at a time that are held in float64
+_DEEPEST = 65535  # a pixel has no larger value
 _APART = 8  # times as wide as the values of the map's own data: other units
 
 
 @dataclass(frozen=True)
 class PixelMap:
     """Values of `dtype` from `source[0]` to `source[1]` become points on `scale`, by one offset and
-    one factor; with scale None they stay as they came."""
+    one factor; with scale None they stay as they came, but for an `offset` of each feature (or one
+    of all), and what each is divided by, `spread` (0: left at 0), where they are standardized."""
 
     dtype: str
     source: Scale
     scale: Scale | None
+    offset: tuple[float, ...] | None = None
+    spread: tuple[float, ...] | None = None
 
     @property
     def whole(self) -> bool:
@@ -36,24 +45,47 @@ class PixelMap:
     @property
     def black(self) -> float:
         """What a pixel has that is added around an image."""
-        return self.source[0] if self.scale is None else self.scale[0]
+        if self.scale is not None:
+            return self.scale[0]
+        return self.source[0] - (0.0 if self.offset is None else self.offset[0])
 
-    def apply(self, values: np.ndarray) -> None:
-        """Map a float32 array in place."""
+    def fill(self, out: np.ndarray, values: np.ndarray) -> None:
+        """Put values into a float32 array of the same shape, whose rows are points.
+
+        Integers are cast straight into it and scaled there: nothing as large as the data is ever
+        held in float64. Of other values some rows are, for float32 would round what is far from
+        zero before it is taken off.
+        """
         (bottom, top), scale = self.source, self.scale
-        if scale is None or top <= bottom:  # equal: constant data, refused by the caller
-            return
-        if bottom != 0:
-            values -= np.float32(bottom)
-        values /= np.float32(top - bottom)
-        if scale != (0.0, 1.0):
-            values *= np.float32(scale[1] - scale[0])
-            values += np.float32(scale[0])
+        if scale is not None and bottom == 0 and self.whole:
+            out[...] = values
+            if top > bottom:  # equal: constant data, refused by the caller
+                out /= np.float32(top)
+                out *= np.float32(scale[1] - scale[0])
+                out += np.float32(scale[0])
+        elif scale is None and self.offset is None:
+            out[...] = values
+        else:
+            for k in range(0, len(out), _ROWS):
+                out[k : k + _ROWS] = self._mapped(values[k : k + _ROWS].astype(np.float64))
+
+    def _mapped(self, values: np.ndarray) -> np.ndarray:
+        """Values in float64 as points."""
+        (bottom, top), scale = self.source, self.scale
+        if scale is not None:
+            share = (values - bottom) / (top - bottom if top > bottom else 1.0)
+            return scale[0] + share * (scale[1] - scale[0])
+        values = values - np.asarray(self.offset)
+        if self.spread is None:
+            return values
+        size = np.asarray(self.spread)
+        return np.asarray(np.divide(values, size, out=np.zeros_like(values), where=size > 0))
 
     def agrees(self, other: PixelMap) -> bool:
         """Whether both put the same image onto the same point: whole numbers have a white of their
         own, floats that were stretched say nothing of it."""
-        return self.scale == other.scale and (
+        one, two = ((x.scale, x.offset, x.spread) for x in (self, other))
+        return one == two and (
             self.scale is None or (self.whole and other.whole) or self.source == other.source
         )
 
@@ -62,6 +94,10 @@ class PixelMap:
         came = f"values from {low:g} to {high:g}"
         if self.whole and self.scale is not None:
             came = f"{self.dtype} values {int(low)}..{int(high)}"
+        if self.spread is not None:
+            return f"{self.dtype} {came}, each feature standardized"
+        if self.scale is None and self.offset is not None:
+            return f"{self.dtype} {came} taken as they came, a constant taken off"
         if self.scale is None:
             return f"{self.dtype} {came} taken as they came"
         return f"{came} mapped to [{self.scale[0]:g}, {self.scale[1]:g}]"
@@ -70,18 +106,21 @@ class PixelMap:
 @dataclass(frozen=True)
 class Scaling:
     """Where integers (0..white) and floats (from their smallest to their largest) go: the two ends,
-    the map of other data, or None for values as they came."""
+    the map of other data, None for values as they came, or each feature to mean 0 and variance 1.
+    """
 
-    integers: Scale | PixelMap | None = (0.0, 1.0)
-    floats: Scale | PixelMap | None = None
+    integers: Scale | PixelMap | Literal["standardized"] | None = (0.0, 1.0)
+    floats: Scale | PixelMap | Literal["standardized"] | None = None
 
 
 MODELS = Scaling(integers=(-1.0, 1.0))  # as in diffusers' own pipelines
 Range = Scale | Literal["none"] | PixelMap | Scaling | None
 
 
-def scaling(pixel_range: Range) -> Scaling:
-    """What `pixel_range` of `from_arrays` means for integers and for floats."""
+def scaling(pixel_range: Range, standardize: bool = False) -> Scaling:
+    """What `pixel_range` and `standardize` of `from_arrays` mean for integers and for floats."""
+    if standardize:
+        return _standardized(pixel_range)
     if pixel_range is None:
         return Scaling()
     if isinstance(pixel_range, Scaling):
@@ -101,27 +140,48 @@ def of_all(dtype: np.dtype, wanted: Scaling, white: int | None) -> bool:
     return isinstance(scale, tuple) and not (whole and _known_white(dtype, white) is not None)
 
 
+def _standardized(pixel_range: Range) -> Scaling:
+    """Each feature over its own spread, or as it was done to other data."""
+    given = pixel_range.floats if isinstance(pixel_range, Scaling) else pixel_range
+    if isinstance(given, PixelMap):
+        if given.spread is None:
+            raise InputError(
+                f"standardize (--standardize) came with the map of other data ({given}), which did "
+                "not standardize them; expected one map for both. Leave it out."
+            )
+        return Scaling(given, given)
+    if given is not None:
+        raise InputError(
+            f"standardize (--standardize) came with pixel_range (--range) {given!r}; expected one "
+            "of the two: a range is for pixels, which have one unit. Leave one out."
+        )
+    return Scaling("standardized", "standardized")
+
+
 def map_of(
-    dtype: np.dtype, extremes: Scale, wanted: Scaling, white: int | None, said: list[str]
+    values: np.ndarray, extremes: Scale, wanted: Scaling, white: int | None, said: list[str]
 ) -> PixelMap:
-    """The map of values of `dtype` between `extremes`; what a reader must know of it is added to
-    `said`."""
-    whole = dtype.kind in "bui"
-    low, high, dtype = *extremes, dtype.newbyteorder("=")
+    """The map of the chosen `values`, of a source between `extremes`; what a reader must know of it
+    is added to `said`."""
+    whole = values.dtype.kind in "bui"
+    low, high, dtype = *extremes, values.dtype.newbyteorder("=")
+    came = float(low), float(high)
     chosen = wanted.integers if whole else wanted.floats
-    scale = chosen.scale if isinstance(chosen, PixelMap) else chosen
-    if whole and scale is not None:
-        _check_pixels(dtype, low)
-    else:
-        _check_magnitude(low, high, dtype, said)
     if isinstance(chosen, PixelMap):
+        if whole and chosen.scale is not None:
+            _check_pixels(dtype, low)
         said += _other(dtype, (low, high), white, chosen)
         out = chosen
-    elif whole and scale is not None:
+    elif chosen == "standardized":
+        out = PixelMap(str(dtype), came, None, *standardizing(values, said))
+    elif whole and chosen is not None and not _numbers(values, high, wanted, white, said):
+        _check_pixels(dtype, low)
         top = _white(dtype, high, white, said)
-        out = PixelMap(str(dtype), (0.0, float(top)), scale)
+        out = PixelMap(str(dtype), (0.0, float(top)), chosen)
+    elif chosen is None or whole:
+        out = PixelMap(str(dtype), came, None, offset_of(measured(values), values, said))
     else:
-        out = PixelMap(str(dtype), (float(low), float(high)), scale)
+        out = PixelMap(str(dtype), came, chosen)
     if out.scale is not None:
         said.append(str(out))
     return out
@@ -176,6 +236,19 @@ def _check_pixels(dtype: np.dtype, low: float) -> None:
         )
 
 
+def _numbers(
+    array: np.ndarray, high: float, wanted: Scaling, white: int | None, said: list[str]
+) -> bool:
+    """Whether integers are numbers of a table and no pixels, where nobody says what they are."""
+    asked = wanted.floats is not None or _known_white(array.dtype, white) is not None
+    if asked or array.ndim != 2 or high <= _DEEPEST:
+        return False
+    said.append(
+        f"{array.dtype} values up to {high} are taken for numbers, not pixels, and as they came"
+    )
+    return True
+
+
 def _known_white(dtype: np.dtype, white: int | None) -> int | None:
     """The integer that is white, where it is given or follows from the dtype."""
     if white is not None:
@@ -188,6 +261,9 @@ def _known_white(dtype: np.dtype, white: int | None) -> int | None:
 def _white(dtype: np.dtype, high: float, white: int | None, said: list[str]) -> float:
     """The integer that stands for the upper end of the pixel range."""
     if white is None and dtype.kind == "b":
+        return 1
+    if white is None and high == 1:
+        said.append(f"1 is taken as white: the {dtype} values are 0 and 1")
         return 1
     given = _known_white(dtype, white)
     known: float = 255 if high <= 255 else high
@@ -206,17 +282,3 @@ def _white(dtype: np.dtype, high: float, white: int | None, said: list[str]) -> 
             "small and every time is shifted (pass white=..., or save the array as floats)"
         )
     return known
-
-
-def _check_magnitude(low: float, high: float, dtype: np.dtype, said: list[str]) -> None:
-    peak = max(abs(low), abs(high))
-    if peak > _PEAK:
-        raise InputError(
-            f"values reach {peak:.3g}; expected less than 1e15, since squared distances must stay "
-            "finite in float32. Rescale the data, or set pixel_range (--range)."
-        )
-    if dtype.itemsize > 4 and 0 < high - low < 1e-2 * peak:
-        said.append(
-            f"values lie between {low:.9g} and {high:.9g}, far from zero for their spread: float32 "
-            "blurs their differences (subtract a constant first)"
-        )

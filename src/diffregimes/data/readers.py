@@ -153,6 +153,7 @@ def load(
     split: str | None = None,
     resize: int | None = None,
     crop: bool = False,
+    standardize: bool = False,
     skip_unreadable: bool = False,
     progress: Progress | None = None,
 ) -> Dataset:
@@ -166,8 +167,8 @@ def load(
     labels out. `key` names the data among the arrays of an archive or the columns of a dataset.
     `split` names the part to read where there are several, train unless given. `resize` brings
     images to so many pixels on each side (Lanczos), `crop` cuts out their centre squares before.
-    `classes`, `per_class`, `pixel_range` and `pad` are those of `from_arrays`. `skip_unreadable`
-    leaves out the images that cannot be read and counts them in a note.
+    `classes`, `per_class`, `pixel_range`, `pad` and `standardize` are those of `from_arrays`.
+    `skip_unreadable` leaves out the images that cannot be read and counts them in a note.
     `progress(done, total, text)` is called for each image. No option changes a known law.
 
     Raises `InputError` for what cannot be read, with the way out.
@@ -190,6 +191,7 @@ def load(
         split,
         resize,
         crop,
+        standardize,
         skip_unreadable,
         progress,
         source if in_memory else None,
@@ -203,6 +205,7 @@ def load(
         per_class=per_class,
         pixel_range=pixel_range,
         pad=pad,
+        standardize=standardize,
         white=raw.white,
         source=request.text,
         files=raw.files,

@@ -32,6 +32,7 @@ class Request:
     split: str | None = None
     resize: int | None = None
     crop: bool = False
+    standardize: bool = False
     skip_unreadable: bool = False
     progress: Progress | None = None
     held: Any = None

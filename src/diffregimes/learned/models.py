@@ -150,6 +150,8 @@ def trained_scaling(folder: str | Path) -> Scaling:
     if known is None:  # of before: floats were stretched to the scale, whatever they were
         return Scaling(integers, scale)
     given = serial.build(known, PixelMap, "pixel_map")
+    if given.offset is not None:  # a table's, of integers or not
+        return Scaling(given, given)
     return Scaling(integers, None if given.whole else given)
 
 

@@ -62,8 +62,13 @@ def shape_in_words(shape: tuple[int, ...], d: int) -> str:
     )
 
 
-def scale_in_words(scale: tuple[float, float] | None) -> Markup:
+def scale_in_words(scale: tuple[float, float] | None, standardized: bool = False) -> Markup:
     """What the times hold for: the clock measures noise against the scale of the data."""
+    if standardized:
+        return Markup(
+            "These times hold for standardized features, each minus its mean and over its standard "
+            "deviation: a model that sees them in their own units has other times."
+        )
     if scale is None:
         return Markup(
             "These times hold for the numbers as they came. The clock measures noise against the "

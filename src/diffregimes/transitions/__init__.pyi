@@ -4,6 +4,7 @@ from . import collapse as collapse
 from . import comparison as comparison
 from . import criteria as criteria
 from . import crossing as crossing
+from . import listed as listed
 from . import needed as needed
 from . import points as points
 from . import regimes as regimes

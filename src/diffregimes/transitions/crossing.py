@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..common import numerics
+from ..common.readable import moment
 from ..posterior.left_out import T95
 from ..posterior.sweep import Sample
 from ..process import Schedule, sigma, snr, time_from_snr
@@ -71,7 +72,7 @@ def clocked(
     low, high = interval
     step = schedule.step(t)
     if step is None:
-        beyond = f"t = {t:.2f} is noisier than the last step of schedule {schedule.name}"
+        beyond = f"{moment(t)} is noisier than the last step of schedule {schedule.name}"
         warnings = (*warnings, beyond)
     clocks = step, float(sigma(t)), float(snr(t))
     return TransitionTime(

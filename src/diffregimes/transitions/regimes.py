@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from ..common.readable import power_of_ten
+from ..common.readable import TINY, moment, number, power_of_ten
 from ..results import PointsNeeded, TransitionTime, Verdict
 
 
@@ -97,9 +97,10 @@ def _verdict(
         return _without_collapse(t_s)
     if t_s is None:
         return _without_speciation(speciation, collapse, t_c)
+    at_s, at_c = moment(t_s, speciation.sigma), moment(t_c, collapse.sigma)
     close = _overlap(speciation, collapse)
     apart = (
-        f"t_S = {t_s:.3f} by {speciation.method}, t_C = {t_c:.3f} by {collapse.method}: "
+        f"t_S = {_three(t_s)} by {speciation.method}, t_C = {_three(t_c)} by {collapse.method}: "
         f"{'before' if t_c > t_s else 'after'} the class is decided, a model that fits its "
         "training set exactly starts to copy."
     )
@@ -109,7 +110,7 @@ def _verdict(
         sentences, headline = (
             _class_first(close, needed, n),
             (
-                f"The class is decided at t = {t_s:.2f}, copying starts at t = {t_c:.2f}: "
+                f"The class is decided at {at_s}, copying starts at {at_c}: "
                 "there is a generalizing regime between them."
             ),
         )
@@ -118,14 +119,14 @@ def _verdict(
         sentences, headline = (
             _copying_first(needed, n),
             (
-                f"There is no generalizing regime for this n = {n}: collapse (t = {t_c:.2f}) comes "
-                f"before speciation (t = {t_s:.2f})."
+                f"There is no generalizing regime for this n = {n}: collapse ({at_c}) comes before "
+                f"speciation ({at_s})."
             ),
         )
         spans = _spans((WANDERING, t_c), (MEMORIZING, 0.0))
     if close:
         headline = _about_the_same(speciation, collapse)
-    sentences += [f"{why[0].upper()}{why[1:]}." for why in speciation.warnings]
+    sentences += [_sentence(why) for why in speciation.warnings]
     return Verdict(headline, (apart, *sentences), spans, None if close else t_c < t_s)
 
 
@@ -133,14 +134,16 @@ def _about_the_same(speciation: TransitionTime, collapse: TransitionTime) -> str
     """The headline where the intervals overlap."""
     assert speciation.t is not None
     assert collapse.t is not None
+    assert speciation.low is not None
+    assert speciation.high is not None
     if abs(speciation.t - collapse.t) < 0.1 * collapse.t:
         return (
             "The class is decided and copying starts at about the same time, "
-            f"t = {speciation.t:.2f}."
+            f"{moment(speciation.t, speciation.sigma)}."
         )
     return (
-        f"Open which comes first: the class is decided between t = {speciation.low:.2f} and "
-        f"{speciation.high:.2f}, copying starts at t = {collapse.t:.2f}."
+        f"Open which comes first: the class is decided between {moment(speciation.low)} and "
+        f"{moment(speciation.high)[4:]}, copying starts at {moment(collapse.t, collapse.sigma)}."
     )
 
 
@@ -162,7 +165,7 @@ def _without_speciation(
     return Verdict(
         f"No speciation time by {speciation.method}. {_headline('Copying starts', collapse)}.",
         (
-            *(f"{why[0].upper()}{why[1:]}." for why in speciation.warnings),
+            *(_sentence(why) for why in speciation.warnings),
             "Other methods may give one; see the table of all times.",
         ),
         _spans((WANDERING, t_c), (MEMORIZING, 0.0)),
@@ -207,8 +210,19 @@ def _copying_first(needed: PointsNeeded | None, n: int) -> list[str]:
 
 
 def _headline(name: str, when: TransitionTime) -> str:
+    assert when.t is not None
     step = "" if when.ddpm_step is None else f" ({when.clock} {when.ddpm_step})"
-    return f"{name} at t = {when.t:.2f}{step}"
+    return f"{name} at {moment(when.t, when.sigma)}{step}"
+
+
+def _three(t: float) -> str:
+    return f"{t:.3f}" if t >= TINY else number(t)
+
+
+def _sentence(why: str) -> str:
+    """A warning on its own; t stays a small letter."""
+    first = why[0] if why.startswith("t ") else why[0].upper()
+    return f"{first}{why[1:]}."
 
 
 def _overlap(one: TransitionTime, two: TransitionTime) -> bool:

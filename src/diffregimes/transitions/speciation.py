@@ -94,7 +94,7 @@ def largest(
     `matrix` (r, r) is the `spectrum.covariance` of the cloud.
     """
     vectors = numerics.leading_eigenvectors(matrix, _SUBSPACE)
-    scores = cloud.coordinates.cpu().numpy() @ vectors.astype(np.float32) * cloud.scale
+    scores = cloud.coordinates.cpu().numpy() @ vectors.astype(np.float32)  # their ratios count
     drawn = []
     rounds = numerics.resample_counts(cloud.n, rng, numerics.RESAMPLES // 2)
     for counts in itertools.chain.from_iterable(rounds):
@@ -177,16 +177,20 @@ def landau_time(
     rows = cloud.coordinates.cpu().numpy()
     half_norm = 0.5 * np.einsum("ij,ij->i", rows, rows, dtype=np.float64)
     vector: np.ndarray | None = None
+    known: dict[float, float] = {}  # asked again, a value near zero has the sign that it had
 
     def tilted(gamma: float) -> np.ndarray:
         return np.asarray(np.exp(-gamma * (half_norm - half_norm.min())))
 
     def excess(log_gamma: float) -> float:
         nonlocal vector
+        if log_gamma in known:
+            return known[log_gamma]
         gamma = math.exp(log_gamma)
         weights = tilted(gamma)
         value, vector = numerics.largest_eigenvector(rows, weights / weights.sum(), vector, 1e-4)
-        return gamma * value - 1
+        known[log_gamma] = gamma * value - 1
+        return known[log_gamma]
 
     # gamma in units of the cloud; as a rule the tilt narrows the data and the root lies above
     # 1/Lambda, but of few points in many dimensions it singles out some, which widens them
@@ -202,6 +206,7 @@ def landau_time(
         why = "I - gamma Cov_t has no zero eigenvalue: the data show no symmetry breaking at x = 0"
         return clocked(schedule, "speciation", "landau", None, warnings=(why,))
     root = float(brentq(excess, low, high, xtol=3e-4))
+    known.clear()
     excess(root)
     assert vector is not None
     along = rows @ vector.astype(np.float32)

@@ -16,7 +16,7 @@ from matplotlib.scale import FuncTransform, ScaleBase, register_scale
 from matplotlib.ticker import Locator, MaxNLocator, NullLocator, StrMethodFormatter
 from matplotlib.transforms import Bbox
 
-LEAST = 1e-9  # smaller t, and t <= 0, are drawn at the data end
+LEAST = 1e-250  # smaller t, and t <= 0, are drawn at the data end
 
 
 def position(t: Any) -> Any:
@@ -38,7 +38,8 @@ def nice_numbers(low: int, high: int) -> list[float]:
     return [float(f"{m}e{k}") for m in (1, 2, 5, 3) for k in sorted(range(low, high + 1), key=abs)]
 
 
-TIMES = [*nice_numbers(-8, 0), 4.0, 6.0, 8.0, 10.0]
+# data come in any unit: these reach from one to the other end of what float32 holds
+TIMES = [*nice_numbers(-250, 0), *(float(x) for x in (4, 6, 8, 10, 20, 40, 15, 30, 12, 14, 60))]
 
 
 class ClockLocator(Locator):
@@ -48,13 +49,14 @@ class ClockLocator(Locator):
         self, values: Sequence[float], to_t: Callable[[float], Any] = float, gap: float = 0.46
     ) -> None:
         self.values, self.to_t, self.gap = values, to_t, gap
+        self._places = position(np.array([to_t(value) for value in values]))
 
     def spaced(self, limits: tuple[float, float], width: float) -> list[float]:
         """Those within the limits in t, from left to right, on an axis so many inches wide."""
         left, right = (float(position(t)) for t in limits)
         kept: list[tuple[float, float]] = []
-        for value in self.values:
-            place = (float(position(self.to_t(value))) - left) / (right - left) * width
+        places = (self._places - left) / (right - left) * width
+        for value, place in zip(self.values, places.tolist(), strict=True):
             if 0 <= place <= width and all(abs(place - other) >= self.gap for other, _ in kept):
                 kept.append((place, value))
         return [value for _, value in sorted(kept)]

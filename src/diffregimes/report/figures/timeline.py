@@ -23,6 +23,8 @@ from .timeaxis import headline_times, inches, time_axis, time_window
 
 # inches from which the time line has room for the intervals as text, not as bars alone
 WIDE = 5.0
+_NEAR = [0, 4, -4, 8, -8, 2, -2, 6, -6, 10, -10]
+LOG_SNR = [*_NEAR, *(sign * k for k in range(12, 570, 2) for sign in (1, -1))]
 
 
 def _fitting(labels: tuple[str, ...], inches: float) -> str:
@@ -110,8 +112,8 @@ def _clock_rows(analysis: Analysis, ax: Axes) -> None:
     """The same axis in t, DDPM step, noise level and log-SNR."""
     rows = [
         ("t", ClockLocator(TIMES)),
-        ("σ", ClockLocator(nice_numbers(-3, 3), lambda s: process.time_from_snr(1 / s**2))),
-        ("log-SNR", ClockLocator([0, 4, -4, 8, -8, 2, -2, 6, -6, 10, -10], lambda g: time_at(-g))),
+        ("σ", ClockLocator(nice_numbers(-125, 30), lambda s: process.time_from_snr(s**-2.0))),
+        ("log-SNR", ClockLocator(LOG_SNR, lambda g: time_at(-g))),
     ]
     # a schedule read from a file is named in the recipe but may be gone: only built-in ones
     if analysis.recipe.schedule in ("linear", "cosine"):

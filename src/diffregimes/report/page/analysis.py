@@ -21,7 +21,7 @@ from ... import process
 from ...common import serial
 from ...common.checks import InputError
 from ...common.files import write_atomically
-from ...common.readable import fixed, number, plus_minus
+from ...common.readable import TINY, fixed, number, plus_minus
 from ...data.datasets import Dataset
 from ...results import Analysis, Exposure, TransitionTime
 from ...transitions.criteria import METHODS, blind_level, clone_level
@@ -75,13 +75,23 @@ def full_page(
     """
     if dataset is None:
         return render_html(analysis, None, None, drawn)
-    if analysis.dataset.fingerprint != dataset.fingerprint:
+    own = _different(analysis, dataset)
+    if analysis.dataset.fingerprint != own.fingerprint:
         raise InputError(
             f"this analysis is of a dataset with fingerprint {analysis.dataset.fingerprint[:12]}"
             f" and the dataset given has {dataset.fingerprint[:12]}; pass the dataset analysed."
         )
-    strip = noised_strip(dataset, strip_times(analysis), seed=analysis.recipe.seed)
+    strip = noised_strip(own, strip_times(analysis), seed=analysis.recipe.seed)
     return render_html(analysis, dataset, strip, drawn)
+
+
+def _different(analysis: Analysis, dataset: Dataset) -> Dataset:
+    """The different points that the analysis is of, where the dataset lists some more than once."""
+    listed = analysis.listed
+    if listed is None or dataset.fingerprint != listed.fingerprint:
+        return dataset
+    own = dataset.take(np.flatnonzero(~np.isin(dataset.indices, listed.left_out)))
+    return own if own.labelled else own.split()
 
 
 def strip_times(analysis: Analysis, count: int = 8) -> np.ndarray:
@@ -149,7 +159,7 @@ def render_html(
         base=base,
         threshold=threshold,
         times=[_time_row(analysis, x) for x in analysis.times],
-        strip=dataset and strip and _strip_rows(analysis, dataset, strip, painter),
+        strip=dataset and strip and _strip_rows(analysis, _different(analysis, dataset), strip),
         exposed=[
             _exposed(analysis, dataset, x, row_of, paint) for x in analysis.points[:MOST_EXPOSED]
         ],
@@ -158,7 +168,7 @@ def render_html(
         ],
         theory=_theory(analysis, dataset),
         needed=analysis.points_needed and needed_in_words(analysis.points_needed, analysis),
-        scale=scale_in_words(facts.scale),
+        scale=scale_in_words(facts.scale, facts.standardized),
         recipe=list(flat(serial.plain(analysis.recipe))),
     )
 
@@ -200,10 +210,14 @@ def _theory(analysis: Analysis, dataset: Dataset | None) -> dict[str, Any] | Non
     return {"law": law, "words": theory_in_words(analysis.theory), "rows": rows}
 
 
+def _three(t: float) -> str:
+    return f"{t:.3g}" if t >= TINY else number(t).replace(" ", "\u00a0")
+
+
 def _regime(name: str, start: float | None, end: float) -> dict[str, str]:
     declared = regime(name)
-    first = "pure noise" if start is None else f"t\u00a0=\u00a0{start:.3g}"
-    last = "the data" if end <= 0 else f"t\u00a0=\u00a0{end:.3g}"
+    first = "pure noise" if start is None else f"t\u00a0=\u00a0{_three(start)}"
+    last = "the data" if end <= 0 else f"t\u00a0=\u00a0{_three(end)}"
     span = f"from {first} to {last}"
     words = {"title": declared.title, "words": declared.words}
     return {"kind": declared.kind, **words, "span": span}
@@ -227,10 +241,9 @@ def _exposed(
     }
 
 
-def _strip_rows(
-    analysis: Analysis, dataset: Dataset, strip: Strip, painter: pictures.Painter | None
-) -> dict[str, Any]:
+def _strip_rows(analysis: Analysis, dataset: Dataset, strip: Strip) -> dict[str, Any]:
     """Columns from noise to data; a row for each sample with its noised self and heaviest points"""
+    painter = pictures.Painter(dataset) if dataset.is_image else None
     columns = np.argsort(-strip.times, kind="stable")
     rows = []
     for k, index in enumerate(strip.index):

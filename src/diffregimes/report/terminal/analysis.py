@@ -11,7 +11,7 @@ from rich.table import Table
 if TYPE_CHECKING:  # torch takes seconds to import: Ctrl-C must have its message by then
     from ...data.datasets import Dataset
     from ...results import Analysis, Comparison, ExactTime, TransitionTime
-from ...common.readable import plus_minus
+from ...common.readable import plus_minus, short
 from ...results import CLASS_FLAG, TRANSITIONS
 from .table import NARROWEST
 
@@ -28,7 +28,7 @@ def print_plan(dataset: Dataset, folder: Path, draws: int | None, precision: flo
         console.print(f"  class {name}: {count}")
     if len(classes) > _CLASSES:
         console.print(f"  and {len(classes) - _CLASSES} more classes")
-    console.print(f"  {_scale(dataset.scale)}")
+    console.print(f"  {_scale(dataset.scale, dataset.standardized)}")
     for note in dataset.notes:
         console.print(f"  note: {note}")
     until = f"until the standard errors reach {precision:g}"
@@ -40,9 +40,12 @@ def print_summary(analysis: Analysis, folder: Path) -> None:
     """The verdict, the table of times, and whatever a reader must know before trusting them."""
     console = Console(highlight=False, markup=False)
     facts = analysis.dataset
+    points = f"{facts.n} points"
+    if analysis.listed is not None:
+        points = f"{facts.n} different points of {analysis.listed.n}"
     console.print(
-        f"{facts.source}: {facts.n} points in {facts.d} dimensions, "
-        f"{len(facts.classes)} classes; {_scale(facts.scale)}"
+        f"{facts.source}: {points} in {facts.d} dimensions, "
+        f"{len(facts.classes)} classes; {_scale(facts.scale, facts.standardized)}"
     )
     console.print(f"\n{analysis.verdict.headline}", style="bold")
     for sentence in analysis.verdict.sentences:
@@ -77,7 +80,9 @@ def print_summary(analysis: Analysis, folder: Path) -> None:
     console.print(f"report: {folder / 'report.html'}", soft_wrap=True)
 
 
-def _scale(scale: tuple[float, float] | None) -> str:
+def _scale(scale: tuple[float, float] | None, standardized: bool) -> str:
+    if standardized:
+        return "features standardized (the times hold for them)"
     if scale is None:
         return "values as they came"
     return f"values in [{scale[0]:g}, {scale[1]:g}] (the times hold for this scale)"
@@ -106,7 +111,7 @@ def _table(analysis: Analysis) -> Table:
 def _exact(known: ExactTime | None) -> list[str]:
     if known is None:
         return ["", ""]
-    t = "none" if known.t is None else _number(known.t)
+    t = "none" if known.t is None else short(known.t)
     if known.se >= 5e-4:
         t = plus_minus(known.t, known.se)
     return [t, "" if known.z is None else f"{known.z:.1f}"]
@@ -132,12 +137,7 @@ def _row(time: TransitionTime, mark: str) -> list[str]:
         return [name, "none", "", "", ""]
     bounds = ""
     if time.low is not None and time.high is not None:
-        bounds = f"{_number(time.low)} to {_number(time.high)}"
+        bounds = f"{short(time.low)} to {short(time.high)}"
     step = "beyond" if time.ddpm_step is None else str(time.ddpm_step)
-    sigma = "" if time.sigma is None else _number(time.sigma)
-    return [name, _number(time.t), bounds, step, sigma]
-
-
-def _number(value: float) -> str:
-    """Three decimals, in line in a column, where these say something."""
-    return f"{value:.3f}" if value == 0 or 0.01 <= value < 1e4 else f"{value:.2g}"
+    sigma = "" if time.sigma is None else short(time.sigma)
+    return [name, short(time.t), bounds, step, sigma]
