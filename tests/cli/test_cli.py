@@ -338,10 +338,16 @@ def test_the_summary_says_what_the_results_hold(run, source, tmp_path):
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.18, "0.180"), (12.3456, "12.346"), (0.00123, "0.0012"), (0, "0.000"), (5.2e21, "5.2e+21")],
+    [
+        (0.18, "0.180"),
+        (12.3456, "12.346"),
+        (0.001234, "0.00123"),
+        (0, "0.000"),
+        (5.2e21, "5.2e+21"),
+    ],
 )
 def test_numbers_of_the_table(value, text):
-    assert _number(value) == text
+    assert short(value) == text
 
 
 def test_the_summary_fits_a_narrow_terminal(run, source, monkeypatch):

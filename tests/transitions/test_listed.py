@@ -121,13 +121,13 @@ def test_the_free_energy_of_weighted_points_by_definition():
 
 
 def test_points_are_drawn_as_often_as_they_are_listed():
-    """Of two far clusters of a law, one listed fifty times: its points decide when."""
+    """Of two far clusters of a law, one listed a thousand times: its points decide when."""
     rng = np.random.default_rng(0)
     points = np.concatenate([rng.standard_normal((60, 6)), 9 + 0.2 * rng.standard_normal((60, 6))])
     cloud = prepare(points.astype(np.float32), np.zeros(120, dtype=np.int64))
     wide, tight = (
         listed_collapse(cloud, counts, FINE, SCHEDULE).t
-        for counts in (np.repeat([50, 1], 60), np.repeat([1, 50], 60))
+        for counts in (np.repeat([1000, 1], 60), np.repeat([1, 1000], 60))
     )
     alone = [listed_collapse(prepare(x.astype(np.float32), np.zeros(60, dtype=np.int64)),
                              np.ones(60, dtype=np.int64), FINE, SCHEDULE).t
