@@ -137,8 +137,7 @@ def read_pictures(
             f"none of the {len(indices)} images in {where} can be read; expected "
             f"{listed(SUFFIXES)}. Check one of them in an image viewer."
         )
-    places = [place for place, _ in headers]
-    found = [x for _, x in headers]
+    places, found = (list(x) for x in zip(*headers, strict=True))
     fit = Fit(request.resize, request.crop)
     names = [pictures.names[k] for k in places]
     sizes = [fit.size(*x.size) for x in found]
