@@ -423,8 +423,6 @@ FAULTS = (
           "if wanted is not None else \"test\"", f"{FORMATS}::test_medmnist"),
     Fault("data/layout.py", "for unit in (1, _PER_SHARD)", "for unit in (1,)",
           f"{FORMATS}::test_shards_are_no_classes"),
-    Fault("data/layout.py", "len({place for place, _ in pairs}) < 2 or len(pairs) < len(below)",
-          "False", f"{FORMATS}::test_shards_are_no_classes"),
     Fault("data/archives.py", "block[rows[first:last] - rows[first]]",
           "block[: last - first]", f"{FORMATS}::test_hdf5"),
     Fault("data/archives.py", "return shape[-1] == len(labels) != shape[0]", "return False",

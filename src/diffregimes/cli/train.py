@@ -146,7 +146,11 @@ def train(options: Train) -> None:
         from ..report.terminal.training import print_trained
 
         given = recorded(options.data, "pixel_range")
-        chosen = [f"--{k.replace('_', '-')} {quote(str(v))}" for k, v in given.items() if v]
+        chosen = [
+            f"--{k.replace('_', '-')}" + ("" if v is True else f" {quote(str(v))}")
+            for k, v in given.items()
+            if v
+        ]
         print_trained(trained, folder, " ".join([quote(options.source), *chosen]))
 
 

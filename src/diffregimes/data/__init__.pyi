@@ -4,6 +4,7 @@ from . import arrow as arrow
 from . import classes as classes
 from . import cloud as cloud
 from . import datasets as datasets
+from . import declared as declared
 from . import extras as extras
 from . import features as features
 from . import kinds as kinds

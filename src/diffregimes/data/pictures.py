@@ -137,8 +137,7 @@ def read_pictures(
             f"none of the {len(indices)} images in {where} can be read; expected "
             f"{listed(SUFFIXES)}. Check one of them in an image viewer."
         )
-    places = [place for place, _ in headers]
-    found = [x for _, x in headers]
+    places, found = (list(x) for x in zip(*headers, strict=True))
     fit = Fit(request.resize, request.crop)
     names = [pictures.names[k] for k in places]
     sizes = [fit.size(*x.size) for x in found]
@@ -147,13 +146,7 @@ def read_pictures(
     colour, deep = _common(names, [x.mode for x in found], said)
     width, height = sizes[0]
     shape = (len(headers), height, width, 3) if colour else (len(headers), height, width)
-    kind = np.dtype(np.uint16 if deep else np.uint8)
-    check_fits(
-        prod(shape) * (kind.itemsize + 4),
-        f"the {len(headers)} images of {width}×{height} pixels in {where}",
-        "Take fewer (--per-class), or make them smaller (--resize N).",
-    )
-    out = np.empty(shape, dtype=kind)
+    out = _room(shape, np.dtype(np.uint16 if deep else np.uint8), where)
     taken: list[int] = []
     for place, pixels in opener.each(
         places, "decoding images", lambda image: _pixels(image, fit, colour=colour, deep=deep)
@@ -174,6 +167,16 @@ def read_pictures(
         files=tuple(pictures.names[k] for k in taken),
         classes=known,
     )
+
+
+def _room(shape: tuple[int, ...], dtype: np.dtype, where: str) -> np.ndarray:
+    """An empty array for images; `InputError` where they do not fit, as they are and as floats."""
+    check_fits(
+        prod(shape) * (dtype.itemsize + 4),
+        f"the {shape[0]} images of {shape[2]}×{shape[1]} pixels in {where}",
+        "Take fewer (--per-class), or make them smaller (--resize N).",
+    )
+    return np.empty(shape, dtype)
 
 
 class _Opener:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -21,6 +21,7 @@ from . import archives, arrow, kinds, objects, tables
 from .arrayfiles import IDX_NAME
 from .classes import listed
 from .datasets import Dataset, from_arrays
+from .declared import ARRAYS, OPTIONAL, PICTURES, ROWS, Held, Reader
 from .pictures import SUFFIXES
 from .pixels import Range
 from .request import Raw, Request
@@ -29,46 +30,6 @@ from .unread import converting, is_pointer, pull
 
 if TYPE_CHECKING:
     from ..common.parallel import Progress
-
-
-# the options of `load` that some readers understand alone, as the command line has them
-OPTIONAL = {
-    "key": "--key", "split": "--split", "resize": "--resize", "crop": "--crop",
-    "skip_unreadable": "--skip-unreadable",
-}  # fmt: skip
-ARRAYS = frozenset({"key", "split"})
-PICTURES = frozenset({"split", "resize", "crop", "skip_unreadable"})
-ROWS = ARRAYS | PICTURES
-
-
-@dataclass(frozen=True)
-class Reader:
-    """A kind of source.
-
-    name : of the kind
-    words : what is accepted, in messages and in --help
-    recognises : whether a source is of this kind, from its text and path
-    read : its points; what it takes stands in the docstring
-    takes : the options among `OPTIONAL` that it understands; others are refused
-    check : raises `InputError` for other options of `load` that make no sense with it
-    """
-
-    name: str
-    words: str
-    recognises: Callable[[str, Path], bool]
-    read: Callable[[Request], Raw]
-    takes: frozenset[str] = frozenset()
-    check: Callable[[Request], None] = lambda request: None
-
-
-@dataclass(frozen=True)
-class Held:
-    """The same for data in memory: `recognises` takes the object."""
-
-    words: str
-    recognises: Callable[[Any], bool]
-    read: Callable[[Request], Raw]
-    takes: frozenset[str] = frozenset()
 
 
 def _ends(*suffixes: str) -> Callable[[str, Path], bool]:
@@ -173,29 +134,15 @@ def load(
 
     Raises `InputError` for what cannot be read, with the way out.
     """
-    if label is not None:
-        if labels is not None:
-            raise InputError(f"labels is {labels!r} and label is {label!r}; expected one of them.")
-        labels = label
+    labels = _labels(labels, label)
     in_memory = not isinstance(source, str | PathLike)
     text = _called(source) if in_memory else str(source)
     request = Request(
-        text,
-        Path() if in_memory else _expanded(text),
-        None if labels is None else str(labels),
-        key,
-        classes,
-        per_class,
-        pixel_range,
-        pad,
-        split,
-        resize,
-        crop,
-        standardize,
-        skip_unreadable,
-        progress,
+        text, Path() if in_memory else _expanded(text), None if labels is None else str(labels),
+        key, classes, per_class, pixel_range, pad, split, resize, crop, standardize,
+        skip_unreadable, progress,
         source if in_memory else None,
-    )
+    )  # fmt: skip
     raw = _read(request)
     data = from_arrays(
         raw.points,
@@ -251,6 +198,12 @@ def _named(data: Dataset, raw: Raw) -> Dataset:
         known = tuple(raw.classes.index(x) for x in data.class_names)
         data = replace(data, conditions=known)
     return replace(data, population=raw.population)
+
+
+def _labels(labels: Any, label: str | None) -> Any:
+    if label is not None and labels is not None:
+        raise InputError(f"labels is {labels!r} and label is {label!r}; expected one of them.")
+    return labels if label is None else label
 
 
 def _called(source: Any) -> str:
