@@ -337,8 +337,10 @@ FAST = {
 
 
 def in_units(points: Any) -> np.ndarray:
-    """As the command takes them: integers as pixels, of which 255, or the largest, is white."""
+    """As the command takes them: integers as pixels, of which 255, or the largest, is white, and 1
+    where there is nothing above."""
     array = np.asarray(points)
     if array.dtype.kind == "f":
         return array
-    return array / max(255, int(array.max()))
+    most = int(array.max())
+    return array / (max(255, most) if most > 1 else 1)
