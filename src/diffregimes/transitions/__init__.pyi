@@ -4,8 +4,10 @@ from . import collapse as collapse
 from . import comparison as comparison
 from . import criteria as criteria
 from . import crossing as crossing
+from . import exact_times as exact_times
 from . import listed as listed
 from . import needed as needed
+from . import outliers as outliers
 from . import points as points
 from . import regimes as regimes
 from . import scaling as scaling

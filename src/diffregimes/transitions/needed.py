@@ -45,7 +45,7 @@ FEWEST = 16 * SMALLEST  # below it no subset's collapse lies clear of that of th
 CLEAR = 32  # sizes up to n/32 measure c, or the smallest
 SUBSETS = 6  # at most so many subsets of each size
 _PILOT, _DRAWS = 512, 2048
-_EARLIEST = 1e-3  # t, of the ends of an interval
+_EARLIEST = 1e-3  # of t, that the end of an interval may be
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def points_needed(
     quadrature), a `Spectrum` or eigenvalues of a covariance (the Gaussian bound: collapse lies at t
     or below with that many points), or a `Dataset` (subsets, see the module; 95 % interval).
     """
-    in_range("t", t, 1e-9, 300, "It is an Ornstein-Uhlenbeck time.")
+    in_range("t", t, 1e-30, 300, "It is an Ornstein-Uhlenbeck time.")
     if isinstance(source, GaussianMixture):
         known = source.population_curves(np.array([t, 2 * t]), seed=seed)
         value, error = float(known["information"][0]), Z95 * float(known.se["information"][0])
@@ -179,7 +179,7 @@ def at_speciation(
         return None
     value = from_curves(time.t, line, curves, spectrum, n)
     early, late = (
-        from_curves(max(x, _EARLIEST), line, curves, spectrum, n)
+        from_curves(max(x, _EARLIEST * time.t), line, curves, spectrum, n)
         for x in (time.t if time.low is None else time.low, time.high or time.t)
     )
     ends = min(value.low, late.low), max(value.high, early.high)

@@ -16,6 +16,7 @@ from ...results import CLASS_FLAG, TRANSITIONS
 from .table import NARROWEST
 
 _CLASSES = 20  # told one by one
+_SIGMA = 9  # columns that it takes
 
 
 def print_plan(dataset: Dataset, folder: Path, draws: int | None, precision: float) -> None:
@@ -53,7 +54,7 @@ def print_summary(analysis: Analysis, folder: Path) -> None:
     console.print()
     narrowest = NARROWEST[analysis.theory is not None]
     wide = Console(width=max(console.width, narrowest), highlight=False, markup=False)
-    wide.print(_table(analysis))
+    wide.print(_table(analysis, wide.width))
     console.print(
         "* headline method; t is Ornstein-Uhlenbeck time, 0 at the data; "
         f"{analysis.clock}s are those of {analysis.recipe.schedule}"
@@ -88,12 +89,16 @@ def _scale(scale: tuple[float, float] | None, standardized: bool) -> str:
     return f"values in [{scale[0]:g}, {scale[1]:g}] (the times hold for this scale)"
 
 
-def _table(analysis: Analysis) -> Table:
+def _table(analysis: Analysis, width: int) -> Table:
+    """All times, without sigma in a narrow terminal."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("", no_wrap=True)
     theory = analysis.theory
     extra = () if theory is None else ("exact", "z")
-    for name in ("t", *extra, "95 % interval", analysis.clock, "sigma"):
+    names = ["t", *extra, "95 % interval", analysis.clock, "sigma"]
+    if width < NARROWEST[theory is not None] + _SIGMA:
+        del names[-1]
+    for name in names:
         table.add_column(name, justify="right", no_wrap=True)
     for transition in TRANSITIONS:
         table.add_row(transition, style="bold")
@@ -104,7 +109,7 @@ def _table(analysis: Analysis) -> Table:
                 row = _row(time, mark)
                 if theory is not None:
                     row[2:2] = _exact(theory.time(transition, time.method))
-                table.add_row(*row, style="bold" if mark == "*" else "")
+                table.add_row(*row[: len(names) + 1], style="bold" if mark == "*" else "")
     return table
 
 
