@@ -4,7 +4,9 @@ from . import collapse as collapse
 from . import comparison as comparison
 from . import criteria as criteria
 from . import crossing as crossing
+from . import exact_times as exact_times
 from . import needed as needed
+from . import outliers as outliers
 from . import points as points
 from . import regimes as regimes
 from . import scaling as scaling
