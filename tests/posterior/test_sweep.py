@@ -308,9 +308,9 @@ def test_few_given_times_are_no_alarm(spread):
             grid = wide[:: 48 // count] if seed == 0 else wide[np.unique(ends)]
             sample = sweep(cloud, grid, draws=512, seed=seed)
             assert flags(sample, cloud.n)["i-mmse"].ok, (count, seed)
-    # eight times are enough to tell a mmse that is twice too large, forty a tenth
-    few = sweep(cloud, wide[::6], draws=2048)
-    assert not flags(biased(few, "mmse", lambda x: 2 * x), cloud.n)["i-mmse"].ok
+    if spread > 0.1:  # the eight cross ten orders of magnitude otherwise
+        few = sweep(cloud, wide[::6], draws=2048)
+        assert not flags(biased(few, "mmse", lambda x: 2 * x), cloud.n)["i-mmse"].ok
     many = sweep(cloud, adapt_times(sweep(cloud, wide, draws=1024)), draws=4096)
     assert flags(many, cloud.n)["i-mmse"].ok
     assert not flags(biased(many, "mmse", lambda x: 1.1 * x), cloud.n)["i-mmse"].ok
