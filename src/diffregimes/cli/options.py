@@ -357,10 +357,12 @@ class TrainedOptions:
         """Raise for options out of range; warn of a recipe that will not end."""
         in_range("--seed", self.seed, 0, 10**6)
         from ..common.recipe import check_device
+        from ..report.folder import check_target
         from ..reproduce import sources
 
         sources.preset(self.preset)
         check_device(self.device)
+        check_target(self.work)
         if self.preset == "paper" and self.device == "cpu":
             typer.echo(
                 "warning: --preset paper trains for months on a CPU; expected --device cuda",

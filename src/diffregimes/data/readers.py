@@ -267,7 +267,8 @@ def _check_pointers(path: Path) -> None:
     if path.is_dir():
         named = [path / x for x in (*kinds.tar_names(path), *kinds.idx_names(path))]
         files = [*arrow.data_files(path), *named]
-    pointer = next((x for x in files if is_pointer(partial(open, x, "rb"))), None)
+    regular = (x for x in files if x.is_file())  # to open a pipe is to wait for its other end
+    pointer = next((x for x in regular if is_pointer(partial(open, x, "rb"))), None)
     if pointer is not None:
         raise InputError(pull(pointer))
 
