@@ -147,24 +147,20 @@ def test_nothing_is_judged_by_bands_near_the_collapse_nor_by_events_too_rare(mon
     assert np.isnan(theory.z[LOO][rare]).all()
 
 
-def test_what_no_draw_has_seen_is_not_judged():
+def test_what_hardly_any_draw_has_seen_is_no_error_of_the_curve():
     """Classes so far apart that a draw of some thousand is of the wrong one: its squared distance
     is in the mmse of the law, and in no standard error."""
-    law = two_gaussians(3, 1, 0.3)
-    seen = []
+    law = two_gaussians(3, 1, 0.02)
     for seed in range(4):
-        times = time_from_snr(np.geomspace(4, 12, 6)[::-1])
+        times = time_from_snr(np.geomspace(0.5, 8, 12)[::-1])
         curves, theory = compared(dataset(law, 2000, seed), times, seed, draws=512)
         rare = (1 - theory.low[LOO]) * curves.draws < 20
         assert rare.any()
         assert not rare.all()
         for name in ("mmse", "information", EXCESS):
-            assert (np.abs(theory.z[name][np.isfinite(theory.z[name])]) < 4).all(), (seed, name)
-        seen.append(np.isnan(theory.z["mmse"][rare]))
-    assert np.mean(seen) > 0.5
-    # where within the classes lies more than between them, such draws hardly matter
-    _, theory = compared(dataset(two_gaussians(64), 500, 0), [0.3], draws=512)
-    assert np.isfinite(theory.z["information"]).all()
+            z = theory.z[name]
+            assert np.isfinite(z[~rare]).any()
+            assert (np.abs(z[np.isfinite(z)]) < 4).all(), (seed, name, z)
 
 
 def test_the_choice_of_the_points_is_what_moves_clouds_apart():
@@ -373,7 +369,7 @@ def test_ordinary_data_have_no_theory():
 def test_any_mixture_from_python(monkeypatch):
     """Three classes of unequal covariance; the same seed gives the same theory, bit for bit."""
     monkeypatch.setattr(comparison, "DRAWS", 4000)
-    monkeypatch.setattr(comparison, "_CLOSE", 2**20)
+    monkeypatch.setattr(exact_times, "_CLOSE", 2**20)
     law = three_classes()
     data = dataset(law, 600, 5)
     times = np.geomspace(0.2, 3, 10)

@@ -70,9 +70,11 @@ def compare(
     low, high = _bands(known, choice, n)
     for side in (low, high):
         side.update({k: np.where(np.isnan(v), side.get(k, v), v) for k, v in means.items()})
-    width = _widths(law, known, choice, n, means, curves.draws)
+    width = _widths(known, choice, n, law.n_components, means)
     more = _choice_errors(curves, choice, n, means)
-    z = _z_scores(curves, known, (low, high), width, own, more)
+    rare = _rare_errors(law, known, n, curves.draws)
+    together = own | {k: np.hypot(own[k], x) for k, x in rare.items()}
+    z = _z_scores(curves, known, (low, high), width, together, more)
     shift = np.hypot(width[LOO], own[LOO])
     levels = {"same_class_probability": level, "information": math.log(n)} if times else {}
     met = {name: crossing(law, known, name, at, seed) for name, at in levels.items()}
@@ -161,15 +163,8 @@ def _bands(known: Curves, finite: Chosen, n: int) -> tuple[By, By]:
     return low, high
 
 
-def _widths(
-    law: GaussianMixture, known: Curves, finite: Chosen, n: int, means: By, draws: int
-) -> By:
-    """The width of the band of each curve, or the second order of the choice of the points.
-
-    Where hardly any of the draws has its class open, what these would add is in no standard error:
-    the width holds all of it.
-    """
-    classes = law.n_components
+def _widths(known: Curves, finite: Chosen, n: int, classes: int, means: By) -> By:
+    """The width of the band of each curve, or the second order of the choice of the points."""
     # root mean squares of sums of K - 1 squares, whose means the module's docstring gives
     second = math.sqrt((classes + 1) / max(classes - 1, 1)) * finite.same_point
     width = {
@@ -183,15 +178,24 @@ def _widths(
     # a number has no width; what classes do to sets of points is known to first order alone
     sure = (k for k in means if k not in ("class_entropy", WITHIN))
     exact = {k: np.where(np.isnan(means[k]), width.get(k, np.inf), 0.0) for k in sure}
-    width |= exact
-    open_, square = 1 - known["same_class_probability"], torch.pdist(law.means).square().max()
-    missing = {
-        "mmse": open_ / 2 * float(square),  # E[sum p_a p_b |m_a - m_b|^2] / 2 at the most
-        "information": known["class_entropy"],
-        EXCESS: known["class_entropy"] / math.log(n),
+    return {**width, **exact}
+
+
+def _rare_errors(law: GaussianMixture, known: Curves, n: int, draws: int) -> By:
+    """Standard errors of what draws of open class add, where there are too few to show them.
+
+    m of them are expected to be seen, and as many as a Poisson number are: x of all of them has the
+    error x/sqrt(m), and is missing as a rule where m is below 1.
+    """
+    open_ = 1 - known["same_class_probability"]
+    seen = draws * open_
+    share = np.where(seen < _UNDECIDED, 1 / np.sqrt(np.maximum(seen, 1)), 0)
+    between = float(torch.pdist(law.means).square().max())
+    return {
+        "mmse": share * open_ / 2 * between,  # E[sum p_a p_b |m_a - m_b|^2] / 2 at the most
+        "information": share * known["class_entropy"],
+        EXCESS: share * known["class_entropy"] / math.log(n),
     }
-    unseen = draws * open_ < _UNDECIDED
-    return width | {k: width[k] + unseen * x for k, x in missing.items()}
 
 
 def _choice_errors(curves: Curves, finite: Chosen, n: int, means: By) -> By:

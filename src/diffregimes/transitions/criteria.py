@@ -86,6 +86,8 @@ class Evidence:
         asked |= {collapse.EXCESS: np.array(ends)} if ends else {}
         if not asked:
             return self.seen
+        if not asked:
+            return self.seen
         times = {name: time_from_snr(np.exp(x)) for name, x in asked.items()}
         means = left_out_means(
             self.cloud, times, blocks=self.blocks, seed=self.seed, memory_mib=self.memory_mib,

@@ -46,9 +46,9 @@ def _half(log_gamma: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 def _reaching(gamma: np.ndarray, farthest: float) -> np.ndarray:
     """gamma (T,), decreasing, and on to where the loneliest point has not collapsed yet."""
-    least = _ALONE / farthest**2
-    if not least < gamma[-1]:
+    if gamma[-1] * farthest**2 <= _ALONE:  # of 0, too, where every point has a twin
         return gamma
+    least = _ALONE / farthest**2
     steps = math.ceil(math.log(gamma[-1] / least) / _STEP)
     return np.concatenate([gamma, np.geomspace(gamma[-1], least, steps + 1)[1:]])
 
