@@ -35,3 +35,9 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"DIFFREGIMES_DATA is {named}, which is not a folder")
     return folder
+
+
+@pytest.fixture
+def few_forward_draws(monkeypatch):
+    """A quarter of the draws behind the curves that clones stand beside; z has their error."""
+    monkeypatch.setattr("diffregimes.backward.experiment.FORWARD_DRAWS", 2048)

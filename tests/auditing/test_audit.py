@@ -30,7 +30,10 @@ from diffregimes.populations.mixture import two_gaussians
 from diffregimes.scores import EmpiricalScore, MixtureScore
 from dressed import Dressed, made
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # diffusers and numpy 2
+pytestmark = [
+    pytest.mark.usefixtures("few_forward_draws"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # diffusers and numpy 2
+]
 KINDS = ["ddpm epsilon", "ddpm sample", "ddpm v", "edm epsilon", "flow"]
 FAST = {"samples": 128, "pairs": 64, "draws": 256, "steps": 100, "seed": 3}
 N, WIDTH = 200, 0.5

@@ -27,6 +27,8 @@ from diffregimes.populations.mixture import two_gaussians
 from diffregimes.results import Flag
 from diffregimes.scores import EmpiricalScore, MixtureScore
 
+pytestmark = pytest.mark.usefixtures("few_forward_draws")
+
 SIDE, N, M = 8, 150, 400
 D = SIDE**2
 LAW = two_gaussians(D, mu=0.5, sigma=0.5)

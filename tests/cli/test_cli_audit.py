@@ -24,6 +24,8 @@ from command import (
 from diffregimes.data.readers import load
 from diffregimes.learned.models import open_model
 
+pytestmark = pytest.mark.usefixtures("few_forward_draws")
+
 pytest.importorskip("diffusers")
 FEW = ("--samples", 24, "--pairs", 16, "--steps", 12)
 

@@ -18,6 +18,8 @@ from diffregimes.data.readers import load
 from diffregimes.learned.adapters import load_score
 from diffregimes.process import schedule
 
+pytestmark = pytest.mark.usefixtures("few_forward_draws")
+
 DIGITS = ("digits", "--classes", "0,1", "--steps", "60")
 
 

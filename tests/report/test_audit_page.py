@@ -39,6 +39,8 @@ from sample_audit import (
     make_losses,
 )
 
+pytestmark = pytest.mark.usefixtures("few_forward_draws")
+
 CASES = {
     "memorising": lambda: (make_audit(), digits(0, 1)),
     "generalising": lambda: (make_audit(memory=0.0), digits(0, 1)),

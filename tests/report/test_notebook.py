@@ -18,6 +18,8 @@ from pages import Loads, visible
 from sample_analysis import digits, make_analysis, with_theory
 from sample_audit import make_audit, make_clones
 
+pytestmark = pytest.mark.usefixtures("few_forward_draws")
+
 RESULTS = {
     "analysis": lambda: with_theory(make_analysis()),
     "no times": lambda: make_analysis(t_s=None, t_c=None),
