@@ -17,10 +17,11 @@ def _quick(monkeypatch):
     without_drawing(monkeypatch)
 
 
-DATA = {"labels": None, "key": None, "classes": "0,1", "per_class": 12}
+DATA = {"labels": None, "key": None, "split": None, "classes": "0,1", "per_class": 12}
+PIXELS = {"pixel_range": None, "pad": 0, "resize": None, "crop": False, "standardize": False}
 SCORE = {"score": None, "label": None}
 SAMPLING = {"sampler": "bridge", "grid": None, "steps": 12}
-REST = {**DATA, "pixel_range": None, "pad": 0, "seed": 3, "device": "cpu"}
+REST = {**DATA, **PIXELS, "seed": 3, "device": "cpu"}
 FEW = ("digits", "--classes", "0,1", "--per-class", 12, "--seed", 3)
 CASES = {
     "clones": (
@@ -40,19 +41,20 @@ CASES = {
     ),
     "analyze": (
         (*FEW, "--draws", 256, "--times", "0.1,0.2,0.5,1", "--range=0,2"),
-        {"source": "digits"} | DATA
-        | {"range": [0, 2], "pad": 0, "times": [0.1, 0.2, 0.5, 1], "schedule": "linear",
-           "skip_unreadable": False},
+        {"source": "digits", "labels": None, "key": None, "classes": "0,1", "per_class": 12,
+         "range": [0, 2], "pad": 0, "split": None, "resize": None, "crop": False,
+         "standardize": False, "times": [0.1, 0.2, 0.5, 1], "schedule": "linear",
+         "skip_unreadable": False},
     ),
     "train-classifier": (
         (*FEW, "--epochs", 1, "--force"),
         {"source": "digits", "held_out": 0.1, "epochs": 1} | DATA
-        | {"pixel_range": None, "pad": 0, "seed": 3},
+        | PIXELS | {"seed": 3},
     ),
     "train": (
         (*FEW, "--steps", 2, "--batch", 4, "--memorised", 0, "--device", "cpu"),
         {"source": "digits", "preset": "tiny", "steps": 2, "batch": 4, "every": None,
-         "held_out": 0.1, "memorised": 0} | DATA | {"pixel_range": None, "pad": 0, "seed": 3},
+         "held_out": 0.1, "memorised": 0} | DATA | PIXELS | {"seed": 3},
     ),
 }  # fmt: skip
 
@@ -91,7 +93,7 @@ def _recorded(folder, command):
     return list(recipe["options"].items())
 
 
-SHARED = "labels key classes per_class pixel_range pad"
+SHARED = "labels key split classes per_class pixel_range pad resize crop standardize"
 BACKWARD = f"sampler grid steps batch {SHARED} seed device memory_mib out"
 ORDER = {
     "analyze": f"source {SHARED} skip_unreadable precision draws times seed schedule device "

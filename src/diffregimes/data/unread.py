@@ -195,6 +195,8 @@ UNREAD = (
 def converting(path: Path) -> tuple[str, str] | None:
     """What a file or folder is, where its kind is known and not read, and the line that converts
     it."""
+    if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe holds nothing
+        return None
     start = first_bytes(path)
     kind = next((x for x in UNREAD if x.recognises(path, start)), None)
     if kind is None:
