@@ -29,8 +29,8 @@ _MOST_JSON = 64 * 2**20  # bytes; a list of a million betas has a third of it
 def readable(
     path: object,
     kind: str,
-    way_out: str = "expected a file of that kind; it may be damaged or cut short. Copy, download or "
-    "save it again.",
+    way_out: str = "expected a file of that kind; it may be damaged or cut short. Copy, download "
+    "or save it again.",
 ) -> Iterator[None]:
     """Turn whatever goes wrong while `path` is read as `kind` into an `InputError`."""
     try:
