@@ -93,12 +93,12 @@ def test_any_array_will_do(small):
 
 
 def test_the_headline_times(small):
-    for transition, method in (("speciation", "balance"), ("collapse", "bounded-free-energy")):
+    for transition, method in (("speciation", "clone-loo"), ("collapse", "bounded-free-energy")):
         assert small.time(transition).method == method
         assert small.time(transition, "clone").method == "clone"
     with pytest.raises(KeyError, match="there are: spectral"):
         small.time("speciation", "magic")
-    assert "t_S (balance) = " in str(small)
+    assert "t_S (clone-loo) = " in str(small)
 
 
 def test_without_labels_the_spectrum_is_the_headline():

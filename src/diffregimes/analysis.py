@@ -133,7 +133,7 @@ def analyze(
     recipe = Recipe(
         precision=None if draws else precision, draws=2 * sample.units,
         times="adaptive" if times is None else "given", seed=seed, schedule=clock.name,
-        device=device, headline=headline(own.labelled, own.class_counts),
+        device=device, headline=headline(own.labelled, evidence),
         versions=versions(),
     )  # fmt: skip
     found = _concluded(own, evidence, sample, transitions, exposed, recipe)

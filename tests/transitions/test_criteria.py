@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import diffregimes as dr
+import mixture_reference as mixture
 from clouds import SCHEDULE, blobs, prepared
+from diffregimes.populations.mixture import GaussianMixture
 from diffregimes.posterior.sweep import sweep
+from diffregimes.results import Headline
 from diffregimes.transitions import criteria
-from diffregimes.transitions.criteria import CRITERIA, METHODS, Criterion, Evidence, headline
+from diffregimes.transitions.criteria import (
+    CRITERIA,
+    LOO,
+    METHODS,
+    OWN,
+    Criterion,
+    Evidence,
+    headline,
+)
 from diffregimes.transitions.crossing import curve_time, resample
 from diffregimes.transitions.outliers import Bulk
 
@@ -120,15 +133,58 @@ def test_a_new_criterion_arrives_and_changes_no_other_number(monkeypatch):
     assert written[-1]["method"] == "half-entropy"
 
 
+@dataclass(frozen=True)
+class Found:
+    """What `headline` asks of the evidence."""
+
+    counts: tuple[int, ...]
+    calm: bool = False
+
+    @property
+    def cloud(self):
+        return SimpleNamespace(bounds=np.concatenate([[0], np.cumsum(self.counts)]))
+
+
 def test_the_headline_hangs_on_the_labels_and_on_the_classes():
-    assert headline(True, (40, 40)) == criteria.Headline("balance", "bounded-free-energy")
-    assert headline(False, (40, 40)) == criteria.Headline("spectral", "bounded-free-energy")
+    assert headline(True, Found((40, 40))) == Headline("balance", "bounded-free-energy")
+    assert headline(True, Found((40, 40), calm=True)).speciation == "clone-loo"
     # too many pairs, or a class too small for them
-    assert headline(True, (9,) * 33).speciation == "clone-loo"
-    assert headline(True, (40, 3)).speciation == "clone-loo"
-    for labelled in (True, False):
-        chosen = headline(labelled, (40, 40))
+    assert headline(True, Found((9,) * 33)).speciation == "clone-loo"
+    assert headline(True, Found((40, 3))).speciation == "clone-loo"
+    for calm in (True, False):
+        chosen = headline(False, Found((40, 40), calm))
+        assert chosen == Headline("spectral", "bounded-free-energy")
         assert {("speciation", chosen.speciation), ("collapse", chosen.collapse)} <= set(METHODS)
+
+
+@pytest.mark.parametrize(("mean", "chosen"), [(1.0, "clone-loo"), (0.25, "balance")])
+def test_the_weights_are_trusted_while_they_are_as_sure_as_right(mean, chosen):
+    """Far above the collapse they are those of the law; behind it few points decide the class."""
+    points, labels = GaussianMixture(np.outer([mean, -mean], np.ones(64)), 1.0).sample(400, 0)
+    result = dr.analyze(points, labels, draws=512)
+    time = result.time("speciation")
+    assert time.method == result.recipe.headline.speciation == chosen
+    exact = mixture.speciation_time(64, mean, 1.0)
+    assert time.low < exact < time.high
+    # the curves as they are there
+    confidence, own = (np.interp(time.t, result.curves.t, result.curves[x]) for x in (LOO, OWN))
+    assert (confidence - own < 0.03) == (chosen == "clone-loo")
+
+
+def test_a_classes_balance_that_the_weights_deny_spans_both():
+    """Each class in two clusters, one of them far from the other class: the mean log-odds are those
+    of the far one, while phi is that of both."""
+    rng = np.random.default_rng(0)
+    labels, far = rng.integers(0, 2, 1500), rng.random(1500) < 0.5
+    points = rng.standard_normal((1500, 3)) * 0.3
+    points[:, 0] += np.where(far, np.where(labels == 1, 12.0, -12.0), 0)
+    points[:, 1] += np.where(labels == 1, 0.6, -0.6)
+    result = dr.analyze(points, labels, draws=1024)
+    balance, loo = (result.time("speciation", x) for x in ("balance", "clone-loo"))
+    assert result.time("speciation") == loo
+    assert balance.t > loo.high
+    assert balance.low == loo.low
+    assert "not Gaussian" in balance.warnings[-1]
 
 
 def test_labels_that_mean_nothing_have_no_speciation():

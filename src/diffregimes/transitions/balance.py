@@ -27,12 +27,13 @@ line. The interval spans both.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..common import numerics
 from ..common.parallel import Progress
+from ..common.readable import number
 from ..data.cloud import Cloud
 from ..posterior.left_out import GROUPS, T95, heated_log_odds, jackknife_error
 from ..process import Schedule, time_from_snr
@@ -92,7 +93,7 @@ def balance_time(
     progress: Progress | None = None,
 ) -> TransitionTime:
     """Speciation by `balance`, looked for from log gamma = `start` on."""
-    why = _unfit(cloud)
+    why = unfit(cloud)
     if why:
         return clocked(schedule, "speciation", "balance", None, warnings=(why,))
     weights = np.diff(cloud.bounds) / cloud.n
@@ -122,6 +123,27 @@ def balance_time(
         "there than chance makes them, or rest on a few points at any temperature"
     )
     return clocked(schedule, "speciation", "balance", None, warnings=(why,))
+
+
+def reaching(time: TransitionTime, loo: TransitionTime) -> TransitionTime:
+    """The time with an interval that spans that of `clone-loo` too, where they lie apart.
+
+    phi lies between the confidence of the left-out weights and their probability of the true
+    class, as far as is known, and the interval of `clone-loo` spans both where they differ. A
+    balance outside of it tells of log-odds that are no Gaussian's.
+    """
+    if time.low is None or time.high is None or loo.low is None or loo.high is None:
+        return time
+    if loo.low <= time.high and time.low <= loo.high:
+        return time
+    why = (
+        f"the weights themselves put it between {number(loo.low)} and {number(loo.high)}: the "
+        "log-odds of these classes are not Gaussian, and the interval spans both"
+    )
+    return replace(
+        time, low=min(time.low, loo.low), high=max(time.high, loo.high),
+        warnings=(*time.warnings, why),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -182,7 +204,8 @@ def _unbiased(log_odds: np.ndarray) -> np.ndarray:
     return np.asarray(log_odds - bias)
 
 
-def _unfit(cloud: Cloud) -> str:
+def unfit(cloud: Cloud) -> str:
+    """Why the classes have no time by `balance`; empty where they do."""
     counts = np.diff(cloud.bounds)
     if len(counts) > MOST_CLASSES:
         return f"{len(counts)} classes: the pairs of up to {MOST_CLASSES} are compared"

@@ -18,7 +18,7 @@ from ..common.parallel import Progress
 from ..common.rng import numpy_generator
 from ..data.cloud import Cloud
 from ..posterior.left_out import jackknife_covariance, jackknife_error, left_out_means
-from ..process import Schedule, time_from_snr
+from ..process import Schedule, snr, time_from_snr
 from ..results import Headline, Spectrum, TransitionTime
 from ..theory.gaussian_mixture import CLONE_LEVEL
 from . import balance, collapse, outliers, speciation
@@ -86,8 +86,6 @@ class Evidence:
         asked |= {collapse.EXCESS: np.array(ends)} if ends else {}
         if not asked:
             return self.seen
-        if not asked:
-            return self.seen
         times = {name: time_from_snr(np.exp(x)) for name, x in asked.items()}
         means = left_out_means(
             self.cloud, times, blocks=self.blocks, seed=self.seed, memory_mib=self.memory_mib,
@@ -111,6 +109,17 @@ class Evidence:
         return speciation.largest(self.bulk.spectrum, self.bulk.matrix, self.bulk.cloud, self.rng)
 
     @cached_property
+    def loo(self) -> TransitionTime:
+        """The time by `clone-loo`."""
+        return speciation.clone_loo_time(self.curves, self.schedule, self.level)
+
+    @property
+    def calm(self) -> bool:
+        """Many points compete at the speciation: the left-out weights are as sure as right."""
+        t = self.loo.t
+        return t is not None and not speciation.overconfidence(self.curves, math.log(snr(t)))
+
+    @cached_property
     def start(self) -> float:
         """log gamma of where the log-odds of the classes are looked at first."""
         if len(self.class_counts) == 2:
@@ -124,10 +133,11 @@ class Evidence:
 def _balance_time(e: Evidence) -> TransitionTime:
     """Speciation by `balance`; from the middle of the curves where nothing says where to look."""
     start = e.start if math.isfinite(e.start) else float(np.median(e.seen.log_gamma))
-    return balance.balance_time(
+    time = balance.balance_time(
         e.cloud, start, e.schedule, e.level, blocks=e.blocks, seed=e.seed,
         memory_mib=e.memory_mib, progress=e.report,
     )  # fmt: skip
+    return balance.reaching(time, e.loo)
 
 
 @dataclass(frozen=True)
@@ -181,7 +191,7 @@ CRITERIA = (
         "speciation",
         "clone-loo",
         "the same without the sample itself: what new data would show",
-        lambda e: speciation.clone_loo_time(e.curves, e.schedule, e.level),
+        lambda e: e.loo,
     ),
     Criterion(
         "speciation",
@@ -241,12 +251,14 @@ def transition_times(evidence: Evidence, report: Progress) -> tuple[TransitionTi
     return tuple(x for x in times if x is not None)
 
 
-def headline(labelled: bool, class_counts: Iterable[int]) -> Headline:
-    """`balance` needs classes that mean something; without labels the spectrum speaks.
+def headline(labelled: bool, evidence: Evidence) -> Headline:
+    """Without labels the spectrum speaks.
 
-    Where the pairs of classes are too many, or one is too small, the clones have to do.
+    `clone-loo` supposes nothing of the law, and holds while many points compete: where its weights
+    are as sure of the class as they are right. `balance` supposes Gaussian log-odds, and holds
+    where few points decide, too; it compares up to 32 classes of 4 points or more.
     """
-    counts = tuple(class_counts)
-    pairs = len(counts) <= balance.MOST_CLASSES and min(counts) >= balance.FEWEST
-    by_class = "balance" if pairs else "clone-loo"
-    return Headline(by_class if labelled else "spectral", collapse.HEADLINE)
+    if not labelled:
+        return Headline("spectral", collapse.HEADLINE)
+    trusted = evidence.calm or bool(balance.unfit(evidence.cloud))
+    return Headline("clone-loo" if trusted else "balance", collapse.HEADLINE)

@@ -52,19 +52,26 @@ def clone_loo_time(curves: Resampled, schedule: Schedule, level: float) -> Trans
     time = curve_time(curves, schedule, "speciation", "clone-loo", LOO, level)
     if time.t is None or time.low is None or time.high is None:
         return time
-    at = float(np.log(snr(time.t)))
-    apart = curves.both(LOO) - curves.both(OWN)
-    gaps = np.array([np.interp(at, curves.log_gamma, row) for row in apart])
-    if abs(gaps[0]) < OVERCONFIDENT * max(float(gaps[1:].std()), 1e-3):
+    gap = overconfidence(curves, float(np.log(snr(time.t))))
+    if not gap:
         return time
     other = curve_time(curves, schedule, "speciation", "clone-loo", OWN, level)
     low = min(time.low, 0.0 if other.low is None else other.low)
     high = max(time.high, time.high if other.high is None else other.high)
     why = (
         "few training points decide the class here: the confidence of their weights is "
-        f"{level:.3g}, that of the true class {level - gaps[0]:.3g}; the interval spans both"
+        f"{level:.3g}, that of the true class {level - gap:.3g}; the interval spans both"
     )
     return clocked(schedule, "speciation", "clone-loo", time.t, (low, high), (*time.warnings, why))
+
+
+def overconfidence(curves: Resampled, log_gamma: float) -> float:
+    """How far the confidence of the leave-one-out weights lies above their probability of the true
+    class; 0 within two standard errors."""
+    apart = curves.both(LOO) - curves.both(OWN)
+    gaps = np.array([np.interp(log_gamma, curves.log_gamma, row) for row in apart])
+    clear = abs(gaps[0]) >= OVERCONFIDENT * max(float(gaps[1:].std()), 1e-3)
+    return float(gaps[0]) if clear else 0.0
 
 
 @dataclass(frozen=True)
