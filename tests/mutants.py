@@ -46,6 +46,7 @@ MANY = "posterior/test_many_classes.py"
 NUMERICS = "common/test_resamples.py"
 LEFT_OUT = "posterior/test_left_out.py"
 BALANCE = "transitions/test_balance.py"
+CRITERIA = "transitions/test_criteria.py"
 VERDICT = "transitions/test_verdict.py"
 BACKWARD = "theory/test_regimes.py"
 POSTERIOR = "posterior/test_posterior.py"
@@ -250,7 +251,7 @@ FAULTS = (
           "report/test_plotting.py::test_last_changes_at_the_very_end"),
     Fault("transitions/speciation.py", "sign * numerics.Z95 * error",
           "sign * error",
-          "transitions/test_criteria.py::test_the_first_channel_is_the_papers"),
+          f"{CRITERIA}::test_the_first_channel_is_the_papers"),
     Fault("data/cloud.py", "part -= part.mean(axis=0)",
           "part -= part.mean()",
           f"{POSTERIOR}::test_coordinates_keep_the_distances_of_the_points "
@@ -304,6 +305,12 @@ FAULTS = (
           f"{NUMERICS}::test_resamples_come_some_at_a_time"),
     Fault("posterior/left_out.py", "alpha=-2 * beta * math.sqrt(gamma)",
           "alpha=-2 * math.sqrt(gamma)", f"{LEFT_OUT}::test_log_odds_by_definition"),
+    Fault("transitions/criteria.py", "t is not None and not speciation.overconfidence(",
+          "t is not None or not speciation.overconfidence(",
+          f"{CRITERIA}::test_the_weights_are_trusted_while_they_are_as_sure_as_right"),
+    Fault("transitions/balance.py", "if calm else (time.t, time.t)",
+          "if calm else (time.low, time.high)",
+          f"{CRITERIA}::test_a_balance_apart_from_the_weights_spans_both"),
     Fault("transitions/balance.py", "bias = (GROUPS - 1) * (", "bias = 0.5 * (",
           f"{BALANCE}::test_the_first_order_in_one_over_n_is_taken_off"),
     Fault("transitions/balance.py", "CALM = 0.02", "CALM = 0.3",

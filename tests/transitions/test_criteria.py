@@ -16,6 +16,7 @@ from diffregimes.populations.mixture import GaussianMixture
 from diffregimes.posterior.sweep import sweep
 from diffregimes.results import Headline
 from diffregimes.transitions import criteria
+from diffregimes.transitions.balance import reaching
 from diffregimes.transitions.criteria import (
     CRITERIA,
     LOO,
@@ -25,7 +26,7 @@ from diffregimes.transitions.criteria import (
     Evidence,
     headline,
 )
-from diffregimes.transitions.crossing import curve_time, resample
+from diffregimes.transitions.crossing import clocked, curve_time, resample
 from diffregimes.transitions.outliers import Bulk
 
 TIMES = np.geomspace(0.02, 4, 12)
@@ -171,7 +172,38 @@ def test_the_weights_are_trusted_while_they_are_as_sure_as_right(mean, chosen):
     assert (confidence - own < 0.03) == (chosen == "clone-loo")
 
 
-def test_a_classes_balance_that_the_weights_deny_spans_both():
+def time(t, low, high):
+    return clocked(SCHEDULE, "speciation", "balance", t, (low, high))
+
+
+@pytest.mark.parametrize(
+    ("t", "low", "high", "calm", "expected"),
+    [
+        (1.2, 1.1, 1.3, True, (1.1, 1.3)),  # they overlap
+        (1.2, 1.16, 1.3, True, (0.95, 1.3)),  # disjoint
+        (0.8, 0.7, 0.9, True, (0.7, 1.15)),
+        (1.2, 1.1, 1.3, False, (0.95, 1.3)),  # t itself has to lie within
+        (1.1, 1.0, 1.3, False, (1.0, 1.3)),
+        (0.9, 0.85, 1.0, False, (0.85, 1.15)),
+    ],
+)
+def test_a_balance_apart_from_the_weights_spans_both(t, low, high, calm, expected):
+    found = reaching(time(t, low, high), time(1.0, 0.95, 1.15), calm)
+    assert (found.low, found.high) == expected
+    assert found.t == t
+    apart = expected != (low, high)
+    assert [x.startswith("the weights themselves put it between") for x in found.warnings] == (
+        [True] if apart else []
+    )
+
+
+def test_no_interval_no_span():
+    none = clocked(SCHEDULE, "speciation", "clone-loo", None)
+    assert reaching(time(1.0, 0.9, 1.1), none, False) == time(1.0, 0.9, 1.1)
+    assert reaching(none, time(1.0, 0.9, 1.1), True) is none
+
+
+def test_classes_in_far_clusters_have_no_gaussian_log_odds():
     """Each class in two clusters, one of them far from the other class: the mean log-odds are those
     of the far one, while phi is that of both."""
     rng = np.random.default_rng(0)

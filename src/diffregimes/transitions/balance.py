@@ -125,16 +125,19 @@ def balance_time(
     return clocked(schedule, "speciation", "balance", None, warnings=(why,))
 
 
-def reaching(time: TransitionTime, loo: TransitionTime) -> TransitionTime:
+def reaching(time: TransitionTime, loo: TransitionTime, calm: bool) -> TransitionTime:
     """The time with an interval that spans that of `clone-loo` too, where they lie apart.
 
     phi lies between the confidence of the left-out weights and their probability of the true
-    class, as far as is known, and the interval of `clone-loo` spans both where they differ. A
-    balance outside of it tells of log-odds that are no Gaussian's.
+    class, as far as is known. Where the two are equal, `calm`, the intervals have a point in common
+    unless the log-odds are no Gaussian's; elsewhere that of `clone-loo` reaches from one to the
+    other, and t is one of its points.
     """
     if time.low is None or time.high is None or loo.low is None or loo.high is None:
         return time
-    if loo.low <= time.high and time.low <= loo.high:
+    assert time.t is not None
+    low, high = (time.low, time.high) if calm else (time.t, time.t)
+    if loo.low <= high and low <= loo.high:
         return time
     why = (
         f"the weights themselves put it between {number(loo.low)} and {number(loo.high)}: the "

@@ -137,7 +137,7 @@ def _balance_time(e: Evidence) -> TransitionTime:
         e.cloud, start, e.schedule, e.level, blocks=e.blocks, seed=e.seed,
         memory_mib=e.memory_mib, progress=e.report,
     )  # fmt: skip
-    return balance.reaching(time, e.loo)
+    return balance.reaching(time, e.loo, e.calm)
 
 
 @dataclass(frozen=True)
