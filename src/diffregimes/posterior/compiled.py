@@ -23,7 +23,7 @@ _P0, _P1, _P2, _P3, _P4, _P5 = (
 _HALF, _LOW, _HIGH, _ZERO = np.float32(0.5), np.float32(-126), np.float32(50), np.float32(0)
 _MANTISSA = np.int32(23)  # bits of a float32
 _FAR = 2.0**40  # a sum of squares from which the reference moves
-_ENDLESS = np.float32(1e30)
+_ENDLESS = np.float32(1e37)  # fastmath knows no infinity
 _EVERY = 4  # times between looks at who may leave
 
 _fast = njit(fastmath=True, nogil=True)
@@ -60,7 +60,7 @@ def _largest(along, square, a, b):
     for j in range(along.size):
         x = a * along[j] + b * square[j]
         top = x if x > top else top
-    best, place = -np.float32(np.inf), 0
+    best, place = -_ENDLESS, 0
     for j in range(along.size):
         x = a * along[j] + b * square[j]
         if x > best:
@@ -134,12 +134,17 @@ def _thinned(row, a, b, least, first, tried):
 @_fast
 def _merged(a, b, sums, reference, group, top, of_stretch, of_group):
     """From sums relative to the reference of each stretch to those in units of 2^top."""
-    best = -np.inf
+    best = -np.float64(_ENDLESS)
     for s in range(group.size):
         if sums[s, 0] > 0:
             best = max(best, a * reference[s, 0] + b * reference[s, 1])
     top[0] = best
     of_group[:] = 0
+    if sums[:, 0].max() == 0:  # without the own point none is there: as if one were, endlessly far
+        of_stretch[:] = 0
+        of_stretch[0] = 1
+        of_group[0] = 1, 0, 0
+        return
     for s in range(group.size):
         of_stretch[s] = 0
         if sums[s, 0] > 0:
@@ -192,10 +197,10 @@ def row_sums(square, along, own, a, b, ends, group, least, top, of_stretch, of_g
 def _competing(along, square, own, a, b, least, margin, marked):
     """Marks the points of a stretch that are less than `least` below its largest l, for z or -z,
     or nearer than those."""
-    top = near = -np.float32(np.inf)
+    top = near = -_ENDLESS
     for sign in range(2):
         flip = np.float32(1 - 2 * sign)
-        best, place = -np.float32(np.inf), -1
+        best, place = -_ENDLESS, -1
         for j in range(along.size):
             x = flip * a * along[j] + b * square[j]
             if x > best and j != own:

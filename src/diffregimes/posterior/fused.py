@@ -30,6 +30,7 @@ from ..data.cloud import Cloud, square_distances
 _FEWEST = 4096  # points from which loading numba (a second) is worth its while for any draws
 _WORK = 2**25  # points times draws likewise
 _SHORT = 32  # points of a stretch on average: fewer, and stretches cost more than points
+_NEVER = 1e37  # bits
 _LEAVE = 44  # bits beyond log2 n
 _SURE = 400.0
 _MARGIN = 4e-7  # of |a|^2 + |b|^2: what a distance may be off by
@@ -100,7 +101,7 @@ def row_sums(
         (-0.5 * gamma * unit)[order].astype(np.float32),
         np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
         np.ascontiguousarray(group),
-        np.float32(-(math.log2(points) + _LEAVE) if points else -math.inf),
+        np.float32(-(math.log2(points) + _LEAVE) if points else -_NEVER),
         top,
         stretch,
         of_group,
