@@ -90,7 +90,7 @@ def row_sums(
     order = np.argsort(gamma, kind="stable")
     unit = np.broadcast_to(np.asarray(beta) * _LOG2E, gamma.shape)
     shape = len(gamma), 2, len(square)
-    top = np.empty((*shape, 1))
+    top = np.empty(shape)
     stretch = np.empty((*shape, len(lengths)), dtype=np.float32)
     of_group = np.empty((*shape, int(group.max()) + 1, 3))
     compiled(
@@ -108,7 +108,7 @@ def row_sums(
     )
     back = torch.from_numpy(np.argsort(order, kind="stable"))
     at, rows, groups = (torch.from_numpy(x)[back] for x in (top, stretch, of_group))
-    return RowSums(at[..., 0], rows, *groups.unbind(-1))
+    return RowSums(at, rows, *groups.unbind(-1))
 
 
 def distances(
