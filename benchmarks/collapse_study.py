@@ -25,7 +25,8 @@ from diffregimes.common.rng import numpy_generator
 from diffregimes.data.cloud import prepare
 from diffregimes.data.spectrum import covariance
 from diffregimes.posterior.grid import adapt_times, near_square, pilot_times
-from diffregimes.posterior.left_out import T95, jackknife_error, left_out_means
+from diffregimes.posterior.groups import T95, jackknife_error
+from diffregimes.posterior.left_out import left_out_means
 from diffregimes.posterior.sweep import sweep
 from diffregimes.process import linear_schedule, snr, time_from_snr
 from diffregimes.theory import TwoGaussians, collapse_time, finite_n

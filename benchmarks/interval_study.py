@@ -38,7 +38,7 @@ from diffregimes.common.numerics import Z95
 from diffregimes.data.datasets import from_arrays
 from diffregimes.populations.covariances import Covariance
 from diffregimes.populations.mixture import GaussianMixture
-from diffregimes.posterior.left_out import T95
+from diffregimes.posterior.groups import T95
 from diffregimes.process import signal, snr, time_from_snr, variance
 from diffregimes.transitions.balance import FEWEST
 from diffregimes.transitions.criteria import clone_level

@@ -11,14 +11,9 @@ from scipy.stats import chi2
 import mixture_reference as mixture
 from clouds import blobs, near_duplicates
 from diffregimes.data.cloud import prepare
-from diffregimes.posterior import left_out
-from diffregimes.posterior.left_out import (
-    GROUPS,
-    grouped,
-    heated_log_odds,
-    jackknife_error,
-    left_out_means,
-)
+from diffregimes.posterior import groups
+from diffregimes.posterior.groups import GROUPS, grouped, jackknife_error
+from diffregimes.posterior.left_out import heated_log_odds, left_out_means
 from diffregimes.posterior.moments import draw_block
 from diffregimes.posterior.observables import OBSERVABLES
 from diffregimes.posterior.sweep import sweep
@@ -202,4 +197,4 @@ def test_progress_counts_blocks():
     said = []
     means(prepare(*blobs(40, 3)), TIMES, blocks=3, progress=lambda *x: said.append(x[:2]))
     assert said == [(1, 3), (2, 3), (3, 3)]
-    assert pytest.approx(2.131, abs=1e-3) == left_out.T95
+    assert pytest.approx(2.131, abs=1e-3) == groups.T95

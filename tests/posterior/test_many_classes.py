@@ -13,7 +13,7 @@ from scipy.special import logsumexp
 
 from clouds import blobs
 from diffregimes.data.cloud import prepare
-from diffregimes.posterior import left_out, moments, sweep
+from diffregimes.posterior import groups, left_out, moments, sweep
 from diffregimes.posterior.moments import FEW, Stretches, draw_block
 from diffregimes.posterior.observables import LEAST, class_weights, observables
 from diffregimes.process import snr
@@ -121,7 +121,8 @@ def test_tiles_change_nothing_where_groups_are_left_out(cloud, monkeypatch, tile
     places = dict.fromkeys(("class_entropy", "class_log_odds", "own_class_probability_loo"), TIMES)
     places |= {"same_class_probability": TIMES, "loo_free_energy_over_log_n": TIMES}
     whole = left_out.left_out_means(cloud, places, blocks=1)
-    monkeypatch.setattr(left_out, "_TILE", tile)
+    monkeypatch.setattr(left_out, "TILE", tile)
+    monkeypatch.setattr(groups, "TILE", tile)
     monkeypatch.setattr(left_out, "pairs_together", lambda n: 50)
     parts = left_out.left_out_means(cloud, places, blocks=1)
     for name, values in whole.items():

@@ -73,11 +73,14 @@ DATA = {
 }
 
 
+@pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize("name", DATA)
-def test_every_draw_agrees_with_float64(name):
+def test_every_draw_agrees_with_float64(name, compiled):
+    if compiled:
+        pytest.importorskip("numba")
     cloud = prepare(*DATA[name]())
     draws = some_draws(cloud)
-    found = evaluate(cloud, draws, TIMES)
+    found = evaluate(cloud, draws, TIMES, compiled=compiled)
     assert list(found) == [x.name for x in OBSERVABLES]
     for k, t in enumerate(TIMES):
         for which, sign in enumerate((1.0, -1.0)):
@@ -184,12 +187,15 @@ def test_a_class_may_lie_in_one_slice_alone():
     torch.testing.assert_close(total, torch.ones_like(total), rtol=1e-6, atol=0)
 
 
+@pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize("scale", [1e-8, 1.0, 1e6, 1e14])
-def test_extreme_signal_to_noise_ratios_give_numbers(scale):
+def test_extreme_signal_to_noise_ratios_give_numbers(scale, compiled):
+    if compiled:
+        pytest.importorskip("numba")
     points, labels = blobs(20, 5)
     cloud = prepare(points * np.float32(scale), labels)
     times = np.array([1e-9, 1e-3, 1.0, 40.0, 100.0])
-    found = evaluate(cloud, some_draws(cloud), times)
+    found = evaluate(cloud, some_draws(cloud), times, compiled=compiled)
     for key, value in found.items():
         assert torch.isfinite(value).all(), key
 

@@ -10,7 +10,7 @@ import mixture_reference as mixture
 from clouds import SCHEDULE, blobs
 from diffregimes.data.cloud import prepare
 from diffregimes.populations.mixture import GaussianMixture
-from diffregimes.posterior.left_out import T95
+from diffregimes.posterior.groups import T95
 from diffregimes.process import snr
 from diffregimes.theory import class_channel
 from diffregimes.transitions import balance

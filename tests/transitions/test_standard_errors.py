@@ -19,7 +19,7 @@ from clouds import SCHEDULE, blobs, prepared
 from diffregimes.common.rng import torch_generator
 from diffregimes.data.neighbours import nearest_neighbours
 from diffregimes.populations.mixture import GaussianMixture
-from diffregimes.posterior.left_out import T95
+from diffregimes.posterior.groups import T95
 from diffregimes.posterior.sweep import sweep
 from diffregimes.process import snr, time_from_snr
 from diffregimes.transitions import collapse, crossing, points, speciation

@@ -43,6 +43,15 @@ class Cloud:
         """Row of each point of the dataset, the inverse of `order`."""
         return np.argsort(self.order)
 
+    @cached_property
+    def norms(self) -> Tensor:
+        """Squared norms of the points (n,), float64."""
+        parts = [
+            self.coordinates[start : start + COLUMNS].double().square().sum(1)
+            for start in range(0, self.n, COLUMNS)
+        ]
+        return torch.cat(parts)
+
     def to(self, device: str | torch.device) -> Cloud:
         moved = self.coordinates.to(device), self.labels.to(device)
         return Cloud(*moved, self.order, self.bounds, self.scale, self.d)

@@ -1,4 +1,6 @@
+from . import fused as fused
 from . import grid as grid
+from . import groups as groups
 from . import left_out as left_out
 from . import moments as moments
 from . import observables as observables

@@ -20,166 +20,37 @@ M_ab(beta) what the population has there, as long as many points compete at that
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import pairwise
 from typing import TypeVar
 
 import numpy as np
 import torch
-from scipy.stats import t as student
 from torch import Tensor
 
 from ..common.parallel import Progress, workers
-from ..common.rng import numpy_generator
 from ..data.cloud import Cloud
 from ..process import snr
-from .moments import (
-    PAIRS_PER_BLOCK,
-    Moments,
-    Stretches,
-    draw_block,
-    exponents,
-    pairs_together,
-    products,
-)
+from .groups import GROUPS, LEAST, TILE, Dealt, Grouped, Weights, grouped, weights_of
+from .moments import PAIRS_PER_BLOCK, Moments, draw_block, pairs_together, products
 from .observables import ClassWeights, class_weights, observables
 
-GROUPS = 16
-T95 = float(student.ppf(0.975, GROUPS - 1))  # standard errors to either side that hold 95 %
-_LEAST = 1e-38  # of a sum in units of the largest weight: float32 knows nothing below
-_MASK = -1e30  # exponent that takes a point out of every sum
-_TILE = 2**20  # rows times points at a time: less, and calls cost more than sums
 
-
-@dataclass(frozen=True)
-class Grouped:
-    """A cloud whose points lie by class and by group within it: `sizes` (K, G) in that order."""
-
-    cloud: Cloud
-    sizes: np.ndarray
-
-    @property
-    def group(self) -> np.ndarray:
-        """Of every row of the cloud, (n,)."""
-        classes, groups = self.sizes.shape
-        return np.repeat(np.tile(np.arange(groups), classes), self.sizes.ravel())
-
-    @property
-    def remaining(self) -> np.ndarray:
-        """Points of each class in the whole set and without each group, (1 + G, K)."""
-        whole = self.sizes.sum(axis=1)
-        return np.vstack([whole, whole - self.sizes.T])
-
-
-def grouped(cloud: Cloud, groups: int = GROUPS, seed: int = 0) -> Grouped:
-    """Deal the points of each class out to the groups, as evenly as goes."""
-    rng = numpy_generator(seed, "groups")
-    counts = np.diff(cloud.bounds)
-    rows = np.concatenate([a + rng.permutation(b - a) for a, b in pairwise(cloud.bounds)])
-    first = np.concatenate([[0], np.cumsum(counts)[:-1]])  # where the dealing goes on
-    dealt = (np.arange(groups) - first[:, None]) % groups
-    sizes = counts[:, None] // groups + (dealt < counts[:, None] % groups)
-    moved = Cloud(
-        cloud.coordinates[rows], cloud.labels[rows], cloud.order[rows],
-        cloud.bounds, cloud.scale, cloud.d,
-    )  # fmt: skip
-    return Grouped(moved, sizes)
-
-
-def jackknife_error(values: np.ndarray) -> np.ndarray:
-    """Standard error from values (..., 1 + G): of the whole set first, then without each group."""
-    without = values[..., 1:]
-    groups = without.shape[-1]
-    return np.asarray(np.sqrt((groups - 1) * without.var(axis=-1)))
-
-
-def jackknife_covariance(values: np.ndarray) -> np.ndarray:
-    """Covariance (T, T) of the errors of T means, from values (T, 1 + G)."""
-    groups = values.shape[-1] - 1
-    return np.atleast_2d((groups - 1) * np.cov(values[:, 1:], bias=True))
-
-
-class _Dealt:
-    """Where the weights of the points of every class and group go: what the rows of a cloud share.
-
-    Classes of fewer points than groups leave many without any: the E sets that have some are kept,
-    and `place` (G, K) says where, E for those without.
-    """
-
-    def __init__(self, parts: Grouped, device: torch.device):
-        some = parts.sizes > 0
-        self.sets = int(some.sum())
-        place = np.full(some.shape, self.sets)
-        place[some] = np.arange(self.sets)
-        self.place = torch.from_numpy(np.ascontiguousarray(place.T)).to(device)
-        self.stretches = Stretches(parts.sizes[some], device)
-        self.group = torch.from_numpy(parts.group).to(device)
-        self.in_group = torch.nn.functional.one_hot(self.group, GROUPS).float()  # (n, G)
-        others = 1 - torch.eye(GROUPS, device=device)
-        self.rest = torch.cat([torch.ones_like(others[:, :1]), others], dim=1)  # (G, 1 + G)
-
-    def without(self, of_group: Tensor) -> Tensor:
-        """Sums over all groups, and over all but one: (..., G) -> (..., 1 + G)."""
-        return of_group @ self.rest.to(of_group.dtype)
-
-
-class _Weights:
-    """The weights e^l of each row, in units of e^top, with `top` (...) the largest l of the row.
-
-    In place on `exponent` (..., n), l in the order of the groups.
-    """
-
-    def __init__(self, exponent: Tensor, dealt: _Dealt):
-        self._dealt = dealt
-        top = exponent.amax(-1, keepdim=True)
-        self._below = exponent.sub_(top)
-        self.weight = self._below.exp()
-        self.top = top[..., 0].double()
-
-    def by_class(self) -> Iterator[tuple[int, Tensor]]:
-        """The sums over each class without each group, (..., 1 + G, k) for k classes at a time, and
-        the first of these."""
-        dealt, (*shape, _) = self._dealt, self.weight.shape
-        padded = self.weight.new_zeros(*shape, dealt.sets + 1)
-        dealt.stretches.sums(self.weight, padded[..., :-1])
-        some = max(1, _TILE // (GROUPS * math.prod(shape)))
-        for first in range(0, dealt.place.shape[1], some):
-            place = dealt.place[:, first : first + some]
-            of_group = padded.index_select(-1, place.ravel()).reshape(*shape, *place.shape)
-            yield first, dealt.rest.T @ of_group
-
-    @cached_property
-    def total(self) -> Tensor:
-        """Of the whole set and without each group, (1 + G, ...), as are the others."""
-        return self._summed(self.weight).clamp_min(_LEAST)
-
-    def logs_and_squares(self) -> tuple[Tensor, Tensor]:
-        """sum w log w and sum w^2, in the units of the weights; to be asked once."""
-        logs = self._summed(self._below.mul_(self.weight))
-        return logs, self._summed(torch.mul(self.weight, self.weight, out=self._below))
-
-    def _summed(self, values: Tensor) -> Tensor:
-        return self._dealt.without((values @ self._dealt.in_group).double()).movedim(-1, 0)
-
-
-def _moments(weights: _Weights) -> Moments:
+def _moments(weights: Weights) -> Moments:
     """Of the whole set and without each group: leading shape (1 + G, 2, p). Without distances and
     the probabilities of the classes, of which `_classes` knows the sums."""
-    total = weights.total
-    logs, squares = weights.logs_and_squares()
+    total, dealt = weights.total, weights.dealt
+    logs, squares = dealt.without(weights.logs), dealt.without(weights.squares)
     return Moments(
         weights.top + total.log(),
         weights.top + logs / total,
-        (squares / total).div_(total).clamp_min(_LEAST).log(),
+        (squares / total).div_(total).clamp_min(LEAST).log(),
         torch.full_like(total, torch.nan),
         total.new_empty(0),
     )
 
 
-def _classes(weights: _Weights, own_class: Tensor) -> ClassWeights:
+def _classes(weights: Weights, own_class: Tensor) -> ClassWeights:
     """Likewise the sums over the classes."""
     of_all = weights.total.movedim(0, -1)[..., None].float()
     out = None
@@ -194,30 +65,22 @@ def _classes(weights: _Weights, own_class: Tensor) -> ClassWeights:
     return ClassWeights(*(x.movedim(-1, 0) for x in vars(out).values()))
 
 
-def _exponent_rows(
-    grouped: Grouped, block: int, seed: int
+def _rows(
+    grouped: Grouped, block: int, seed: int, largest: float, dealt: Dealt
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Rows mu (p,) of a block, |a_mu - a_nu|^2 (p, n) and z.(a_nu - a_mu) (p, n), own ones out."""
+    """Rows mu (p,) of a block, |a_mu - a_nu|^2 (p, n) up to the `largest` gamma, in units of the
+    cloud, and z.(a_nu - a_mu) (p, n)."""
     cloud = grouped.cloud
     # products of more rows than the exponentials take: each reads the whole cloud
     together = pairs_together(cloud.n)
-    rows = int(np.clip(_TILE // cloud.n, 1, together))
+    entries = 64 * len(dealt.lengths) if dealt.compiled else cloud.n
+    rows = int(np.clip(TILE // entries, 1, together))
     for some in draw_block(cloud, block, seed).split(together):
-        square, along = products(cloud, some)
+        needed = largest if dealt.compiled else None
+        square, along = products(cloud, some, largest=needed, lengths=dealt.lengths)
         for start in range(0, len(square), rows):
             part = slice(start, start + rows)
             yield some.points[part], square[part], along[part]
-
-
-def _both_signs(
-    square: Tensor, along: Tensor, chosen: Tensor, gamma: float, beta: float = 1.0
-) -> Tensor:
-    """beta l for z and -z, (2, p, n), the true points taken out."""
-    out = torch.empty(2, *square.shape, device=square.device)
-    exponents(square, along, gamma, unit=beta, out=out[0])
-    torch.add(out[0], along, alpha=-2 * beta * math.sqrt(gamma), out=out[1])
-    out[:, torch.arange(len(chosen), device=chosen.device), chosen] = _MASK
-    return out
 
 
 def left_out_means(
@@ -237,20 +100,21 @@ def left_out_means(
     """
     parts = grouped(cloud, seed=seed)
     device = cloud.coordinates.device
-    dealt = _Dealt(parts, device)
+    dealt = Dealt(parts, device, blocks * 2 * PAIRS_PER_BLOCK)
     asked: dict[float, list[str]] = {}
     for name, times in places.items():
         for t in times:
             asked.setdefault(float(t), []).append(name)
 
+    gammas = snr(np.array(list(asked)))
+    scaled = gammas * cloud.scale**2
+
     def sums(block: int) -> np.ndarray:
         out = np.zeros((sum(map(len, asked.values())), 1 + GROUPS))
-        for chosen, square, along in _exponent_rows(parts, block, seed):
+        for chosen, square, along in _rows(parts, block, seed, scaled.max(), dealt):
             kept, rows = _kept(dealt.group[chosen]), []
-            for t, names in asked.items():
-                gamma = float(snr(t))
-                exponent = _both_signs(square, along, chosen, gamma * cloud.scale**2)
-                weights = _Weights(exponent, dealt)
+            every_weights = weights_of(square, along, chosen, scaled, np.ones(len(scaled)), dealt)
+            for gamma, names, weights in zip(gammas, asked.values(), every_weights, strict=True):
                 at = _moments(weights)
                 classes = functools.partial(_classes, weights, parts.cloud.labels[chosen])
                 # log n of the whole set serves all: it moves the means of all groups alike
@@ -290,33 +154,30 @@ def heated_log_odds(
     """M_ab(beta) at `times` (T,), each at its own `beta` (T, B), from `blocks` blocks of draws."""
     parts = grouped(cloud, seed=seed)
     device = cloud.coordinates.device
-    dealt = _Dealt(parts, device)
+    dealt = Dealt(parts, device, blocks * 2 * PAIRS_PER_BLOCK)
     left = torch.from_numpy(parts.remaining).to(device)
     classes = len(parts.sizes)
     labels = torch.nn.functional.one_hot(parts.cloud.labels, classes).double()
 
+    scaled = np.repeat(snr(times) * cloud.scale**2, beta.shape[1])
+
     def sums(block: int) -> tuple[np.ndarray, np.ndarray]:
-        shape = beta.shape
-        odds = np.zeros((*shape, 1 + GROUPS, classes, classes))
-        same = np.zeros(shape)
-        for chosen, square, along in _exponent_rows(parts, block, seed):
+        odds = np.zeros((beta.size, 1 + GROUPS, classes, classes))
+        same = np.zeros(beta.size)
+        for chosen, square, along in _rows(parts, block, seed, scaled.max(), dealt):
             mine = labels[chosen]  # (p, K)
             kept = _kept(dealt.group[chosen])  # (1 + G, p)
             competing = (left[:, None] - mine).clamp_min(1).log()  # (1 + G, p, K)
-            for j, gamma in enumerate(snr(times)):
-                scaled = float(gamma) * cloud.scale**2
-                for k, b in enumerate(beta[j]):
-                    exponent = _both_signs(square, along, chosen, scaled, float(b))
-                    weights = _Weights(exponent, dealt)
-                    sums = torch.cat([x for _, x in weights.by_class()], dim=-1).double()
-                    by_class = sums.clamp_min(_LEAST).movedim(-2, 0)
-                    density = by_class.log().mean(1) - competing  # (1 + G, p, K)
-                    apart = (density * mine).sum(-1, keepdim=True) - density
-                    odds[j, k] += torch.einsum("gp,pa,gpb->gab", kept, mine, apart).cpu().numpy()
-                    norm = torch.linalg.vector_norm(weights.weight, dim=-1).double()
-                    participation = (norm / sums[..., 0, :].sum(-1)).square()
-                    same[j, k] += float(participation.mean(0).sum())
-        return odds, same
+            each = weights_of(square, along, chosen, scaled, beta.ravel(), dealt)
+            for k, weights in enumerate(each):
+                sums = torch.cat([x for _, x in weights.by_class()], dim=-1).double()
+                by_class = sums.clamp_min(LEAST).movedim(-2, 0)
+                density = by_class.log().mean(1) - competing  # (1 + G, p, K)
+                apart = (density * mine).sum(-1, keepdim=True) - density
+                odds[k] += torch.einsum("gp,pa,gpb->gab", kept, mine, apart).cpu().numpy()
+                participation = weights.squares.sum(-1) / weights.total[0].square()
+                same[k] += float(participation.mean(0).sum())
+        return odds.reshape(*beta.shape, *odds.shape[1:]), same.reshape(beta.shape)
 
     done = list(_mapped(sums, blocks, device, memory_mib, progress))
     units = _units(parts, blocks, seed)  # (1 + G, K)

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -29,6 +29,7 @@ from torch import Tensor
 
 from ..common.rng import point_of_pair, torch_generator
 from ..data.cloud import COLUMNS, Cloud, square_distances
+from . import fused
 
 PAIRS_PER_BLOCK = 128  # a block is 256 draws: 128 pairs (mu, +z), (mu, -z)
 FEW = 64  # stretches up to which a sum for each is faster than to add entry by entry
@@ -128,12 +129,28 @@ def pairs_together(n: int) -> int:
     return min(max(2**22 // n, 1), PAIRS_PER_BLOCK)
 
 
-def products(cloud: Cloud, draws: Draws) -> tuple[Tensor, Tensor]:
-    """|a_mu - a_nu|^2 and z.(a_nu - a_mu) of every pair and point, (p, n)."""
+def products(
+    cloud: Cloud,
+    draws: Draws,
+    part: slice = slice(None),
+    *,
+    largest: float | None = None,
+    lengths: np.ndarray | None = None,
+    square: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """|a_mu - a_nu|^2, unless given, and z.(a_nu - a_mu) of every pair and the points of `part`.
+
+    With `largest`, a signal-to-noise ratio in units of the cloud, distances are from float32
+    products where these serve up to it (`fused.distances`, which says what `lengths` are).
+    """
     own = cloud.coordinates[draws.points]
-    along = draws.noise @ cloud.coordinates.T
+    along = draws.noise @ cloud.coordinates[part].T
     along -= (draws.noise * own).sum(1, keepdim=True)
-    return square_distances(own, cloud.coordinates), along
+    if square is None and largest is not None and lengths is not None:
+        square = fused.distances(cloud, draws.points, along, largest, lengths, part.start or 0)
+    elif square is None:
+        square = square_distances(own, cloud.coordinates[part])
+    return square, along
 
 
 def moments(
@@ -144,61 +161,55 @@ def moments(
     distances: Tensor | None = None,
     known: tuple[Tensor, Tensor] | None = None,
     columns: int = COLUMNS,
+    compiled: bool = False,
 ) -> Moments:
     """Leave-one-out moments at every signal-to-noise ratio, shape (T, 2, p): time, sign, pair.
 
     `gamma` (T,) in the units of the data; `distances` as from `all_square_distances`, or `known` as
-    from `products`.
-    The sum over training points runs over slices of `columns` points whose moments are merged.
+    from `products`. The sum over training points runs over slices of `columns` points whose moments
+    are merged; `compiled` by numba (`fused.worth`).
     """
-    coordinates, chosen = cloud.coordinates, draws.points
-    device, pairs = coordinates.device, len(chosen)
-    own = coordinates[chosen]
-    own_projection = (draws.noise * own).sum(1, keepdim=True)
-    classes = len(cloud.bounds) - 1
+    chosen, classes = draws.points, len(cloud.bounds) - 1
     # at the most all but exact duplicates are long resolved
     scaled = np.minimum(np.asarray(gamma, dtype=np.float64) * cloud.scale**2, _MOST_GAMMA)
     merged: Moments | None = None
     columns = min(columns, cloud.n)
-    space = _Workspace(pairs, columns, len(scaled), classes, device)
+    space = None
+    if not compiled:
+        space = _Workspace(len(chosen), columns, len(scaled), classes, chosen.device)
     for start in range(0, cloud.n, columns):
-        stop = min(start + columns, cloud.n)
-        part = coordinates[start:stop]
-        if known is not None:
-            square = known[0][:, start:stop]
-        elif distances is not None:
-            square = distances[chosen, start:stop]
-        else:
-            square = square_distances(own, part)
-        inside = torch.nonzero((chosen >= start) & (chosen < stop)).squeeze(1)
-        own_entries = inside * (stop - start) + chosen[inside] - start
-        projection = torch.empty(2, pairs, stop - start, device=device)
-        if known is not None:
-            projection[0] = known[1][:, start:stop]
-        else:
-            torch.sub(draws.noise @ part.T, own_projection, out=projection[0])
-        torch.neg(projection[0], out=projection[1])
-        lengths = np.diff(np.clip(cloud.bounds, start, stop))
+        part = slice(start, min(start + columns, cloud.n))
+        lengths = np.diff(np.clip(cloud.bounds, start, part.stop))
         here = slice(np.flatnonzero(lengths)[0], np.flatnonzero(lengths)[-1] + 1)
-        space.by_class.zero_()
-        by_class = space.by_class[..., here], Stretches(lengths[here], device)
-        _slice_statistics(space, square, projection, scaled, by_class, own_entries)
-        part_moments = _slice_moments(space)
-        merged = part_moments if merged is None else merge(merged, part_moments)
+        if known is not None:
+            square, along = known[0][:, part], known[1][:, part]
+        else:
+            square, along = products(
+                cloud, draws, part, largest=scaled.max() if compiled else None, lengths=lengths,
+                square=None if distances is None else distances[chosen, part],
+            )  # fmt: skip
+        inside = (chosen >= start) & (chosen < part.stop)
+        if space is None:
+            own = torch.where(inside, chosen - start, -1).numpy()
+            sums = fused.row_sums(square, along, own, scaled, lengths[here], points=cloud.n)
+            of_slice = _of_row_sums(sums, here, classes)
+        else:
+            rows = torch.nonzero(inside).squeeze(1)
+            entries = rows * square.shape[1] + chosen[rows] - start
+            space.by_class.zero_()
+            by_class = space.by_class[..., here], Stretches(lengths[here], chosen.device)
+            _slice_statistics(space, square, along, scaled, by_class, entries)
+            of_slice = _slice_moments(space)
+        merged = of_slice if merged is None else merge(merged, of_slice)
     assert merged is not None
-    return Moments(
-        merged.log_sum,
-        merged.mean_log,
-        merged.log_square,
-        merged.mean_square_distance * cloud.scale**2,
-        merged.class_probability,
-    )
+    square_units = merged.mean_square_distance * cloud.scale**2
+    return replace(merged, mean_square_distance=square_units)
 
 
 def _slice_statistics(
     space: _Workspace,
     square: Tensor,
-    projection: Tensor,
+    along: Tensor,
     gamma: np.ndarray,
     by_class: tuple[Tensor, Stretches],
     own_entries: Tensor,
@@ -212,10 +223,11 @@ def _slice_statistics(
     logits, weights = space.logits[..., :width], space.weights[..., :width]
     if width != space.logits.shape[-1]:
         logits, weights = logits.contiguous(), weights.contiguous()
+    both = torch.stack([along, -along])
     sums, classes = by_class
     for k, g in enumerate(gamma):
         top, squares, logs, distance = space.statistics[k]
-        exponents(square, projection, g, unit=_LOG2E, out=logits)
+        exponents(square, both, g, unit=_LOG2E, out=logits)
         logits.view(2, -1).index_fill_(1, own_entries, _MASK)
         torch.amax(logits, dim=2, out=top)
         logits.sub_(top[..., None])
@@ -229,13 +241,29 @@ def _slice_statistics(
 def _slice_moments(space: _Workspace) -> Moments:
     """The sums of one slice as moments, in natural logarithms and float64."""
     top, norm, logs, distance = space.statistics.double().unbind(1)
-    by_class = space.by_class if space.by_class.shape[-1] > FEW else space.by_class.double()
+    return _as_moments(top, space.by_class, norm.square(), logs, distance)
+
+
+def _of_row_sums(sums: fused.RowSums, here: slice, classes: int) -> Moments:
+    """Likewise of the compiled ones, which know the classes of the slice alone."""
+    by_class = sums.stretch
+    if by_class.shape[-1] < classes:
+        by_class = by_class.new_zeros(*by_class.shape[:-1], classes)
+        by_class[..., here] = sums.stretch
+    of_all = (x[..., 0] for x in (sums.squares, sums.logs, sums.distances))
+    return _as_moments(sums.top, by_class, *of_all)
+
+
+def _as_moments(
+    top: Tensor, by_class: Tensor, squares: Tensor, logs: Tensor, distance: Tensor
+) -> Moments:
+    by_class = by_class if by_class.shape[-1] > FEW else by_class.double()
     total = by_class.sum(-1, dtype=torch.float64)
     log_sum = top / _LOG2E + total.log()
     return Moments(
         log_sum,
         (top + logs / total) / _LOG2E,
-        2 * (norm / total).log(),
+        (squares / total.square()).log(),
         distance / total,
         by_class / total[..., None].to(by_class.dtype),
     )

@@ -20,11 +20,13 @@ from ..common.parallel import Progress, workers
 from ..data.cloud import Cloud, all_square_distances
 from ..process import snr
 from ..results import Curves
+from . import fused
 from .moments import PAIRS_PER_BLOCK, Draws, draw_block, moments, pairs_together, products
 from .observables import PRECISION_CURVES, observables
 
 FIRST_BLOCKS = 8  # blocks before the number of draws is settled
 _PROBABILITIES = 2**21  # of a class, at a time, at a point of a draw: 8 MiB
+_USUAL = 8192  # draws, where their number is not known before
 QUEUED = 256  # blocks at a time: Ctrl-C among a million being queued can be lost
 
 
@@ -75,13 +77,14 @@ def sweep(
     distances = all_square_distances(cloud, memory_mib) if worth else None
     gamma = snr(times)
     device = cloud.coordinates.device
+    compiled = fused.worth(cloud.n, draws or _USUAL, len(cloud.bounds) - 1, device)
     stop = threading.Event()  # an interrupted run does not wait for blocks already queued
 
     def run(block: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         if stop.is_set():
             raise InterruptedError
         drawn = draw_block(cloud, block, seed)
-        units = _units(cloud, drawn, gamma, distances, _columns(memory_mib))
+        units = _units(cloud, drawn, gamma, distances, _columns(memory_mib), compiled)
         return cloud.order[drawn.points.cpu().numpy()], units
 
     done: list[tuple[np.ndarray, dict[str, np.ndarray]]] = []
@@ -103,14 +106,19 @@ def sweep(
 
 
 def _units(
-    cloud: Cloud, drawn: Draws, gamma: np.ndarray, distances: Tensor | None, columns: int
+    cloud: Cloud,
+    drawn: Draws,
+    gamma: np.ndarray,
+    distances: Tensor | None,
+    columns: int,
+    compiled: bool,
 ) -> dict[str, np.ndarray]:
     """The observables of each pair (p, T), so many pairs at a time as their classes allow."""
     pairs = min(PAIRS_PER_BLOCK, _PROBABILITIES // (2 * len(gamma) * (len(cloud.bounds) - 1)))
     pairs, parts = max(pairs, 1), []
 
     def observe(some: Draws, **how: Any) -> None:
-        weights = moments(cloud, some, gamma, **how)
+        weights = moments(cloud, some, gamma, compiled=compiled, **how)
         values = observables(weights, cloud, some.points, gamma)
         parts.append({k: v.mean(1).T.cpu().numpy() for k, v in values.items()})
 
@@ -119,7 +127,8 @@ def _units(
     else:
         # products of more pairs than that: each reads the whole cloud
         for many in drawn.split(pairs_together(cloud.n)):
-            square, along = products(cloud, many)
+            largest = float(gamma.max()) * cloud.scale**2 if compiled else None
+            square, along = products(cloud, many, largest=largest, lengths=np.diff(cloud.bounds))
             for k, some in enumerate(many.split(pairs)):
                 part = slice(k * pairs, (k + 1) * pairs)
                 known = square[part], along[part]

@@ -35,7 +35,8 @@ from ..common import numerics
 from ..common.parallel import Progress
 from ..common.readable import number
 from ..data.cloud import Cloud
-from ..posterior.left_out import GROUPS, T95, heated_log_odds, jackknife_error
+from ..posterior.groups import GROUPS, T95, jackknife_error
+from ..posterior.left_out import heated_log_odds
 from ..process import Schedule, time_from_snr
 from ..results import TransitionTime
 from ..theory import class_channel

@@ -17,7 +17,8 @@ import numpy as np
 from ..common.parallel import Progress
 from ..common.rng import numpy_generator
 from ..data.cloud import Cloud
-from ..posterior.left_out import jackknife_covariance, jackknife_error, left_out_means
+from ..posterior.groups import jackknife_covariance, jackknife_error
+from ..posterior.left_out import left_out_means
 from ..process import Schedule, snr, time_from_snr
 from ..results import Headline, Spectrum, TransitionTime
 from ..theory.gaussian_mixture import CLONE_LEVEL

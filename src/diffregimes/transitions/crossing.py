@@ -21,7 +21,7 @@ import numpy as np
 
 from ..common import numerics
 from ..common.readable import moment
-from ..posterior.left_out import T95
+from ..posterior.groups import T95
 from ..posterior.sweep import Sample
 from ..process import Schedule, sigma, snr, time_from_snr
 from ..results import TransitionTime

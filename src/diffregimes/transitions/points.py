@@ -19,6 +19,7 @@ from ..common.parallel import workers
 from ..common.rng import torch_generator
 from ..data.cloud import Cloud
 from ..data.datasets import Dataset
+from ..posterior import fused
 from ..posterior.moments import PAIRS_PER_BLOCK, Draws, moments
 from ..posterior.sweep import Sample
 from ..process import snr, time_from_snr
@@ -90,6 +91,7 @@ def most_exposed(
     shape = _PAIRS, cloud.coordinates.shape[1]
     device = cloud.coordinates.device
     whole = replace(cloud, bounds=(0, cloud.n))  # the classes play no part
+    compiled = fused.worth(cloud.n, len(rows) * 2 * _PAIRS, 1, device)
 
     def own_weights(some: np.ndarray) -> np.ndarray:
         """w_mu (candidates, pairs, T) of a few candidates."""
@@ -98,7 +100,8 @@ def most_exposed(
         noise = torch.cat([torch.randn(shape, generator=g) for g in generators])
         chosen = torch.from_numpy(some.repeat(_PAIRS))
         draws = Draws(chosen.to(device), noise.to(device))
-        weight = torch.sigmoid(-moments(whole, draws, gamma).log_sum).mean(1)
+        free = moments(whole, draws, gamma, compiled=compiled).log_sum
+        weight = torch.sigmoid(-free).mean(1)
         return weight.T.reshape(len(some), _PAIRS, -1).cpu().numpy()
 
     with workers(device, memory_mib) as pool:
