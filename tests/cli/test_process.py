@@ -46,15 +46,21 @@ def test_ctrl_c_while_modules_load(tmp_path, module, later):
 
 
 @pytest.mark.parametrize(
-    ("streams", "code"),
-    [(">&-", 0), ("2>&-", 0), ("<&-", 0), ("<&- >&- 2>&-", 0), (">/dev/full", 2)],
+    ("streams", "command", "code"),
+    [
+        (">&-", "--version", 0),
+        ("2>&-", "--version", 0),
+        ("<&-", "--version", 0),
+        ("<&- >&- 2>&-", "analyze a.npz --dry-run", 0),
+        (">/dev/full", "analyze a.npz --dry-run", 2),
+    ],
 )
-def test_streams_that_are_closed_or_full(tmp_path, streams, code):
+def test_streams_that_are_closed_or_full(tmp_path, streams, command, code):
     if "full" in streams and not Path("/dev/full").exists():
         pytest.skip("no /dev/full")
     save_pixels(tmp_path / "a.npz")
     ran = subprocess.run(
-        ["sh", "-c", f'exec "$0" -W error -m diffregimes analyze a.npz --dry-run {streams}',
+        ["sh", "-c", f'exec "$0" -W error -m diffregimes {command} {streams}',
          sys.executable],
         cwd=tmp_path,
         env={**os.environ, "PYTHONWARNINGS": ""},

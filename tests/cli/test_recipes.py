@@ -63,6 +63,7 @@ CASES = {
 def test_options_are_recorded(monkeypatch, capfd, tmp_path, command):
     if command == "train":
         pytest.importorskip("accelerate")
+        monkeypatch.setattr("diffregimes.learned.training.EVALUATED", 8)
     arguments, expected = CASES[command]
     ran = runner(monkeypatch, capfd)(*arguments, "--out", tmp_path / "out", command=(command,))
     assert ran.code == 0, ran.err

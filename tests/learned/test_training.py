@@ -39,7 +39,8 @@ def one_thread():
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "EVALUATED", 32)
+        patch.setattr(training, "EVALUATED", 16)
+        patch.setattr(training, "SAMPLER_STEPS", 5)
         yield
     torch.set_num_threads(before)
 

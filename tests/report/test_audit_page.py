@@ -127,10 +127,9 @@ def test_names_are_text_and_never_markup():
     assert "class &lt;script&gt;" in html
 
 
-@pytest.mark.parametrize("case", ["memorising", "vectors"])
-def test_the_same_audit_is_the_same_files_byte_for_byte(case, tmp_path):
+def test_the_same_audit_is_the_same_files_byte_for_byte(tmp_path):
     for run in ("one", "two"):
-        write_audit(*CASES[case](), tmp_path / run)
+        write_audit(*CASES["memorising"](), tmp_path / run)
     one, two = (
         {x.relative_to(tmp_path / run): x.read_bytes() for x in (tmp_path / run).rglob("*.*")}
         for run in ("one", "two")
@@ -304,8 +303,7 @@ def cut(found: Audit, m: int) -> Audit:
     return dataclasses.replace(found, copies=copies, origins=origins)
 
 
-@pytest.mark.parametrize("m", [1, 2])
-@pytest.mark.parametrize("share", [0.0, 1.0])
+@pytest.mark.parametrize(("m", "share"), [(1, 1.0), (2, 0.0)])
 def test_a_sample_or_two_are_enough_for_a_page(m, share):
     found = cut(make_audit(share=share), m)
     html = render_audit(found, digits(0, 1))
@@ -342,7 +340,7 @@ def strict(text: str) -> dict:
     return json.loads(text, parse_constant=refuse)
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", ["no held-out points", "vectors, no copies", "ten classes"])
 def test_results_come_last_and_are_strict_json(case, tmp_path, monkeypatch):
     written = []
 
