@@ -8,7 +8,6 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.interpolate import CubicSpline, PchipInterpolator
 from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
-from scipy.stats import binomtest
 
 RESAMPLES = 400
 LEVEL = (2.5, 97.5)  # percentiles of the intervals: 95 %
@@ -75,6 +74,8 @@ def interval(samples: np.ndarray) -> tuple[float | None, float | None]:
 
 def wilson(count: int, of: int) -> tuple[float, float]:
     """The 95 % Wilson interval of the probability behind `count` of `of`."""
+    from scipy.stats import binomtest  # late: it takes longer to load than a small run
+
     interval = binomtest(count, of).proportion_ci(method="wilson")
     return float(interval.low), float(interval.high)
 

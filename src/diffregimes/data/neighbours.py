@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from scipy.stats import binom
+from scipy.special import bdtrc
 
 from ..common import numerics
 from ..common.checks import InputError
@@ -81,7 +81,7 @@ def near_duplicates(distance: np.ndarray) -> np.ndarray:
     some = np.flatnonzero(count)
     outermost = order[some, count[some] - 1] / farthest[some, 0]
     chance = np.ones(len(distance))
-    chance[some] = binom.sf(
+    chance[some] = bdtrc(
         count[some] - 1, distance.shape[1] - 1, outermost ** _dimension(order)
     )  # fmt: skip
     rank = np.argsort(chance, kind="stable")

@@ -18,7 +18,7 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-from scipy.stats import t as student
+from scipy.special import stdtrit
 from torch import Tensor
 
 from ..common.rng import numpy_generator
@@ -27,7 +27,7 @@ from . import fused
 from .moments import Stretches, exponents
 
 GROUPS = 16
-T95 = float(student.ppf(0.975, GROUPS - 1))  # standard errors to either side that hold 95 %
+T95 = float(stdtrit(GROUPS - 1, 0.975))  # standard errors to either side that hold 95 %
 LEAST = 1e-38  # of a sum in units of the largest weight: float32 knows nothing below
 TILE = 2**20  # rows times points at a time: less, and calls cost more than sums
 _MASK = -1e30  # exponent that takes a point out of every sum

@@ -17,7 +17,6 @@ import math
 
 import numpy as np
 from scipy.special import entr, softmax
-from scipy.stats.qmc import MultivariateNormalQMC
 
 _HALF_WIDTH = 9.0  # exp(-9^2/2) = 3e-18
 _STEP = 1 / 16
@@ -68,6 +67,8 @@ def agreement(square: np.ndarray, weights: np.ndarray, seed: int = 0) -> np.ndar
     if k == 2:
         pairs = overlap(at[..., 0], weights)
         return np.asarray(np.trace(pairs, axis1=-2, axis2=-1))
+    from scipy.stats.qmc import MultivariateNormalQMC  # late: two classes do without
+
     power = max(9, 12 - 2 * max(0, math.ceil(math.log2(k / 8))))
     xi = MultivariateNormalQMC(np.zeros(k - 1), rng=seed).random(2**power)
     out = np.empty(square.shape[:-2])

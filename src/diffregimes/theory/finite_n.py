@@ -36,8 +36,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import loggamma, ndtri
-from scipy.stats import chi2, qmc
+from scipy.special import gammaincinv, loggamma, ndtri
 
 from ..common.checks import InputError, in_range
 from ..common.rng import numpy_generator
@@ -141,6 +140,8 @@ class _Numbers:
     @classmethod
     def sobol(cls, d: int, r: int, draws: int, seed: int) -> _Numbers:
         """`_SETS` independent sets, one behind the other; the same at every time."""
+        from scipy.stats import qmc  # late: analyze loads this module whatever the law
+
         m = 2 ** max(1, round(math.log2(draws / _SETS)))
         cube = np.concatenate(
             [
@@ -151,7 +152,9 @@ class _Numbers:
         normal = ndtri(cube)
 
         def chi_square(column: int, of: int) -> np.ndarray:
-            return np.asarray(chi2.ppf(cube[:, column], of) if of > 0 else np.zeros(len(cube)))
+            if of <= 0:
+                return np.zeros(len(cube))
+            return np.asarray(2 * gammaincinv(of / 2, cube[:, column]))
 
         rest = d - r
         along = normal[:, 2 * r + 2] if rest else np.zeros(len(cube))
