@@ -305,6 +305,8 @@ FAULTS = (
           f"{NUMERICS}::test_resamples_come_some_at_a_time"),
     Fault("posterior/groups.py", "alpha=-2 * beta * math.sqrt(gamma)",
           "alpha=-2 * math.sqrt(gamma)", f"{LEFT_OUT}::test_log_odds_by_definition"),
+    Fault("transitions/exact_times.py", "math.hypot(error, chosen_error, se)", "error",
+          "transitions/test_comparison.py::test_the_z_of_a_time_of_points_has_every_error"),
     Fault("transitions/criteria.py", "t is not None and not speciation.overconfidence(",
           "t is not None or not speciation.overconfidence(",
           f"{CRITERIA}::test_the_weights_are_trusted_while_they_are_as_sure_as_right"),

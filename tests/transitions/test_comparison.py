@@ -32,7 +32,7 @@ from diffregimes.transitions import choice, collapse, comparison, exact_times
 from diffregimes.transitions.collapse import BOUNDED, FREE
 from diffregimes.transitions.comparison import EXCESS, LOO, SAME, WITHIN, compare
 from diffregimes.transitions.criteria import clone_level
-from diffregimes.transitions.crossing import resample
+from diffregimes.transitions.crossing import clocked, resample
 
 CURVES = (LOO, "class_entropy", "information", WITHIN, "mmse", EXCESS)
 OF_POINTS = (FREE, BOUNDED, SAME)  # judged too where their means over sets of n points are known
@@ -333,6 +333,19 @@ def test_collapse_times_are_judged(sigma, right):
             assert 0.1 < square < 1 + 3 * math.sqrt(2 / len(values)), name
         else:
             assert abs(np.mean(values)) > 3, name
+
+
+def test_the_z_of_a_time_of_points_has_every_error():
+    """Of the estimate, of the choice of the points, and of the theory: 3, 4 and 12 parts in 13."""
+    grid = np.linspace(0.5, 1.5, 101)
+    means, choice, own = ({FREE: x + 0 * grid} for x in (2 * (grid - 1), 0.08, 0.24))
+    seen = clocked(SCHEDULE, "collapse", "free-energy", 1.2, (1.2 - 0.03 * Z95, 1.2 + 0.03 * Z95))
+    for scale, error in ((1, 0.13), (0, 0.03)):
+        errors = ({k: scale * x for k, x in of.items()} for of in (choice, own))
+        found = exact_times.of_points(None, seen, grid, means, *errors)
+        assert found.t == pytest.approx(1, abs=1e-6)
+        assert found.z == pytest.approx(0.2 / error, rel=1e-4)
+        assert found.se == pytest.approx(scale * 0.12)
 
 
 def test_results_of_before_have_no_error():
