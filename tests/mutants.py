@@ -198,8 +198,6 @@ FAULTS = (
           "theory/test_finite_n.py::test_explicit_vectors"),
     Fault("theory/gaussian_mixture.py", "max(1.0, abs(low), abs(high))", "1.0",
           "theory/test_random_energy.py::test_roots_over_the_whole_range_of_parameters"),
-    Fault("transitions/exact_times.py", "math.hypot(error, chosen_error, se)", "error",
-          "transitions/test_comparison.py::test_collapse_times_are_judged"),
     Fault("theory/gaussian_mixture.py", "1 - law.sigma**2 + law.square_mean / square)",
           "1 + law.sigma**2 + law.square_mean / square)",
           "theory/test_theory.py::test_landau_time_against_the_tilted_covariance"),
