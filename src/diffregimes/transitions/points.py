@@ -74,14 +74,6 @@ def named(exposed: tuple[Exposure, ...], dataset: Dataset) -> tuple[Exposure, ..
     )
 
 
-def _log2_sum(exponent: Tensor) -> Tensor:
-    """log2 sum 2^exponent over the last axis, in place: `torch.logsumexp` takes ten times as long
-    where many terms are too small for a float32."""
-    top = exponent.amax(-1, keepdim=True)
-    terms = exponent.sub_(top).clamp_min_(-126).exp2_()
-    return terms.sum(-1).log2_().add_(top[..., 0])
-
-
 def _own_weight(cloud: Cloud, row: int, noise: Tensor) -> Callable[[float], np.ndarray]:
     """w_mu (pairs,) of a point at any gamma, the mean over z and -z of each noise (pairs, r)."""
     own = cloud.coordinates[row]
@@ -94,11 +86,11 @@ def _own_weight(cloud: Cloud, row: int, noise: Tensor) -> Callable[[float], np.n
     def weight(gamma: float) -> np.ndarray:
         scaled = min(gamma * cloud.scale**2, _MOST_GAMMA)
         sums = [
-            _log2_sum(exponents(a, sign * b, scaled, unit=math.log2(math.e)))
+            numerics.log2_sum(exponents(a, sign * b, scaled, unit=math.log2(math.e)))
             for sign in (1, -1)
             for a, b in parts
         ]
-        total = _log2_sum(torch.stack(sums).view(2, len(parts), -1).movedim(1, -1))
+        total = numerics.log2_sum(torch.stack(sums).view(2, len(parts), -1).movedim(1, -1))
         return np.asarray(total.neg().exp2().mean(0).double().cpu())
 
     return weight
