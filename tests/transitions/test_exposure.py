@@ -15,7 +15,8 @@ from clouds import blobs, prepared, z_score
 from diffregimes.data import neighbours
 from diffregimes.data.datasets import from_arrays
 from diffregimes.posterior.moments import Draws, moments
-from diffregimes.posterior.sweep import Sample, sweep
+from diffregimes.posterior.sample import Sample
+from diffregimes.posterior.sweep import sweep
 from diffregimes.process import snr, time_from_snr
 from diffregimes.transitions import points as exposure
 

@@ -26,7 +26,7 @@ from ..common.rng import torch_generator
 from ..data.cloud import COLUMNS, Cloud, square_distances
 from ..data.datasets import Dataset
 from ..posterior.moments import exponents
-from ..posterior.sweep import Sample
+from ..posterior.sample import Sample
 from ..process import snr, time_from_snr
 from ..results import Exposure
 
