@@ -89,7 +89,8 @@ def overconfidence(sample: Sample, t: float) -> Flag:
         f"(Nishimori of the population): {said}"
         if ok
         else "at t_S few training points decide the class, and their weights are more confident "
-        f"than right, {said}: do not read t_S off the curve of phi_loo; `balance` allows for it"
+        f"than right, {said}: do not read t_S off the curve of phi_loo; `balance`, where there is "
+        "one, allows for it"
     )
     return Flag(CLASS_FLAG, ok, z, Z_LIMIT, message)
 

@@ -185,7 +185,10 @@ def _unbiased(log_odds: np.ndarray) -> np.ndarray:
 def _unfit(cloud: Cloud) -> str:
     counts = np.diff(cloud.bounds)
     if len(counts) > MOST_CLASSES:
-        return f"{len(counts)} classes: the pairs of up to {MOST_CLASSES} are compared"
+        return (
+            f"{len(counts)} classes: the pairs of up to {MOST_CLASSES} are compared; choose some "
+            "by --classes, or give labels of groups of them"
+        )
     if counts.min() < FEWEST:
         return f"a class has {counts.min()} points; expected {FEWEST} or more in each"
     return ""
