@@ -155,7 +155,7 @@ def test_of_many_classes_the_page_says_how_many_and_how_large(few, said):
     labels = np.repeat(np.arange(15), [few, *[2] * 14])
     points = np.random.default_rng(0).standard_normal((len(labels), 3)).astype(np.float32)
     words = visible(page(Dataset(points, labels, tuple(f"c{k}" for k in range(15)), (3,))))
-    assert f"Classes {said}: c0 ({few}), c1 (2), " in words
+    assert f"{said}: c0 ({few}), c1 (2), " in words
     assert "c11 (2) and 3 more" in words
 
 
