@@ -209,6 +209,10 @@ def test_pixels_in_a_table_are_images(tmp_path):
     frame.insert(0, "label", LABELS)
     frame.to_csv(tmp_path / "t.csv", index=False)
     same(load(tmp_path / "t.csv"), SQUARE, LABELS)
+    frame.drop(columns="pixel24").to_csv(tmp_path / "t.csv", index=False)
+    data = load(tmp_path / "t.csv")
+    assert noted(data, "24 columns of pixels are no square image")
+    np.testing.assert_array_equal(data.points, SQUARE.reshape(N, -1)[:, :24])
 
 
 def test_frames():
@@ -335,6 +339,17 @@ class Pairs(torch.utils.data.Dataset):
         return self.points[k] + self.noise * torch.rand(()), int(self.labels[k])
 
 
+class Items(torch.utils.data.Dataset):
+    def __init__(self, items):
+        self.items = items
+
+    def __len__(self):
+        return len(self.items)
+
+    def __getitem__(self, k):
+        return self.items[k]
+
+
 def test_torch_datasets_and_loaders():
     first = torch.from_numpy(COLOUR.transpose(0, 3, 1, 2) / np.float32(255))
     codes = CODES
@@ -344,6 +359,9 @@ def test_torch_datasets_and_loaders():
     assert noted(data, "channels were moved last")
     assert not noted(data, "random transforms")
     assert noted(load(Pairs(first, codes, noise=0.1)), "random transforms")
+    whole = [x.clone() for x in torch.from_numpy(COLOUR.transpose(0, 3, 1, 2))]  # bytes
+    bare = [(x, y) for x, y in zip(whole, codes, strict=True)]
+    same(load(Items(bare)), COLOUR, codes)
     loader = torch.utils.data.DataLoader(held, batch_size=5)
     same(load(loader), np.moveaxis(first.numpy(), 1, -1), codes)
     loader = torch.utils.data.DataLoader(held, batch_size=5, shuffle=True, drop_last=True)
