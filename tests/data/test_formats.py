@@ -151,10 +151,20 @@ def test_safetensors(tmp_path):
     same(load(path), latents.transpose(0, 2, 3, 1), LABELS)
     same(load(path, classes="3,5"), *(x[LABELS < 8] for x in (latents.transpose(0, 2, 3, 1),
                                                              LABELS)))  # fmt: skip
-    path.write_bytes(path.read_bytes()[:-40])
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-40])
     fails("truncated", path)
-    path.write_bytes(b"\xff" * 40)
-    fails("cannot be read as a .safetensors file", path)
+    for text in (
+        b"\xff" * 40,
+        whole.replace(b'"data_offsets"', b'"data_offsats"', 1),
+        whole.replace(b"[0,96]", b"[-9,6]", 1),
+        whole.replace(b'"dtype":"I64"', b'"dtype": []  ', 1),
+        whole.replace(b'"shape":[12]', b'"shape":[{}]', 1),
+        (4).to_bytes(8, "little") + b"[12]",
+    ):
+        assert text != whole
+        path.write_bytes(text)
+        fails("cannot be read as a .safetensors file", path)
 
 
 # ---- tables
@@ -270,6 +280,21 @@ def test_images_of_hugging_face(tmp_path, kind):
     same(load(one), COLOUR[6:], WORDS[6:])
     one.write_bytes(one.read_bytes()[:200])
     fails("cannot be read as an Arrow or parquet file", one)
+
+
+def test_offsets_of_a_damaged_file_lead_nowhere(tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    table = pa.table({"points": POINTS.tolist(), "label": CODES})
+    path = tmp_path / "x.arrow"
+    with pa.ipc.new_file(str(path), table.schema) as sink:
+        sink.write_table(table)
+    whole, offsets = path.read_bytes(), np.arange(0, POINTS.size + 1, POINTS.shape[1], np.int32)
+    assert whole.count(offsets.tobytes()) == 1
+    for wrong in (-(2**30), 2**30):
+        offsets[3] = wrong
+        start = whole.index(np.int32([0, POINTS.shape[1], 2 * POINTS.shape[1]]).tobytes())
+        path.write_bytes(whole[:start] + offsets.tobytes() + whole[start + offsets.nbytes :])
+        fails("cannot be read as an Arrow or parquet file", path)
 
 
 def test_lists_and_tables_of_arrow(tmp_path):

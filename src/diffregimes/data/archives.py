@@ -151,11 +151,12 @@ def safetensors(request: Request) -> Raw:
 def _of_safetensors(told: Any) -> tuple[tuple[int, ...], np.dtype, tuple[int, int]] | None:
     """Shape, dtype and place in bytes of an array by its header; None of kinds that numpy lacks."""
     try:
-        kind, shape, (first, last) = str(told["dtype"]), tuple(told["shape"]), told["data_offsets"]
+        kind, shape, (first, last) = told["dtype"], tuple(told["shape"]), told["data_offsets"]
     except (LookupError, TypeError, ValueError) as error:
         raise ValueError("an array has no dtype, shape and data_offsets") from error
-    if not all(type(x) is int and x >= 0 for x in (*shape, first, last)):
-        raise ValueError("the shape or the data_offsets of an array are no whole numbers")
+    whole = all(type(x) is int and x >= 0 for x in (*shape, first, last))
+    if not whole or not isinstance(kind, str):
+        raise ValueError("the dtype, shape or data_offsets of an array are none")
     return (shape, np.dtype(_SAFETENSORS[kind]), (first, last)) if kind in _SAFETENSORS else None
 
 
