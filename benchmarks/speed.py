@@ -30,7 +30,8 @@ import diffregimes as dr
 from diffregimes.data.cloud import prepare
 from diffregimes.posterior.fused import worth
 from diffregimes.posterior.moments import PAIRS_PER_BLOCK, draw_block, moments
-from diffregimes.posterior.sweep import Sample, sweep
+from diffregimes.posterior.sample import Sample
+from diffregimes.posterior.sweep import sweep
 from diffregimes.process import snr
 from plain import minus_log_p_batched, minus_log_p_loop
 

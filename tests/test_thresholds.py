@@ -21,7 +21,8 @@ from diffregimes.data.neighbours import clusters, near_duplicates
 from diffregimes.populations.mixture import two_gaussians
 from diffregimes.posterior.grid import adapt_times, pilot_times
 from diffregimes.posterior.reliability import reliability
-from diffregimes.posterior.sweep import Sample, sweep
+from diffregimes.posterior.sample import Sample
+from diffregimes.posterior.sweep import sweep
 from diffregimes.process import snr, time_from_snr
 from diffregimes.report.words import theory_in_words
 from diffregimes.results import Share, Spectrum

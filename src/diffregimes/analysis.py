@@ -31,7 +31,8 @@ from .posterior.grid import adapt_times, near_square, pilot_times
 from .posterior.moments import PAIRS_PER_BLOCK
 from .posterior.observables import PRECISION_CURVES
 from .posterior.reliability import overconfidence, reliability
-from .posterior.sweep import Sample, sweep
+from .posterior.sample import Sample
+from .posterior.sweep import sweep
 from .results import Analysis, Curves, Exposure, Recipe, TransitionTime
 from .transitions.comparison import compare
 from .transitions.criteria import Evidence, headline, transition_times

@@ -1,9 +1,10 @@
-"""Eigenvectors of nasty covariances, against numpy's of the whole matrix."""
+"""Eigenvectors of nasty covariances, against numpy's of the whole matrix; sums of powers."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -93,3 +94,12 @@ def test_the_whole_matrix_serves_where_lanczos_fails(monkeypatch):
     assert vector @ matrix @ vector == pytest.approx(value)
     many = np.diag(np.arange(600.0))
     np.testing.assert_allclose(abs(numerics.leading_eigenvectors(many, 3)), np.eye(600)[:, -3:])
+
+
+@pytest.mark.parametrize("spread", [1.0, 1e3, 1e30])
+def test_a_sum_of_powers_of_two(spread):
+    exponent = spread * np.random.default_rng(0).standard_normal((3, 500)).astype(np.float32)
+    exponent[:, 7] = -np.inf
+    exact = np.logaddexp2.reduce(exponent.astype(np.float64), axis=1)
+    found = numerics.log2_sum(torch.from_numpy(exponent.copy()))
+    np.testing.assert_allclose(found, exact, rtol=1e-6, atol=1e-6)

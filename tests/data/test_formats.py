@@ -151,10 +151,20 @@ def test_safetensors(tmp_path):
     same(load(path), latents.transpose(0, 2, 3, 1), LABELS)
     same(load(path, classes="3,5"), *(x[LABELS < 8] for x in (latents.transpose(0, 2, 3, 1),
                                                              LABELS)))  # fmt: skip
-    path.write_bytes(path.read_bytes()[:-40])
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-40])
     fails("truncated", path)
-    path.write_bytes(b"\xff" * 40)
-    fails("cannot be read as a .safetensors file", path)
+    for text in (
+        b"\xff" * 40,
+        whole.replace(b'"data_offsets"', b'"data_offsats"', 1),
+        whole.replace(b"[0,96]", b"[-9,6]", 1),
+        whole.replace(b'"dtype":"I64"', b'"dtype": []  ', 1),
+        whole.replace(b'"shape":[12]', b'"shape":[{}]', 1),
+        (4).to_bytes(8, "little") + b"[12]",
+    ):
+        assert text != whole
+        path.write_bytes(text)
+        fails("cannot be read as a .safetensors file", path)
 
 
 # ---- tables
@@ -209,6 +219,10 @@ def test_pixels_in_a_table_are_images(tmp_path):
     frame.insert(0, "label", LABELS)
     frame.to_csv(tmp_path / "t.csv", index=False)
     same(load(tmp_path / "t.csv"), SQUARE, LABELS)
+    frame.drop(columns="pixel24").to_csv(tmp_path / "t.csv", index=False)
+    data = load(tmp_path / "t.csv")
+    assert noted(data, "24 columns of pixels are no square image")
+    np.testing.assert_array_equal(data.points, SQUARE.reshape(N, -1)[:, :24])
 
 
 def test_frames():
@@ -266,6 +280,21 @@ def test_images_of_hugging_face(tmp_path, kind):
     same(load(one), COLOUR[6:], WORDS[6:])
     one.write_bytes(one.read_bytes()[:200])
     fails("cannot be read as an Arrow or parquet file", one)
+
+
+def test_offsets_of_a_damaged_file_lead_nowhere(tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    table = pa.table({"points": POINTS.tolist(), "label": CODES})
+    path = tmp_path / "x.arrow"
+    with pa.ipc.new_file(str(path), table.schema) as sink:
+        sink.write_table(table)
+    whole, offsets = path.read_bytes(), np.arange(0, POINTS.size + 1, POINTS.shape[1], np.int32)
+    assert whole.count(offsets.tobytes()) == 1
+    for wrong in (-(2**30), 2**30):
+        offsets[3] = wrong
+        start = whole.index(np.int32([0, POINTS.shape[1], 2 * POINTS.shape[1]]).tobytes())
+        path.write_bytes(whole[:start] + offsets.tobytes() + whole[start + offsets.nbytes :])
+        fails("cannot be read as an Arrow or parquet file", path)
 
 
 def test_lists_and_tables_of_arrow(tmp_path):
@@ -335,6 +364,17 @@ class Pairs(torch.utils.data.Dataset):
         return self.points[k] + self.noise * torch.rand(()), int(self.labels[k])
 
 
+class Items(torch.utils.data.Dataset):
+    def __init__(self, items):
+        self.items = items
+
+    def __len__(self):
+        return len(self.items)
+
+    def __getitem__(self, k):
+        return self.items[k]
+
+
 def test_torch_datasets_and_loaders():
     first = torch.from_numpy(COLOUR.transpose(0, 3, 1, 2) / np.float32(255))
     codes = CODES
@@ -344,6 +384,9 @@ def test_torch_datasets_and_loaders():
     assert noted(data, "channels were moved last")
     assert not noted(data, "random transforms")
     assert noted(load(Pairs(first, codes, noise=0.1)), "random transforms")
+    whole = [x.clone() for x in torch.from_numpy(COLOUR.transpose(0, 3, 1, 2))]  # bytes
+    bare = [(x, y) for x, y in zip(whole, codes, strict=True)]
+    same(load(Items(bare)), COLOUR, codes)
     loader = torch.utils.data.DataLoader(held, batch_size=5)
     same(load(loader), np.moveaxis(first.numpy(), 1, -1), codes)
     loader = torch.utils.data.DataLoader(held, batch_size=5, shuffle=True, drop_last=True)

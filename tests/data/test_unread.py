@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tarfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -128,6 +129,45 @@ def test_packed_files(tmp_path):
     subprocess.run(["gzip", "-k", str(tmp_path / "in.npz")], check=True)
     (tmp_path / "in.npz").unlink()
     same(converted(tmp_path / "in.npz.gz", tmp_path, "in.npz"), IMAGES, LABELS)
+
+
+@pytest.mark.parametrize("group", [False, True])
+def test_zarr_by_a_stand_in(tmp_path, monkeypatch, group):
+    """The package is not one of the project's: arrays and groups of them answer as its own do."""
+    arrays = {"images": IMAGES, "labels": np.array(LABELS)}
+    opened = SimpleNamespace(arrays=lambda: arrays.items()) if group else IMAGES
+    monkeypatch.setitem(sys.modules, "zarr", SimpleNamespace(open=lambda s, mode: opened))
+    (tmp_path / "x.zarr").mkdir()
+    data = converted(tmp_path / "x.zarr", tmp_path, "x.npz")
+    np.testing.assert_allclose(data.points, IMAGES.reshape(N, -1) / 255, rtol=1e-6)
+    assert data.labelled == group
+
+
+@pytest.mark.parametrize("volumes", [1, 3])
+def test_slices_of_nifti_by_a_stand_in(tmp_path, monkeypatch, volumes):
+    volume = RNG.standard_normal((6, 5, 4, volumes)).astype("f4")
+    held = volume[..., 0] if volumes == 1 else volume
+    image = SimpleNamespace(get_fdata=lambda dtype: held)
+    monkeypatch.setitem(sys.modules, "nibabel", SimpleNamespace(load=lambda s: image))
+    (tmp_path / "x.nii").write_bytes(b"something")
+    data = converted(tmp_path / "x.nii", tmp_path, "x.npy")
+    assert (data.n, data.sample_shape) == (4 * volumes, (6, 5, 1))
+    kept = {x.tobytes() for x in data.points}
+    assert kept == {volume[:, :, i, j].tobytes() for i in range(4) for j in range(volumes)}
+
+
+def test_dicom_by_a_stand_in(tmp_path, monkeypatch):
+    """Of files in folders of folders, one an image."""
+
+    def read(path):
+        return SimpleNamespace(pixel_array=IMAGES[int(Path(path).stem), ..., 0])
+
+    monkeypatch.setitem(sys.modules, "pydicom", SimpleNamespace(dcmread=read))
+    (tmp_path / "study" / "a").mkdir(parents=True)
+    for k in range(N):
+        (tmp_path / "study" / "a" / f"{k}.dcm").write_bytes(b"something")
+    data = converted(tmp_path / "study", tmp_path, "study.npy")
+    np.testing.assert_array_equal(data.points, IMAGES[..., 0].reshape(N, -1))
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,8 @@ from diffregimes.posterior.grid import adapt_times, near_square, pilot_times
 from diffregimes.posterior.moments import PAIRS_PER_BLOCK
 from diffregimes.posterior.observables import PRECISION_CURVES
 from diffregimes.posterior.reliability import Z_LIMIT, i_mmse_residual, reliability
-from diffregimes.posterior.sweep import Sample, sweep
+from diffregimes.posterior.sample import Sample
+from diffregimes.posterior.sweep import sweep
 from diffregimes.process import snr, time_from_snr
 
 TIMES = np.array([0.05, 0.1, 0.2, 0.4, 0.8, 1.6])

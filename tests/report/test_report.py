@@ -150,6 +150,15 @@ def test_without_labels_the_page_says_what_the_classes_are():
     assert "two sides of the first principal component" in page(data)
 
 
+@pytest.mark.parametrize(("few", "said"), [(2, "15 of 2 points each"), (1, "15 of 1 to 2 points")])
+def test_of_many_classes_the_page_says_how_many_and_how_large(few, said):
+    labels = np.repeat(np.arange(15), [few, *[2] * 14])
+    points = np.random.default_rng(0).standard_normal((len(labels), 3)).astype(np.float32)
+    words = visible(page(Dataset(points, labels, tuple(f"c{k}" for k in range(15)), (3,))))
+    assert f"{said}: c0 ({few}), c1 (2), " in words
+    assert "c11 (2) and 3 more" in words
+
+
 def test_large_pictures_are_made_small():
     rng = np.random.default_rng(0)
     points = rng.random((12, 200 * 300 * 3), dtype=np.float32)

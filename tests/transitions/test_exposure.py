@@ -14,7 +14,9 @@ from scipy.stats import norm
 from clouds import blobs, prepared, z_score
 from diffregimes.data import neighbours
 from diffregimes.data.datasets import from_arrays
-from diffregimes.posterior.sweep import Sample, sweep
+from diffregimes.posterior.moments import Draws, moments
+from diffregimes.posterior.sample import Sample
+from diffregimes.posterior.sweep import sweep
 from diffregimes.process import snr, time_from_snr
 from diffregimes.transitions import points as exposure
 
@@ -75,6 +77,15 @@ def test_the_collapse_time_of_a_point_against_quadrature(lonely):
     assert all(x.t is None for x in found[1:])
 
 
+def test_a_collapse_before_the_times_given_is_found(lonely):
+    _, cloud, matrix, sample, exact = lonely
+    late = sample.times < 0.3 * exact
+    values = {k: v[:, late] for k, v in sample.values.items()}
+    seen = Sample(sample.times[late], sample.points, values)
+    found = exposure.most_exposed(cloud, seen, *neighbours.nearest_neighbours(cloud, matrix))
+    assert abs(found[0].t - exact) < 4 * found[0].se
+
+
 def test_times_from_made_up_weights():
     times = np.asarray(time_from_snr(np.geomspace(100, 0.01, 50)))
 
@@ -87,6 +98,42 @@ def test_times_from_made_up_weights():
     np.testing.assert_array_equal(points, [2, 4, 9])
     np.testing.assert_allclose(found[:2], [1.1, 0.5], atol=1e-3)
     assert np.isnan(found[2])
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e4])
+def test_the_weight_of_a_point_is_that_of_the_pass(scale, monkeypatch):
+    """By the pass, which leaves the point out of the sum; slices of the points, the last of one."""
+    monkeypatch.setattr(exposure, "COLUMNS", 16)
+    _, cloud, _, _ = prepared(*[scale * blobs(49, 5)[0], blobs(49, 5)[1]])
+    gamma = np.geomspace(1e22, 1e-6, 40) / scale**2
+    for row in (0, 20, 48):
+        noise = torch.randn(7, 5, generator=torch.Generator().manual_seed(row))
+        drawn = Draws(torch.tensor([row]).expand(7), noise)
+        whole = torch.sigmoid(-moments(cloud, drawn, gamma).log_sum).mean(1)
+        weight = exposure._own_weight(cloud, row, noise)
+        np.testing.assert_allclose([weight(x) for x in gamma], whole, rtol=1e-4, atol=1e-12)
+
+
+@pytest.mark.parametrize("middle", [1e-9, 0.0101, 0.013, 0.3, 4.0, 80.0, 1e9])
+@pytest.mark.parametrize("spread", [0.0, 0.3, 3.0])
+def test_half_is_found_from_few_weights(middle, spread):
+    gamma = np.geomspace(100, 0.01, 400)
+    own = np.log(middle) + spread * rng(1).standard_normal(16)
+    asked = []
+
+    def weight(x):
+        asked.append(x)
+        return expit(np.log(x) - own)
+
+    t, se = exposure._own_time(weight, gamma)
+    few = len(asked)
+    pairs = np.stack([weight(x) for x in gamma], axis=1)
+    mean, left_out = pairs.mean(axis=0), (pairs.sum(axis=0) - pairs) / 15
+    np.testing.assert_allclose(t, exposure._half(np.log(gamma), mean[None])[0], rtol=1e-12)
+    times = exposure._half(np.log(gamma), left_out)
+    np.testing.assert_allclose(se, np.sqrt(15 * times.var()), rtol=1e-12)
+    assert np.isfinite(t) or middle > 50 or middle < 1e-3
+    assert len(set(asked[:few])) == few < (30 if spread < 1 else 100)
 
 
 def test_a_planted_outlier_is_the_most_exposed():

@@ -11,7 +11,8 @@ from clouds import SCHEDULE, blobs, digits01, prepared
 from diffregimes.common import numerics
 from diffregimes.data.spectrum import information_bound
 from diffregimes.posterior.grid import adapt_times, pilot_times
-from diffregimes.posterior.sweep import Sample, sweep
+from diffregimes.posterior.sample import Sample
+from diffregimes.posterior.sweep import sweep
 from diffregimes.process import snr, time_from_snr
 from diffregimes.results import Spectrum
 from diffregimes.transitions import collapse, speciation

@@ -24,7 +24,8 @@ from ..data.datasets import Dataset
 from ..data.spectrum import covariance, spectrum
 from ..populations.mixture import GaussianMixture
 from ..posterior.grid import adapt_times, near_square, pilot_times
-from ..posterior.sweep import Sample, sweep
+from ..posterior.sample import Sample
+from ..posterior.sweep import sweep
 from ..process import schedule, signal
 from ..results import Curves, Spectrum
 from ..scores import AbstractScore, EmpiricalScore, MixtureScore

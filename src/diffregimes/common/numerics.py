@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.interpolate import CubicSpline, PchipInterpolator
 from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
+from torch import Tensor
 
 RESAMPLES = 400
 LEVEL = (2.5, 97.5)  # percentiles of the intervals: 95 %
@@ -36,6 +37,14 @@ def crossings(x: np.ndarray, y: np.ndarray, level: float) -> np.ndarray:
         part = np.where(a == b, 0.0, a / (a - b))
     out = fine[last] + part * (fine[last + 1] - fine[last])
     return np.where(change.any(axis=1), out, np.nan)
+
+
+def log2_sum(exponent: Tensor) -> Tensor:
+    """log2 sum 2^exponent over the last axis, of float32 and in place. `torch.logsumexp` takes ten
+    times as long where many terms are too small for a float32."""
+    top = exponent.amax(-1, keepdim=True)
+    terms = exponent.sub_(top).clamp_min_(-126).exp2_()
+    return terms.sum(-1).log2_().add_(top[..., 0])
 
 
 def integral_matrix(x: np.ndarray) -> np.ndarray:

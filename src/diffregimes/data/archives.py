@@ -129,11 +129,10 @@ def safetensors(request: Request) -> Raw:
         if not 8 < start <= min(size, _MOST_HEADER):
             raise ValueError(f"its header has {start - 8} bytes")
         told = json.loads(file.read(start - 8))
-        arrays = {
-            key: (tuple(x["shape"]), np.dtype(_SAFETENSORS[x["dtype"]]), x["data_offsets"])
-            for key, x in told.items()
-            if key != "__metadata__" and x["dtype"] in _SAFETENSORS
-        }
+        if not isinstance(told, dict):
+            raise ValueError("its header is no table of names")
+        named = {k: _of_safetensors(x) for k, x in told.items() if k != "__metadata__"}
+        arrays = {k: x for k, x in named.items() if x is not None}
 
     def read(key: str) -> Stored:
         shape, dtype, (first, last) = arrays[key]
@@ -147,6 +146,18 @@ def safetensors(request: Request) -> Raw:
         return Stored(path, kind, shape, dtype, opened, min(last - first, size - start - first))
 
     return _named(request, Archive(path, {key: x[:2] for key, x in arrays.items()}, read))
+
+
+def _of_safetensors(told: Any) -> tuple[tuple[int, ...], np.dtype, tuple[int, int]] | None:
+    """Shape, dtype and place in bytes of an array by its header; None of kinds that numpy lacks."""
+    try:
+        kind, shape, (first, last) = told["dtype"], tuple(told["shape"]), told["data_offsets"]
+    except (LookupError, TypeError, ValueError) as error:
+        raise ValueError("an array has no dtype, shape and data_offsets") from error
+    whole = all(type(x) is int and x >= 0 for x in (*shape, first, last))
+    if not whole or not isinstance(kind, str):
+        raise ValueError("the dtype, shape or data_offsets of an array are none")
+    return (shape, np.dtype(_SAFETENSORS[kind]), (first, last)) if kind in _SAFETENSORS else None
 
 
 def _hdf5(path: Path, *, matlab: bool = False) -> Archive:

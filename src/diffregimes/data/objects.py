@@ -140,9 +140,8 @@ def map_style(request: Request) -> Raw:
             request.progress(k + 1, n, "reading points")
     known = None if labels[0] is None else np.asarray(labels)
     names = getattr(held, "classes", None)
-    points, said = (out, []) if out.dtype == np.uint8 else _channels_last(out, 1)
-    raw = _of_objects(request, points, known, [*notes, *said], _names(names, known))
-    return raw
+    points, said = _channels_last(out, 1)
+    return _of_objects(request, points, known, [*notes, *said], _names(names, known))
 
 
 def _names(names: Any, labels: np.ndarray | None) -> tuple[str, ...] | None:

@@ -148,9 +148,15 @@ def _counts(values: np.ndarray) -> bool:
 def _as_images(points: np.ndarray, names: Sequence[str], notes: list[str]) -> np.ndarray:
     """Pixels as such, where the columns say that they are: pixel0, pixel1, ... or 1x1, 1x2, ..."""
     side = isqrt(len(names))
-    if side < 2 or side * side != len(names) or not all(_PIXEL.match(x) for x in names):
+    if side < 2 or not all(_PIXEL.match(x) for x in names):
         return points
     if points.min() < 0 or points.max() > 255 or (points % 1 != 0).any():
+        return points
+    if side * side != len(names):
+        notes.append(
+            f"{len(names)} columns of pixels are no square image: their values are taken as they "
+            "came, unless --range 0,1 is given"
+        )
         return points
     notes.append(f"the columns {names[0]} to {names[-1]} are the pixels of {side}×{side} images")
     return points.astype(np.uint8).reshape(-1, side, side)

@@ -48,12 +48,16 @@ def _is_pickle(path: Path, start: bytes) -> bool:
 
 def _is_zarr(path: Path, start: bytes) -> bool:
     inside = any((path / x).is_file() for x in ("zarr.json", ".zarray", ".zgroup"))
-    return inside or path.name.lower().endswith((".zarr", ".zarr.zip"))
+    return inside or path.name.lower().endswith(".zarr")
 
 
 def _is_dicom(path: Path, start: bytes) -> bool:
     by_name = path.suffix.lower() in (".dcm", ".dicom")
-    return by_name or start[128:132] == b"DICM" or (path.is_dir() and any(path.glob("*.dcm")))
+    return (
+        by_name
+        or start[128:132] == b"DICM"
+        or any(any(path.glob(x)) for x in ("*.dcm", "*/*.dcm") if path.is_dir())
+    )
 
 
 def _has_pages(path: Path, start: bytes) -> bool:
@@ -115,14 +119,19 @@ UNREAD = (
     ),
     Unread(
         "zarr",
-        _python("import zarr, numpy as np; np.save(o + '.npy', zarr.open(s, mode='r')[:])", "zarr"),
+        _python(
+            "import zarr, numpy as np; z = zarr.open(s, mode='r'); np.savez(o + '.npz', "
+            "**({k: v[:] for k, v in z.arrays()} if hasattr(z, 'arrays') else dict(points=z[:])))",
+            "zarr",
+        ),
         _is_zarr,
     ),
     Unread(
         "of DICOM",
         _python(
-            "import pydicom, glob, numpy as np; np.save(o + '.npy', np.stack([pydicom.dcmread(f)"
-            ".pixel_array for f in sorted(glob.glob(s + '/*') or [s])]).astype('f4'))",
+            "import pydicom, glob, os, numpy as np; f = [x for x in glob.glob(s + '/**', "
+            "recursive=True) if os.path.isfile(x)]; np.save(o + '.npy', np.stack([pydicom.dcmread("
+            "x).pixel_array for x in sorted(f or [s])]).astype('f4'))",
             "pydicom",
         ),
         _is_dicom,
@@ -130,8 +139,8 @@ UNREAD = (
     Unread(
         "a volume of NIfTI",
         _python(
-            "import nibabel, numpy as np; np.save(o + '.npy', np.moveaxis(nibabel.load(s)"
-            ".get_fdata(dtype='f4'), 2, 0))",
+            "import nibabel, numpy as np; x = nibabel.load(s).get_fdata(dtype='f4'); np.save("
+            "o + '.npy', np.moveaxis(x.reshape(*x.shape[:2], -1), 2, 0))",
             "nibabel",
         ),
         _suffix(".nii", ".nii.gz"),

@@ -5,6 +5,7 @@ from . import left_out as left_out
 from . import moments as moments
 from . import observables as observables
 from . import reliability as reliability
+from . import sample as sample
 from . import sweep as sweep
 from .grid import adapt_times as adapt_times
 from .grid import pilot_times as pilot_times
@@ -12,4 +13,4 @@ from .moments import Draws as Draws
 from .moments import Moments as Moments
 from .moments import draw_block as draw_block
 from .moments import merge as merge
-from .sweep import Sample as Sample
+from .sample import Sample as Sample

@@ -9,7 +9,7 @@ import numpy as np
 from ..data.cloud import Cloud, square_distances
 from ..process import snr, time_from_snr
 from .observables import PRECISION_CURVES
-from .sweep import Sample
+from .sample import Sample
 
 _ROWS = 256  # points whose nearest others are looked for
 _SAME = 1e-14  # of the squared norms: what float64 products leave of a distance of zero

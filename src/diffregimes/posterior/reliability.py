@@ -23,7 +23,7 @@ import numpy as np
 from ..common.numerics import integral_matrix
 from ..process import snr
 from ..results import CLASS_FLAG, Flag
-from .sweep import Sample
+from .sample import Sample
 
 Z_LIMIT = 4.5  # of the largest of some 40 correlated z-scores: 400 sound runs stayed below 3.6
 _FLOOR = 1e-4  # what float32 weights are held to; errors below it are not news
@@ -89,7 +89,8 @@ def overconfidence(sample: Sample, t: float) -> Flag:
         f"(Nishimori of the population): {said}"
         if ok
         else "at t_S few training points decide the class, and their weights are more confident "
-        f"than right, {said}: do not read t_S off the curve of phi_loo; `balance` allows for it"
+        f"than right, {said}: do not read t_S off the curve of phi_loo; `balance`, where there is "
+        "one, allows for it"
     )
     return Flag(CLASS_FLAG, ok, z, Z_LIMIT, message)
 

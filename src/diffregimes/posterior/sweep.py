@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 import threading
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,39 +18,15 @@ from torch import Tensor
 from ..common.parallel import Progress, workers
 from ..data.cloud import Cloud, all_square_distances
 from ..process import snr
-from ..results import Curves
 from . import fused
 from .moments import PAIRS_PER_BLOCK, Draws, draw_block, moments, pairs_together, products
 from .observables import PRECISION_CURVES, observables
+from .sample import Gathered, Sample, Values
 
 FIRST_BLOCKS = 8  # blocks before the number of draws is settled
 _PROBABILITIES = 2**21  # of a class, at a time, at a point of a draw: 8 MiB
 _USUAL = 8192  # draws, where their number is not known before
 QUEUED = 256  # blocks at a time: Ctrl-C among a million being queued can be lost
-
-
-@dataclass(frozen=True)
-class Sample:
-    """Observables of every unit: `values[name]` (units, T) at `times` (T,), and `points` (units,),
-    the training point (dataset index) each unit started from."""
-
-    times: np.ndarray
-    points: np.ndarray
-    values: dict[str, np.ndarray]
-
-    @property
-    def units(self) -> int:
-        return len(self.points)
-
-    def curves(self) -> Curves:
-        """Mean and standard error of every observable."""
-        root = math.sqrt(self.units)
-        return Curves(
-            self.times,
-            {k: v.mean(axis=0) for k, v in self.values.items()},
-            {k: v.std(axis=0, ddof=1) / root for k, v in self.values.items()},
-            2 * self.units,
-        )
 
 
 def sweep(
@@ -80,29 +55,28 @@ def sweep(
     compiled = fused.worth(cloud.n, draws or _USUAL, len(cloud.bounds) - 1, device)
     stop = threading.Event()  # an interrupted run does not wait for blocks already queued
 
-    def run(block: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    def run(block: int) -> tuple[np.ndarray, Values]:
         if stop.is_set():
             raise InterruptedError
         drawn = draw_block(cloud, block, seed)
         units = _units(cloud, drawn, gamma, distances, _columns(memory_mib), compiled)
         return cloud.order[drawn.points.cpu().numpy()], units
 
-    done: list[tuple[np.ndarray, dict[str, np.ndarray]]] = []
+    gathered, done = Gathered(cloud.n), 0
     with workers(device, memory_mib) as pool:
         try:
-            while len(done) < total:
-                for result in pool.map(run, range(len(done), min(total, len(done) + QUEUED))):
-                    done.append(result)
+            while done < total:
+                for result in pool.map(run, range(done, min(total, done + QUEUED))):
+                    gathered.add(*result)
+                    done += 1
                     if progress:
-                        progress(len(done), total, text)
-                if draws is None and len(done) == total:
-                    total = max(total, _blocks_needed(done, precision))
+                        progress(done, total, text)
+                if draws is None and done == total:
+                    total = max(total, _blocks_needed(gathered, precision))
         except BaseException:
             stop.set()
             raise
-    names = done[0][1]
-    values = {k: np.concatenate([x[1][k] for x in done]) for k in names}
-    return Sample(np.asarray(times), np.concatenate([x[0] for x in done]), values)
+    return gathered.sample(np.asarray(times))
 
 
 def _units(
@@ -112,7 +86,7 @@ def _units(
     distances: Tensor | None,
     columns: int,
     compiled: bool,
-) -> dict[str, np.ndarray]:
+) -> Values:
     """The observables of each pair (p, T), so many pairs at a time as their classes allow."""
     pairs = min(PAIRS_PER_BLOCK, _PROBABILITIES // (2 * len(gamma) * (len(cloud.bounds) - 1)))
     pairs, parts = max(pairs, 1), []
@@ -141,11 +115,8 @@ def _columns(memory_mib: int) -> int:
     return int(np.clip(memory_mib * 2**20 // 24_000, 256, 4096))
 
 
-def _blocks_needed(done: list[tuple[np.ndarray, dict[str, np.ndarray]]], precision: float) -> int:
-    """Blocks that bring every precision curve to its standard error, given those done."""
-    worst = 0.0
-    for name in PRECISION_CURVES:
-        units = np.concatenate([x[1][name] for x in done])
-        worst = max(worst, float(units.std(axis=0, ddof=1).max()))
-    units_needed = (worst / precision) ** 2
-    return math.ceil(units_needed / PAIRS_PER_BLOCK)
+def _blocks_needed(gathered: Gathered, precision: float) -> int:
+    """Blocks that bring every precision curve to its standard error, given the units so far."""
+    deviations = gathered.deviations()
+    worst = max(float(deviations[name].max()) for name in PRECISION_CURVES)
+    return math.ceil((worst / precision) ** 2 / PAIRS_PER_BLOCK)

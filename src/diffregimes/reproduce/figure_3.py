@@ -23,7 +23,8 @@ from ..common.recipe import versions
 from ..common.rng import numpy_generator
 from ..data.cloud import prepare
 from ..populations.mixture import GaussianMixture, two_gaussians
-from ..posterior.sweep import Sample, sweep
+from ..posterior.sample import Sample
+from ..posterior.sweep import sweep
 from ..process import schedule
 from ..report.figures.style import SIZE, STYLE
 from ..results import Spectrum, TransitionTime
@@ -116,7 +117,7 @@ def measure(
     return Measured(
         d,
         n,
-        curves.draws,
+        2 * sum(x.units for x in samples),
         times,
         curves[ENTROPY],
         curves.se[ENTROPY],

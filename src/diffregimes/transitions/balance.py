@@ -212,7 +212,10 @@ def unfit(cloud: Cloud) -> str:
     """Why the classes have no time by `balance`; empty where they do."""
     counts = np.diff(cloud.bounds)
     if len(counts) > MOST_CLASSES:
-        return f"{len(counts)} classes: the pairs of up to {MOST_CLASSES} are compared"
+        return (
+            f"{len(counts)} classes: the pairs of up to {MOST_CLASSES} are compared; choose some "
+            "by --classes, or give labels of groups of them"
+        )
     if counts.min() < FEWEST:
         return f"a class has {counts.min()} points; expected {FEWEST} or more in each"
     return ""

@@ -22,7 +22,7 @@ import numpy as np
 from ..common import numerics
 from ..common.readable import moment
 from ..posterior.groups import T95
-from ..posterior.sweep import Sample
+from ..posterior.sample import Sample
 from ..process import Schedule, sigma, snr, time_from_snr
 from ..results import TransitionTime
 
@@ -47,14 +47,18 @@ def resample(sample: Sample, rng: np.random.Generator) -> Resampled:
     """Bootstrap the mean curves by training point."""
     points, where = np.unique(sample.points, return_inverse=True)
     weight = np.bincount(where).astype(np.float64)
-    size = len(sample.values), len(sample.times)
-    sums = np.zeros((len(points), *size))
-    for k, values in enumerate(sample.values.values()):
-        np.add.at(sums[:, k], where, values)
-    drawn = numerics.resampled_sums(np.column_stack([weight, sums.reshape(len(points), -1)]), rng)
-    means = (drawn[:, 1:] / drawn[:, :1]).reshape(-1, *size)[..., ::-1]
+    sums = {}
+    for name, values in sample.values.items():
+        sums[name] = np.zeros((len(points), len(sample.times)))
+        np.add.at(sums[name], where, values)
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in sums}
+    for counts in numerics.resample_counts(len(points), rng):
+        drawn = counts.astype(np.float64)
+        total = drawn @ weight
+        for name, of_points in sums.items():
+            parts[name].append(drawn @ of_points / total[:, None])
     mean = {name: values.mean(axis=0)[::-1] for name, values in sample.values.items()}
-    resamples = {name: means[:, k] for k, name in enumerate(mean)}
+    resamples = {name: np.concatenate(x)[:, ::-1] for name, x in parts.items()}
     return Resampled(np.log(snr(sample.times))[::-1], mean, resamples)
 
 

@@ -109,7 +109,7 @@ def _free_energies(
     device = coordinates.device
     shape = len(points), coordinates.shape[1]
     noise = torch.randn(shape, generator=torch_generator(seed, "noise", 0)).to(device)
-    weights = torch.from_numpy(log_weights).to(device)
+    weights = torch.from_numpy(log_weights / math.log(2)).float().to(device)
     out = np.empty((2, len(points), len(gammas)))
     parts = math.ceil(len(points) * cloud.n / _ENTRIES)
     for rows in np.array_split(np.arange(len(points)), min(parts, len(points))):
@@ -120,7 +120,8 @@ def _free_energies(
         for k, gamma in enumerate(gammas):
             scaled = float(gamma) * cloud.scale**2
             for j, sign in enumerate((1, -1)):
-                rival = exponents(square, sign * along, scaled).double() + weights
+                rival = exponents(square, sign * along, scaled, unit=1 / math.log(2)).add_(weights)
                 rival[torch.arange(len(rows), device=device), chosen] = -math.inf
-                out[j, rows, k] = (torch.logsumexp(rival, 1) - weights[chosen]).cpu().numpy()
+                free = numerics.log2_sum(rival) - weights[chosen]
+                out[j, rows, k] = free.double().cpu().numpy() * math.log(2)
     return out

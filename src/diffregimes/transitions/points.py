@@ -4,30 +4,36 @@ Point mu is copied once its posterior weight dominates: its own collapse time is
 w_mu, averaged over noise, is one half. Far from all others means early in the generation, that is
 at large t. Candidates are found by a lower bound on every distance that costs 64 dimensions
 instead of d: |a - b|^2 >= |P(a - b)|^2 + (|a - Pa| - |b - Pb|)^2 for any projection P.
+
+The weight grows with gamma: where it is one half is found by halving the grid, and no weight is
+computed elsewhere.
 """
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ..common import numerics
 from ..common.parallel import workers
 from ..common.rng import torch_generator
-from ..data.cloud import Cloud
+from ..data.cloud import COLUMNS, Cloud, square_distances
 from ..data.datasets import Dataset
-from ..posterior import fused
-from ..posterior.moments import PAIRS_PER_BLOCK, Draws, moments
-from ..posterior.sweep import Sample
+from ..posterior.moments import exponents
+from ..posterior.sample import Sample
 from ..process import snr, time_from_snr
 from ..results import Exposure
 
 _PAIRS = 16  # noise pairs behind the collapse time of a listed point
 _ALONE = 0.1  # gamma |a - b|^2 at which no point is told from its neighbour
 _STEP = 0.5  # in log gamma
+_MOST_GAMMA = 1e30  # in units of the cloud, where float32 ends: all is long resolved
 
 
 def point_times(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
@@ -68,6 +74,56 @@ def named(exposed: tuple[Exposure, ...], dataset: Dataset) -> tuple[Exposure, ..
     )
 
 
+def _own_weight(cloud: Cloud, row: int, noise: Tensor) -> Callable[[float], np.ndarray]:
+    """w_mu (pairs,) of a point at any gamma, the mean over z and -z of each noise (pairs, r)."""
+    own = cloud.coordinates[row]
+    square = square_distances(own[None], cloud.coordinates)[0]
+    along = noise @ cloud.coordinates.T
+    along -= (noise @ own)[:, None]
+    square[row], along[:, row] = 0, 0  # so that w_mu is one over the sum
+    parts = list(zip(torch.split(square, COLUMNS), torch.split(along, COLUMNS, 1), strict=True))
+
+    def weight(gamma: float) -> np.ndarray:
+        scaled = min(gamma * cloud.scale**2, _MOST_GAMMA)
+        sums = [
+            numerics.log2_sum(exponents(a, sign * b, scaled, unit=math.log2(math.e)))
+            for sign in (1, -1)
+            for a, b in parts
+        ]
+        total = numerics.log2_sum(torch.stack(sums).view(2, len(parts), -1).movedim(1, -1))
+        return np.asarray(total.neg().exp2().mean(0).double().cpu())
+
+    return weight
+
+
+def _last(holds: Callable[[int], bool], count: int) -> int:
+    """The last of 0..count - 1 that holds, where all up to it do; 0 where none does."""
+    low, high = 0, count
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    return low
+
+
+def _own_time(weight: Callable[[float], np.ndarray], gamma: np.ndarray) -> tuple[float, float]:
+    """The time at which the mean of `weight` (pairs,) over its pairs is one half, and its error by
+    the jackknife over these; NaN where it is not, at gamma (T,), decreasing."""
+
+    @functools.cache
+    def means(k: int) -> np.ndarray:
+        """Of all pairs, and without each."""
+        pairs = weight(float(gamma[k]))
+        return np.append(pairs.mean(), (pairs.sum() - pairs) / (len(pairs) - 1))
+
+    count = len(gamma)
+    first = _last(lambda k: bool(means(k).min() >= 0.5), count)
+    last = _last(lambda k: bool(means(k).max() >= 0.5), count)
+    # the interpolation asks for one more on both sides
+    around = range(max(first - 1, 0), min(last + 3, count))
+    t, *left_out = _half(np.log(gamma[around]), np.stack([means(k) for k in around], axis=1))
+    return float(t), math.sqrt((_PAIRS - 1) * np.var(left_out))
+
+
 def most_exposed(
     cloud: Cloud,
     sample: Sample,
@@ -88,34 +144,19 @@ def most_exposed(
     far = np.argsort(-distance.min(axis=1), kind="stable")[: 2 * count]
     rows = np.unique(np.concatenate([far, cloud.row_of[drawn]]))
     gamma = _reaching(snr(sample.times), float(distance.min(axis=1).max()))
-    shape = _PAIRS, cloud.coordinates.shape[1]
     device = cloud.coordinates.device
-    whole = replace(cloud, bounds=(0, cloud.n))  # the classes play no part
-    compiled = fused.worth(cloud.n, len(rows) * 2 * _PAIRS, 1, device)
 
-    def own_weights(some: np.ndarray) -> np.ndarray:
-        """w_mu (candidates, pairs, T) of a few candidates."""
+    def own_time(row: int) -> tuple[float, float]:
         # a point's noise hangs on the point alone, not on who else is a candidate
-        generators = [torch_generator(seed, "exposure", int(i)) for i in cloud.order[some]]
-        noise = torch.cat([torch.randn(shape, generator=g) for g in generators])
-        chosen = torch.from_numpy(some.repeat(_PAIRS))
-        draws = Draws(chosen.to(device), noise.to(device))
-        free = moments(whole, draws, gamma, compiled=compiled).log_sum
-        weight = torch.sigmoid(-free).mean(1)
-        return weight.T.reshape(len(some), _PAIRS, -1).cpu().numpy()
+        generator = torch_generator(seed, "exposure", int(cloud.order[row]))
+        noise = torch.randn(_PAIRS, cloud.coordinates.shape[1], generator=generator)
+        return _own_time(_own_weight(cloud, row, noise.to(device)), gamma)
 
     with workers(device, memory_mib) as pool:
-        together = PAIRS_PER_BLOCK // _PAIRS
-        batches = np.array_split(rows, math.ceil(len(rows) / together))
-        weights = np.concatenate(list(pool.map(own_weights, batches)))
-    log_gamma = np.log(gamma)
+        found = list(pool.map(own_time, rows.tolist()))
     out = []
-    for row, pairs in zip(rows.tolist(), weights, strict=True):
-        mean = pairs.mean(axis=0)
-        t = float(_half(log_gamma, mean[None])[0])
-        # jackknife over the noise pairs
-        left_out = _half(log_gamma, (mean * _PAIRS - pairs) / (_PAIRS - 1))
-        se = math.sqrt((_PAIRS - 1) * left_out.var()) if np.isfinite(left_out).all() else None
+    for row, (t, error) in zip(rows.tolist(), found, strict=True):
+        se = error if math.isfinite(error) else None
         index = int(cloud.order[row])
         label = int(cloud.labels[row])
         best = int(np.argmin(distance[row]))
