@@ -7,7 +7,7 @@ gives the same numbers, the first time and later.
 Points that are `bits` = log2 n + 44 below the reference of their stretch leave the sums: all of
 them together hold less than 2^-44 = 6e-14 of a sum of weights, and 4e-12 of one of w l.
 
-Squared distances from float32 products, of 256 features at a time and added up in float64, are off
+Squared distances from float32 products, of 512 features at a time and added up in float64, are off
 by up to 3e-7 of |a|^2 + |b|^2, 4e-8 as a rule. At gamma up to _SURE/(|a|^2 + |b|^2) that moves no
 exponent by more than 5e-5. At larger ones few points are left: those within log n + 3 nats of the
 largest of their class there, or nearer than it, get distances from differences in float64, and the
@@ -36,7 +36,7 @@ _SURE = 400.0
 _MARGIN = 4e-7  # of |a|^2 + |b|^2: what a distance may be off by
 _NATS = 3.0
 _SHARE = 0.08  # of distances computed again: more, and float64 products are faster
-_FEATURES = 256
+_FEATURES = 512
 _LOG2E = math.log2(math.e)
 
 
