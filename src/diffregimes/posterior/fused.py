@@ -37,6 +37,7 @@ _MARGIN = 4e-7  # of |a|^2 + |b|^2: what a distance may be off by
 _NATS = 3.0
 _SHARE = 0.08  # of distances computed again: more, and float64 products are faster
 _FEATURES = 512
+_TOGETHER = 1024  # points at a time: what is added up stays in the cache
 _LOG2E = math.log2(math.e)
 
 
@@ -111,6 +112,19 @@ def row_sums(
     return RowSums(at, rows, *groups.unbind(-1))
 
 
+def _rough(rows: Tensor, columns: Tensor, own: Tensor, norms: Tensor) -> Tensor:
+    """|a_i - a_j|^2 (p, c) from float32 products, given the squared norms (p,) and (c,)."""
+    out = rows.new_empty(len(rows), len(columns))
+    for start in range(0, len(columns), _TOGETHER):
+        part = slice(start, start + _TOGETHER)
+        total = own[:, None] + norms[part]
+        for k in range(0, rows.shape[1], _FEATURES):
+            few = slice(k, k + _FEATURES)
+            total.sub_(rows[:, few] @ columns[part, few].T, alpha=2)
+        out[:, part] = total.clamp_(min=0)
+    return out
+
+
 def distances(
     cloud: Cloud,
     chosen: Tensor,
@@ -125,11 +139,7 @@ def distances(
 
     part = slice(start, start + along.shape[1])
     rows, columns = cloud.coordinates[chosen], cloud.coordinates[part]
-    norms = cloud.norms[chosen][:, None] + cloud.norms[part]
-    for k in range(0, rows.shape[1], _FEATURES):
-        few = slice(k, k + _FEATURES)
-        norms.sub_(rows[:, few] @ columns[:, few].T, alpha=2)
-    square = norms.clamp_(min=0).float()
+    square = _rough(rows, columns, cloud.norms[chosen], cloud.norms[part])
     typical = cloud.norms[chosen] + cloud.norms.median()
     sure = (_SURE / typical).numpy()
     if gamma <= sure.min():
