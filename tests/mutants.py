@@ -314,7 +314,7 @@ FAULTS = (
     Fault("posterior/compiled.py", " + reference[s, 1] * total", "",
           f"{FUSED}::test_moments_are_those_of_torch"),
     Fault("posterior/compiled.py", "best, place = x, j", "best, place = x, 0",
-          f"{FUSED}::test_near_distances_are_exact_where_gamma_is_large"),
+          f"{FUSED}::test_points_that_leave_are_not_missed"),
     Fault("posterior/fused.py", "_LEAVE = 44", "_LEAVE = 4",
           f"{FUSED}::test_points_that_leave_are_not_missed"),
     Fault("posterior/fused.py", "_SURE = 400.0", "_SURE = 4e30",
