@@ -9,15 +9,15 @@ them together hold less than 2^-44 = 6e-14 of a sum of weights, and 4e-12 of one
 
 Squared distances from float32 products, of 512 features at a time and added up in float64, are off
 by up to 3e-7 of |a|^2 + |b|^2, 4e-8 as a rule. At gamma up to _SURE/(|a|^2 + |b|^2) that moves no
-exponent by more than 5e-5. At larger ones few points are left: those within log n + 3 nats of the
-largest of their class there, or nearer than it, get distances from differences in float64, and the
-others hold less than 5 % of the weight where the error begins to show, and less and less beyond.
+exponent by more than 7e-5, 8e-6 as a rule. At larger ones few points are left: those within
+log n + 3 nats of the largest of their class there, or nearer than it, get distances from
+differences in float64, and the others hold less than 5 % of the weight where the error begins to
+show, and less and less beyond.
 """
 
 from __future__ import annotations
 
 import functools
-import importlib.util
 import math
 from dataclasses import dataclass
 
@@ -42,14 +42,20 @@ _LOG2E = math.log2(math.e)
 
 
 @functools.cache
-def _installed() -> bool:
-    return importlib.util.find_spec("numba") is not None
+def _usable() -> bool:
+    """Whether what numba compiles is there: numba may be missing, refuse this numpy (ImportError),
+    or find no folder to keep it in (RuntimeError)."""
+    try:
+        from . import compiled  # noqa: F401
+    except (ImportError, RuntimeError):
+        return False
+    return True
 
 
 def worth(n: int, draws: int, stretches: int, device: torch.device) -> bool:
     """Whether the compiled sums serve `draws` draws over `n` points in so many stretches."""
     much = n >= _FEWEST or n * draws >= _WORK
-    return device.type == "cpu" and much and n >= _SHORT * stretches and _installed()
+    return device.type == "cpu" and much and n >= _SHORT * stretches and _usable()
 
 
 @dataclass(frozen=True)
