@@ -67,6 +67,7 @@ NONSENSE = "cli/test_nonsense.py"
 OUTLIERS = "transitions/test_outliers.py"
 SAMPLES = "posterior/test_sample.py"
 EXPOSURE = "transitions/test_exposure.py"
+FUSED = "posterior/test_fused.py"
 
 # faults that passed the tests once
 ONCE = (
@@ -313,6 +314,24 @@ FAULTS = (
     Fault("transitions/balance.py", "if calm else (time.t, time.t)",
           "if calm else (time.low, time.high)",
           f"{CRITERIA}::test_a_balance_apart_from_the_weights_spans_both"),
+    Fault("posterior/compiled.py", "k == 0 or sums[s, 1] > _FAR", "k == 0",
+          f"{FUSED}::test_points_that_leave_are_not_missed"),
+    Fault("posterior/compiled.py", " | np.int64(v[j] < _ZERO)", "",
+          f"{FUSED}::test_points_that_leave_are_not_missed"),
+    Fault("posterior/compiled.py", "m += np.int64(j != own)", "m += 1",
+          f"{FUSED}::test_moments_are_those_of_torch"),
+    Fault("posterior/compiled.py", " + reference[s, 1] * total", "",
+          f"{FUSED}::test_moments_are_those_of_torch"),
+    Fault("posterior/compiled.py", "best, place = x, j", "best, place = x, 0",
+          f"{FUSED}::test_points_that_leave_are_not_missed"),
+    Fault("posterior/fused.py", "_LEAVE = 44", "_LEAVE = 4",
+          f"{FUSED}::test_points_that_leave_are_not_missed"),
+    Fault("posterior/fused.py", "_SURE = 400.0", "_SURE = 4e30",
+          f"{FUSED}::test_near_distances_are_exact_where_gamma_is_large"),
+    Fault("posterior/fused.py", "np.asarray(beta) * _LOG2E", "_LOG2E",
+          f"{FUSED}::test_groups_left_out_are_those_of_torch"),
+    Fault("posterior/fused.py", "if done >= 0 else", "if True else",
+          f"{FUSED}::test_many_that_compete_get_float64_products"),
     Fault("transitions/balance.py", "bias = (GROUPS - 1) * (", "bias = 0.5 * (",
           f"{BALANCE}::test_the_first_order_in_one_over_n_is_taken_off"),
     Fault("transitions/balance.py", "CALM = 0.02", "CALM = 0.3",

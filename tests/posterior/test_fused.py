@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 
 import numpy as np
 import pytest
 import torch
 
 from clouds import blobs, digits01, near_duplicates
+from diffregimes import posterior
 from diffregimes.data.cloud import prepare, square_distances
 from diffregimes.posterior import fused, left_out, sweep
 from diffregimes.posterior.moments import draw_block, moments, products
@@ -89,7 +91,7 @@ def test_points_that_leave_are_not_missed(spread):
     square[:, 0] = 1.0
     square[:, -9:] = torch.linspace(1e-4, 1e-3, 9)
     along = torch.from_numpy(rng.standard_normal((6, n))).float() * square.sqrt()
-    along[:, -9:] -= 3.0  # far below for one sign as long as gamma is small
+    along[:, -9:] -= 14.0  # for one sign 100 nats below at gamma = 200, and largest from 800 on
     gamma = np.geomspace(1e-3, 1e5, 60)[::-1].copy()
     own = np.arange(6) + 5
     found = fused.row_sums(square, along, own, gamma, np.array([900, n - 900]), points=n)
@@ -147,5 +149,22 @@ def test_where_it_is_worth_its_while(monkeypatch):
     assert not fused.worth(1000, 10_000, 2, CPU)
     assert not fused.worth(5000, 10**6, 1000, CPU)  # five points of a class
     assert not fused.worth(5000, 10**6, 2, torch.device("meta"))
-    monkeypatch.setattr(fused, "_installed", lambda: False)
+    monkeypatch.setattr(fused, "_usable", lambda: False)
     assert not fused.worth(5000, 10**6, 2, CPU)
+
+
+def refused(error):
+    def find_spec(name, path=None, target=None):
+        if name == "diffregimes.posterior.compiled":
+            raise error
+
+    return type("Finder", (), {"find_spec": staticmethod(find_spec)})
+
+
+@pytest.mark.parametrize("error", [ImportError("no numba"), RuntimeError("no locator available")])
+def test_torch_serves_where_numba_does_not_load(monkeypatch, error):
+    assert fused._usable()
+    monkeypatch.delattr(posterior, "compiled", raising=False)
+    monkeypatch.delitem(sys.modules, "diffregimes.posterior.compiled")
+    monkeypatch.setattr(sys, "meta_path", [refused(error), *sys.meta_path])
+    assert not fused._usable.__wrapped__()

@@ -1,3 +1,4 @@
+from . import compiled as compiled
 from . import fused as fused
 from . import grid as grid
 from . import groups as groups

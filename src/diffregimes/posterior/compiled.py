@@ -194,8 +194,8 @@ def _apart(one, two):
     """|one - two|^2."""
     total = 0.0
     for k in range(one.size):
-        gap = np.float64(one[k]) - np.float64(two[k])
-        total += gap * gap
+        gap = one[k] - two[k]
+        total += np.float64(gap * gap)
     return total
 
 

@@ -7,17 +7,17 @@ gives the same numbers, the first time and later.
 Points that are `bits` = log2 n + 44 below the reference of their stretch leave the sums: all of
 them together hold less than 2^-44 = 6e-14 of a sum of weights, and 4e-12 of one of w l.
 
-Squared distances from float32 products, of 256 features at a time and added up in float64, are off
+Squared distances from float32 products, of 512 features at a time and added up in float64, are off
 by up to 3e-7 of |a|^2 + |b|^2, 4e-8 as a rule. At gamma up to _SURE/(|a|^2 + |b|^2) that moves no
-exponent by more than 5e-5. At larger ones few points are left: those within log n + 3 nats of the
-largest of their class there, or nearer than it, get distances from differences in float64, and the
-others hold less than 5 % of the weight where the error begins to show, and less and less beyond.
+exponent by more than 7e-5, 8e-6 as a rule. At larger ones few points are left: those within
+log n + 3 nats of the largest of their class there, or nearer than it, get distances from
+differences in float64, and the others hold less than 5 % of the weight where the error begins to
+show, and less and less beyond.
 """
 
 from __future__ import annotations
 
 import functools
-import importlib.util
 import math
 from dataclasses import dataclass
 
@@ -36,19 +36,26 @@ _SURE = 400.0
 _MARGIN = 4e-7  # of |a|^2 + |b|^2: what a distance may be off by
 _NATS = 3.0
 _SHARE = 0.08  # of distances computed again: more, and float64 products are faster
-_FEATURES = 256
+_FEATURES = 512
+_TOGETHER = 1024  # points at a time: what is added up stays in the cache
 _LOG2E = math.log2(math.e)
 
 
 @functools.cache
-def _installed() -> bool:
-    return importlib.util.find_spec("numba") is not None
+def _usable() -> bool:
+    """Whether what numba compiles is there: numba may be missing, refuse this numpy (ImportError),
+    or find no folder to keep it in (RuntimeError)."""
+    try:
+        from . import compiled  # noqa: F401
+    except (ImportError, RuntimeError):
+        return False
+    return True
 
 
 def worth(n: int, draws: int, stretches: int, device: torch.device) -> bool:
     """Whether the compiled sums serve `draws` draws over `n` points in so many stretches."""
     much = n >= _FEWEST or n * draws >= _WORK
-    return device.type == "cpu" and much and n >= _SHORT * stretches and _installed()
+    return device.type == "cpu" and much and n >= _SHORT * stretches and _usable()
 
 
 @dataclass(frozen=True)
@@ -111,6 +118,19 @@ def row_sums(
     return RowSums(at, rows, *groups.unbind(-1))
 
 
+def _rough(rows: Tensor, columns: Tensor, own: Tensor, norms: Tensor) -> Tensor:
+    """|a_i - a_j|^2 (p, c) from float32 products, given the squared norms (p,) and (c,)."""
+    out = rows.new_empty(len(rows), len(columns))
+    for start in range(0, len(columns), _TOGETHER):
+        part = slice(start, start + _TOGETHER)
+        total = own[:, None] + norms[part]
+        for k in range(0, rows.shape[1], _FEATURES):
+            few = slice(k, k + _FEATURES)
+            total.sub_(rows[:, few] @ columns[part, few].T, alpha=2)
+        out[:, part] = total.clamp_(min=0)
+    return out
+
+
 def distances(
     cloud: Cloud,
     chosen: Tensor,
@@ -125,11 +145,7 @@ def distances(
 
     part = slice(start, start + along.shape[1])
     rows, columns = cloud.coordinates[chosen], cloud.coordinates[part]
-    norms = cloud.norms[chosen][:, None] + cloud.norms[part]
-    for k in range(0, rows.shape[1], _FEATURES):
-        few = slice(k, k + _FEATURES)
-        norms.sub_(rows[:, few] @ columns[:, few].T, alpha=2)
-    square = norms.clamp_(min=0).float()
+    square = _rough(rows, columns, cloud.norms[chosen], cloud.norms[part])
     typical = cloud.norms[chosen] + cloud.norms.median()
     sure = (_SURE / typical).numpy()
     if gamma <= sure.min():
