@@ -542,11 +542,10 @@ def test_without_diffusers(saved, monkeypatch):
     ("name", "options", "message"),
     [
         ("LCMScheduler", {}, "scheduler is LCMScheduler; known are DDPMScheduler"),
-        ("EulerDiscreteScheduler", {"timestep_type": "continuous"}, "with timestep_type"),
         (
             "DPMSolverMultistepScheduler",
-            {"use_flow_sigmas": True, "prediction_type": "flow_prediction"},
-            "DPMSolverMultistepScheduler with use_flow_sigmas",
+            {"use_flow_sigmas": True, "prediction_type": "v_prediction"},
+            "'v_prediction'; known are flow_prediction, epsilon, sample",
         ),
         ("FlowMatchEulerDiscreteScheduler", {"invert_sigmas": True}, "with invert_sigmas"),
         ("DDPMScheduler", {"prediction_type": "eps"}, "'eps'; known are epsilon, sample, v_pre"),

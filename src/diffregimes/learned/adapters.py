@@ -77,7 +77,12 @@ class LearnedScore(CallableScore):
         step = self.convention.step(max(t, self.earliest))
         parameters = self.module.parameters() if isinstance(self.module, torch.nn.Module) else ()
         like = next((p for p in parameters if p.is_floating_point()), x)
-        given = (scale * x).movedim(-1, 1).to(like.device, like.dtype).contiguous()
+        given = (
+            (scale * x + self.convention.shift)
+            .movedim(-1, 1)
+            .to(like.device, like.dtype)
+            .contiguous()
+        )
         answers = [self._answer(part, step) for part in torch.split(given, self.batch)]
         return skip * x + out * torch.cat(answers).movedim(1, -1).to(x.device, x.dtype)
 
