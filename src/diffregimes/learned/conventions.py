@@ -19,13 +19,16 @@ With e = e^{-t}, n = sqrt(Delta_t), sigma = n/e, D = sigma_data and R^2 = sigma^
         Karras et al.        1/(2 e)    1/e         sigma          sigma/2
 
 shift is 1/2 in the last row and 0 elsewhere: pixels in [0, 1] there. DDPM's velocity can have the
-step log(sigma)/4 (Euler's timestep_type "continuous"). k counts from 0, e^{-2t} = alphas_cumprod[k], and runs linearly in t between the steps, so that the
+step log(sigma)/4 (Euler's timestep_type "continuous").
+
+k counts from 0, e^{-2t} = alphas_cumprod[k], and runs linearly in t between the steps, so that the
 score is smooth. The flow is x = (1 - s) a + s z over N steps. EDM (Karras et al. 2022) is
 x = a + sigma z, with the minus where its scheduler says v_prediction. VE is Song et al. 2021.
 
 Ends: below its first noise level (`earliest`) a network is asked at that level, with the factors of
 the t asked for: its error is then no more than noise of that level. Beyond its last one (`latest`:
-half a step after the last of DDPM, the last sigma of EDM and VE, none of a flow) it has learned nothing.
+half a step after the last of DDPM, the last sigma of EDM and VE, none of a flow) it has learned
+nothing.
 """
 
 from __future__ import annotations
@@ -156,9 +159,10 @@ def scheduler_class(name: str) -> Any:
     """A scheduler of diffusers by its name; one of them it keeps in a corner."""
     import diffusers
 
+    home: Any = diffusers
     if name == "KarrasVeScheduler":
-        from diffusers.schedulers.deprecated import scheduling_karras_ve as diffusers
-    return getattr(diffusers, name)
+        from diffusers.schedulers.deprecated import scheduling_karras_ve as home
+    return getattr(home, name)
 
 
 def scheduler_convention(scheduler: Any) -> Convention:
