@@ -132,6 +132,7 @@ def test_variants_of_a_precision(tmp_path, variant, dtype):
 
 
 def test_weights_in_parts(pipeline):
+    (pipeline / "unet" / WEIGHTS).unlink()
     unet().save_pretrained(pipeline / "unet", max_shard_size="20KB")
     parts = sorted((pipeline / "unet").glob("*-of-*"))
     assert len(parts) > 2

@@ -23,12 +23,12 @@ from .options import (
     Classifier,
     Computation,
     DataOptions,
-    Label,
     Out,
     flowing,
     place,
     range_option,
 )
+from .scored import NetworkOptions
 
 if TYPE_CHECKING:
     from ..common.parallel import Progress
@@ -119,7 +119,7 @@ class AuditOptions:
             show_default="none",
         ),
     ] = None
-    label: Label = None
+    network: NetworkOptions
     classifier: Classifier = None
     batch: Batch = None
     points: AuditedDataOptions
@@ -153,10 +153,10 @@ def audit(options: AuditOptions) -> None:
         check_device(computation.device)
         folder = options.out or Path("runs") / f"{model_name(options.model)}-audit"
         check_target(folder)
-        opened, held_out, notes = _opened(options, progress)
-        judge = _judge(options, opened.training)
         store = hidden(folder, ".unfinished")
         with kept_unless_dead(store):
+            opened, held_out, notes = _opened(options, store, progress)
+            judge = _judge(options, opened.training)
             audited = run(
                 opened.score,
                 opened.training,
@@ -185,19 +185,16 @@ def audit(options: AuditOptions) -> None:
 
 
 def _opened(
-    options: AuditOptions, progress: Progress
+    options: AuditOptions, store: Path, progress: Progress
 ) -> tuple[Opened, Dataset | None, tuple[str, ...]]:
     """The model, the held-out points that are known or given, and what is to be said of both."""
-    from ..learned.models import open_model
-
     points, device = options.points, options.computation.device
     data = points.read(options.data, points.range_for(options.data, options.model), progress)
-    opened = open_model(options.model, data, label=options.label, device=device)
+    opened = options.network.opened(options.model, data, device, store, progress)
     if options.held_out is None:
         return opened, opened.held_out, opened.notes
     # by the map of the training data: between their own extremes they would be other points
-    held_out = points.read(options.held_out, opened.training.pixel_map, progress)
-    held_out = opened.of_its_class(held_out)
+    held_out = opened.prepared(points.read(options.held_out, data.pixel_map, progress), progress)
     said = (f"held-out points: {x}" for x in held_out.notes if x not in opened.training.notes)
     return opened, held_out, (*opened.notes, *said)
 

@@ -103,6 +103,7 @@ class Latents:
         return replace(
             dataset, points=z.reshape(dataset.n, -1), sample_shape=z.shape[1:], scale=None,
             pixel_map=None, population=None, notes=(*dataset.notes, said),
+            decode=lambda points: self.decode(points, z.shape[1:]),
         )  # fmt: skip
 
     def _stored(
