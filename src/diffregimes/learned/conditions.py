@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ..common.checks import InputError, in_range
-from ..common.reading import readable, why
+from ..common.reading import read_json, readable, why
 
 _CROSS = ("UNet2DConditionModel", "SD3Transformer2DModel")
 _LATER = "Give them in a function of your own, to module_score."
@@ -200,8 +200,6 @@ def _text_pipeline(folder: Path) -> Any:
     """The pipeline in a folder as far as it encodes prompts, without network and VAE."""
     import diffusers
 
-    from ..common.reading import read_json
-
     index = read_json(folder / "model_index.json", "the index of a diffusers pipeline")
     named = {k: v for k, v in index.items() if isinstance(v, list) and k[:1] != "_"}
     texts = {k for k in named if k.startswith(("text_encoder", "tokenizer"))}
@@ -222,6 +220,11 @@ def _text_pipeline(folder: Path) -> Any:
         ) from error
     left = {k: None for k in named if k not in texts and k != "scheduler"}
     with readable(folder, "a pipeline that encodes prompts"):
-        return kind.from_pretrained(
+        pipeline = kind.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, low_cpu_mem_usage=False, **left
         )
+    codec = folder / "vae" / "config.json"
+    if codec.is_file():  # how much smaller its latents are, which SDXL is told
+        blocks = read_json(codec, "the config of a VAE").get("block_out_channels", ())
+        pipeline.vae_scale_factor = 2 ** max(0, len(blocks) - 1)
+    return pipeline
