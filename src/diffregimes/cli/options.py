@@ -174,6 +174,12 @@ class DataOptions:
         ),
     ] = False
 
+    def alike(self) -> DataOptions:
+        """For images of no class that are to be of the same size."""
+        return DataOptions(
+            labels="none", pad=self.pad, resize=self.resize, crop=self.crop, key=None
+        )
+
     def range(self) -> Range:
         """What --range says."""
         text = self.pixel_range

@@ -112,6 +112,7 @@ def load_score(
     guidance: float | None = None,
     device: str | torch.device = "cpu",
     dtype: torch.dtype | None = None,
+    shape: tuple[int, ...] | None = None,
     batch: int = BATCH,
 ) -> LearnedScore:
     """A saved model, or one in memory, as a score.
@@ -123,6 +124,7 @@ def load_score(
     base : the pipeline from which what is missing is taken: the network below a low-rank adapter,
         the scheduler, VAE or text encoder
     device, dtype : of a network from a folder, float32 without
+    shape : of the states of a denoiser that does not tell it, (C, H, W) or (d,)
     label, prompt, guidance, batch : see `learned_score`
 
     Weights are read from safetensors alone; nothing is unpickled and nothing fetched. Needs the
@@ -130,7 +132,7 @@ def load_score(
     """
     asked: dict[str, Any] = {"label": label, "prompt": prompt, "guidance": guidance, "batch": batch}
     if not isinstance(model, str | Path):
-        return _in_memory(model, scheduler, asked)
+        return _in_memory(model, scheduler, asked, shape)
     paths = [None if x is None else Path(x) for x in (scheduler, base)]
     parts = parts_of(Path(model), *paths)
     try:
@@ -169,7 +171,9 @@ def _built(diffusers: Any, root: Path, parts: Parts, dtype: torch.dtype) -> tupl
     return model, scheduler
 
 
-def _in_memory(model: Any, scheduler: Any, asked: dict[str, Any]) -> LearnedScore:
+def _in_memory(
+    model: Any, scheduler: Any, asked: dict[str, Any], shape: tuple[int, ...] | None
+) -> LearnedScore:
     """A pipeline, a network with its scheduler, or a denoiser of another library."""
     if isinstance(model, LearnedScore):
         return model
@@ -183,4 +187,4 @@ def _in_memory(model: Any, scheduler: Any, asked: dict[str, Any]) -> LearnedScor
         return learned_score(network, plan, pipeline=texts, latents=latents, **asked)
     if scheduler is not None:
         return learned_score(model, scheduler, **asked)
-    return known_elsewhere(unwrapped(model), asked)
+    return known_elsewhere(unwrapped(model), asked, shape)
