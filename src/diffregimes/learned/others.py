@@ -177,6 +177,5 @@ def azula_convention(theirs: Callable[[Tensor], tuple[Tensor, Tensor]]) -> Conve
     known = [(a, n) for a, n in every if a > 0 and n > 0]
     schedule = Schedule("azula", np.array([a**2 / (a**2 + n**2) for a, n in known]), VE_STEP)
     first, last = (float(time_from_snr((known[k][0] / known[k][1]) ** 2)) for k in (0, -1))
-    return Convention(
-        factors, place, first, math.inf if len(known) < len(every) else last, schedule
-    )
+    latest = last if every[-1][0] > 0 else math.inf
+    return Convention(factors, place, first, latest, schedule)
