@@ -135,7 +135,7 @@ def fill(model: Any, state: dict[str, Tensor], what: object, dtype: torch.dtype)
             f"the weights in {what} and config.json beside them differ in {len(odd)} weights, "
             f"{odd[0]} first; expected both as save_pretrained wrote them."
         )
-    model.to(dtype).load_state_dict(state)
+    torch.nn.Module.to(model, dtype).load_state_dict(state)  # that of diffusers warns of nothing
 
 
 def adapter_files(folder: Path) -> tuple[Path, ...]:
