@@ -197,6 +197,38 @@ def test_elucidated_diffusion_by_its_attributes():
     assert score.latest == pytest.approx(float(time_from_snr(80.0**-2)))
 
 
+class Noise(torch.nn.Module):
+    """As smalldiffusion's models, by their attributes: one level for all states."""
+
+    input_dims = SHAPE
+
+    def predict_eps(self, x, sigma):
+        assert sigma.shape == ()
+        return (x - clean(x, float(sigma))) / sigma
+
+
+def test_sigma_and_noise():
+    close(dr.load_score(Noise()), clean, tol=1e-4)
+
+
+class Posterior(torch.nn.Module):
+    """As azula's denoisers, by their attributes."""
+
+    def schedule(self, t):
+        return 1 - t, 0.001 + t
+
+    def forward(self, x, t):
+        alpha, sigma = self.schedule(t.double())
+        return SimpleNamespace(mean=clean(x / float(alpha), float(sigma / alpha)))
+
+
+def test_a_posterior_of_a_schedule():
+    score = dr.load_score(Posterior(), shape=SHAPE)
+    close(score, clean, tol=3e-4)
+    assert score.latest == math.inf
+    assert score.earliest == pytest.approx(float(time_from_snr(0.001**-2.0)))
+
+
 def test_what_nobody_knows():
     with pytest.raises(InputError, match=r"Linear came without a scheduler.*module_score"):
         dr.load_score(torch.nn.Linear(2, 2))
