@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -244,6 +245,25 @@ def test_a_prompt_is_encoded_by_the_pipeline(tmp_path):
     shutil.rmtree(tmp_path / "net" / "text_encoder")
     with pytest.raises(InputError, match="no text encoder is known"):
         load_score(tmp_path / "net", prompt="a cat")
+
+
+def test_a_prompt_without_transformers_or_with_encoders_of_its_own(tmp_path, monkeypatch):
+    transformers = pytest.importorskip("transformers")
+    assert transformers
+    index = {"_class_name": "StableDiffusionPipeline", "scheduler": ["diffusers", "DDIMScheduler"]}
+    told = {**index, "text_encoder": ["transformers", "CLIPTextModel"]}
+    (tmp_path / "net" / "text_encoder").mkdir(parents=True)
+    path = tmp_path / "net" / "model_index.json"
+    path.write_text(json.dumps(told))
+    with pytest.raises(InputError, match="cannot be read as a pipeline that encodes prompts"):
+        learned_score(cross(), PLAN, prompt="a", pipeline=tmp_path / "net")
+    path.write_text(json.dumps({**told, "text_encoder": ["my_module", "Mine"]}))
+    with pytest.raises(InputError, match="with its own text_encoder; expected a pipeline of"):
+        learned_score(cross(), PLAN, prompt="a", pipeline=tmp_path / "net")
+    path.write_text(json.dumps(told))
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(InputError, match=r"pip install 'diffregimes\[text\]'"):
+        learned_score(cross(), PLAN, prompt="a", pipeline=tmp_path / "net")
 
 
 def test_sdxl_is_given_sizes_and_pooled_text(tmp_path):

@@ -7,8 +7,10 @@ unless asked for, and w = 1 is off.
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -196,6 +198,26 @@ def _arguments(kind: str, config: Any, pipeline: Any, prompt: str) -> dict[str, 
     return {"encoder_hidden_states": found, "added_cond_kwargs": added}
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No advice and no bars of the libraries, which know nothing of what is left out."""
+    from diffusers.utils import logging as bars
+
+    loggers = [logging.getLogger(x) for x in ("diffusers", "transformers")]
+    levels = [x.level for x in loggers]
+    shown: bool = bars.is_progress_bar_enabled()
+    bars.disable_progress_bar()
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+        if shown:
+            bars.enable_progress_bar()
+
+
 def _text_pipeline(folder: Path) -> Any:
     """The pipeline in a folder as far as it encodes prompts, without network and VAE."""
     import diffusers
@@ -205,7 +227,8 @@ def _text_pipeline(folder: Path) -> Any:
     texts = {k for k in named if k.startswith(("text_encoder", "tokenizer"))}
     odd = [k for k in texts if named[k][0] not in ("transformers", None)]
     name = str(index.get("_class_name"))
-    kind: Any = getattr(diffusers, name, None)
+    with _quiet():
+        kind: Any = getattr(diffusers, name, None)
     if odd or kind is None or not hasattr(kind, "encode_prompt"):
         raise InputError(
             f"{folder} is a {name}{' with its own ' + ', '.join(sorted(odd)) if odd else ''}; "
@@ -213,13 +236,14 @@ def _text_pipeline(folder: Path) -> Any:
             "transformers."
         )
     try:
-        import transformers  # noqa: F401
+        with _quiet():
+            import transformers  # noqa: F401
     except ImportError as error:
         raise InputError(
-            f"encoding a prompt needs transformers ({error}); pip install transformers."
+            f"encoding a prompt needs transformers ({error}); pip install 'diffregimes[text]'."
         ) from error
     left = {k: None for k in named if k not in texts and k != "scheduler"}
-    with readable(folder, "a pipeline that encodes prompts"):
+    with readable(folder, "a pipeline that encodes prompts"), _quiet():
         pipeline = kind.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, low_cpu_mem_usage=False, **left
         )
