@@ -84,7 +84,7 @@ def checkpoint(tmp_path) -> Path:
 
 def test_a_checkpoint_has_its_average_taken_and_says_so(checkpoint, tmp_path):
     SCHEDULER.save_pretrained(tmp_path / "plan")
-    with pytest.raises(InputError, match=r"scheduler_config\.json is there.*--scheduler PATH"):
+    with pytest.raises(InputError, match=r"noise levels .*--scheduler PATH.*--base PIPELINE"):
         load_score(checkpoint)
     for scheduler in (tmp_path / "plan", tmp_path / "plan" / "scheduler_config.json"):
         score = load_score(checkpoint, scheduler)

@@ -178,16 +178,17 @@ def _encoded(
 
 
 def _arguments(kind: str, config: Any, pipeline: Any, prompt: str) -> dict[str, Any]:
+    device = str(getattr(pipeline, "_execution_device", "cpu"))
     if kind == "SD3Transformer2DModel":
         found, _, pooled, _ = pipeline.encode_prompt(
-            prompt, prompt, prompt, device="cpu", do_classifier_free_guidance=False
+            prompt, prompt, prompt, device=device, do_classifier_free_guidance=False
         )
         return {"encoder_hidden_states": found, "pooled_projections": pooled}
     if getattr(config, "addition_embed_type", None) != "text_time":
-        found = pipeline.encode_prompt(prompt, "cpu", 1, False)[0]
+        found = pipeline.encode_prompt(prompt, device, 1, False)[0]
         return {"encoder_hidden_states": found}
     found, _, pooled, _ = pipeline.encode_prompt(
-        prompt, device="cpu", do_classifier_free_guidance=False
+        prompt, device=device, do_classifier_free_guidance=False
     )
     if not prompt and getattr(pipeline.config, "force_zeros_for_empty_prompt", False):
         found, pooled = torch.zeros_like(found), torch.zeros_like(pooled)

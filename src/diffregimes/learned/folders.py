@@ -187,9 +187,10 @@ def _scheduler(
     if found is None:
         left = given or root / "scheduler_config.json"
         raise InputError(
-            f"cannot read {left} (no scheduler_config.json is there); expected the noise levels "
-            f"that the network was trained on, in {_WANTED}, or named by scheduler= (--scheduler "
-            "PATH): a scheduler_config.json, which scheduler.save_pretrained(folder) writes."
+            f"cannot read {left} (no such file); expected the noise levels that the network was "
+            "trained on. Name them by scheduler= (--scheduler PATH: a scheduler_config.json, which "
+            "scheduler.save_pretrained(folder) writes), or a pipeline that has them by base= "
+            "(--base PIPELINE)."
         )
     if given is None and root not in found.parents:
         notes.append(f"the scheduler is that of {found.parent}")

@@ -208,7 +208,8 @@ def _scale(path: Path, header: dict[str, str]) -> Any:
     if path.name == ADAPTERS[1]:
         known = read_json(beside, "the config of the adapter beside it")
     elif "lora_adapter_metadata" in header:
-        every = json.loads(header["lora_adapter_metadata"])
+        with readable(path, "a low-rank adapter"):
+            every = dict(json.loads(header["lora_adapter_metadata"]))
         known = {k.partition(".")[2]: v for k, v in every.items() if not k.startswith("text")}
     odd = [x for x in ("use_dora", "modules_to_save", "lora_bias") if known.get(x)]
     if odd:
