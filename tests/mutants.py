@@ -63,6 +63,10 @@ AUDITS = "cli/test_cli_audit.py"
 READING = "common/test_reading.py"
 STORED = "data/test_stored.py"
 NONSENSE = "cli/test_nonsense.py"
+ALONE = "auditing/test_samples.py"
+CLOCKS = "learned/test_x0.py::test_the_last_step_gives_what_is_denoised"
+LAYOUTS = "learned/test_layouts.py"
+KINDS = "learned/test_conditional.py"
 
 OUTLIERS = "transitions/test_outliers.py"
 SAMPLES = "posterior/test_sample.py"
@@ -551,7 +555,7 @@ FAULTS = (
     Fault("learned/models.py", "Scaling(integers, None if given.whole else given)",
           "Scaling(integers, scale)",
           "learned/test_models.py::test_the_scale_of_the_training_is_that_of_its_recipe"),
-    Fault("cli/audit.py", "points.read(options.held_out, opened.training.pixel_map, progress)",
+    Fault("cli/audit.py", "points.read(options.held_out, data.pixel_map, progress)",
           "points.read(options.held_out, points.range_for(options.data, options.model), progress)",
           f"{AUDITS}::test_floats_stay_and_held_out_points_follow_the_data"),
     Fault("report/page/base.py",
@@ -560,8 +564,43 @@ FAULTS = (
           "report/test_report.py::test_a_point_has_its_own_name_and_its_own_picture"),
     Fault("report/runs.py", "dataset.indices[rows].tolist()", "rows.tolist()",
           "cli/test_cli_backward.py::test_generated_points_are_named_by_their_files"),
-    Fault("auditing/audit.py", "dataset.indices[copies.point], dataset.indices[copies.second]",
+    Fault("auditing/samples.py", "dataset.indices[copies.point], dataset.indices[copies.second]",
           "copies.point, copies.second", f"{AUDITS}::test_one_class_of_a_folder_is_audited"),
+    Fault("auditing/samples.py", 'for what in ("sample_shape", "scale")', "for what in ()",
+          f"{ALONE}::test_what_does_not_go_together"),
+    Fault("learned/conventions.py", "level if kind == \"karras\" else level**2", "level",
+          f"{CLOCKS} learned/test_x0.py::test_an_exact_score_comes_back_from_ve"),
+    Fault("learned/conventions.py", "schedule, 1 - half)", "schedule)", CLOCKS),
+    Fault("learned/conventions.py", '"noise": (shrunk, 1 / e, -n / e)', '"noise": (shrunk, 1, -n)',
+          "learned/test_x0.py::test_samplers_with_the_sigmas_of_a_flow"),
+    Fault("learned/conventions.py", "lambda t: 0.25 * math.log", "lambda t: math.log",
+          "learned/test_x0.py::test_steps_that_are_logarithms_of_sigma"),
+    Fault("process.py", "low, high = low**2, high**2", "pass",
+          f"{SCHEDULERS}::test_the_sigmas_of_other_clocks"),
+    Fault("learned/weights.py", 'float(state[alpha]) / rank', "float(state[alpha])",
+          f"{LAYOUTS}::test_an_adapter_is_added_to_its_base"),
+    Fault("learned/weights.py", "if left or not used:", "if not used:",
+          f"{LAYOUTS}::test_adapters_of_another_kind"),
+    Fault("learned/weights.py", 'k.replace("_orig_mod.", "")', "k",
+          f"{LAYOUTS}::test_names_of_wrappers_are_taken_off"),
+    Fault("learned/folders.py", "if average.is_dir() and not index:", "if average.is_dir():",
+          f"{LAYOUTS}::test_a_checkpoint_has_its_average_taken_and_says_so"),
+    Fault("learned/latents.py", "(z - self.shift) * self.factor)", "z * self.factor)",
+          f"{KINDS}::test_the_code_is_the_mean_shifted_and_scaled_and_comes_back"),
+    Fault("learned/latents.py", "{weights_digest(self.vae)} {dataset.fingerprint}",
+          "{weights_digest(self.vae)}", f"{KINDS}::test_latents_are_encoded_once"),
+    Fault("learned/score.py", "plain + self.guidance * (found - plain)",
+          "found + self.guidance * (found - plain)",
+          f"{KINDS}::test_dit_is_asked_for_its_class_and_guided_by_its_row_of_none"),
+    Fault("learned/conditions.py", "torch.tensor([config.num_embeds_ada_norm])",
+          "torch.tensor([0])",
+          f"{KINDS}::test_dit_is_asked_for_its_class_and_guided_by_its_row_of_none"),
+    Fault("learned/others.py", "-float(sigma(t))) if noise", "-1.0) if noise",
+          "learned/test_others.py::test_sigma_and_noise"),
+    Fault("learned/others.py", "max(model.sigma_min, SMALLEST)", "model.sigma_min",
+          "learned/test_others.py::test_edm"),
+    Fault("report/page/pictures.py", "if self.dataset.decode is not None:", "if False:",
+          "cli/test_cli_models.py::test_pictures_of_latents_are_those_of_the_decoder"),
 )
 # fmt: on
 

@@ -12,6 +12,7 @@ import torch
 
 from diffregimes import process
 from diffregimes.common.checks import InputError
+from diffregimes.learned.conventions import scheduler_class
 
 diffusers = pytest.importorskip("diffusers")
 pytestmark = pytest.mark.filterwarnings("ignore")  # diffusers' own deprecations
@@ -122,6 +123,8 @@ def test_the_sigmas_of_edm(tmp_path, name, options):
 )
 @pytest.mark.parametrize("name", process.FLOW_FAMILY)
 def test_the_sigmas_of_a_flow(tmp_path, name, options):
+    if not takes(name, options):
+        pytest.skip("it has no such setting")
     theirs = getattr(diffusers, name)(**options)
     found = process.schedule(saved(theirs, tmp_path))
     s = theirs.sigmas.double().numpy()[::-1]
@@ -134,6 +137,29 @@ def test_the_sigmas_of_a_flow(tmp_path, name, options):
     scaled = theirs.scale_noise(torch.ones(1, 1), theirs.timesteps[k - 1 : k], torch.zeros(1, 1))
     level = (1 - float(scaled)) / float(scaled)
     assert found.step(float(process.time_from_snr(level**-2))) == len(s) + 1 - k
+
+
+def test_the_sigmas_of_other_clocks(tmp_path):
+    theirs = diffusers.ScoreSdeVeScheduler(num_train_timesteps=40, sigma_max=90.0)
+    found = process.schedule(saved(theirs, tmp_path))
+    np.testing.assert_allclose(process.sigma(found.times), theirs.discrete_sigmas, rtol=2e-5)
+    assert found.clock == "VE step"
+    karras = scheduler_class("KarrasVeScheduler")(sigma_min=0.1, sigma_max=5.0)
+    found = process.schedule(saved(karras, tmp_path))
+    karras.set_timesteps(1000)
+    np.testing.assert_allclose(process.sigma(found.times), karras.schedule.double(), rtol=2e-5)
+    theirs = diffusers.UniPCMultistepScheduler(use_flow_sigmas=True, flow_shift=3.0)
+    found = process.schedule(saved(theirs, tmp_path))
+    theirs.set_timesteps(999)
+    inner = process.flow_time(found.finite_times)
+    assert np.abs(inner[:, None] - theirs.sigmas[1:-1].double().numpy()).min(0).max() < 2e-3
+    options = {"sigma_min": 0.002, "sigma_max": 700.0, "use_karras_sigmas": True}
+    options |= {"timestep_type": "continuous", "prediction_type": "v_prediction"}
+    theirs = diffusers.EulerDiscreteScheduler(**options)
+    found = process.schedule(saved(theirs, tmp_path))
+    theirs.set_timesteps(1000)
+    sigmas = theirs.sigmas[:-1].double().numpy()[::-1]
+    np.testing.assert_allclose(process.sigma(found.times), sigmas, rtol=1e-4)
 
 
 @pytest.mark.parametrize("spacing", ["use_karras_sigmas", "use_exponential_sigmas"])
@@ -154,10 +180,11 @@ def test_sigmas_between_the_steps_are_told_as_diffusers_tells_them(tmp_path, nam
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"_class_name": "ScoreSdeVeScheduler", "sigma_min": 0.1}, "known are DDPMScheduler"),
+        ({"_class_name": "LCM", "sigma_min": 0.1}, "known are DDPMScheduler"),
+        ({"_class_name": "ScoreSdeVeScheduler", "sigma_min": 0.1}, "no key 'sigma_max'"),
         ({"_class_name": "EDMEulerScheduler", "sigma_min": 0.1}, "no key 'sigma_max'"),
         ({"_class_name": "FlowMatchEulerDiscreteScheduler"}, "no key 'num_train_timesteps'"),
-        ({"beta_schedule": "linear", "use_flow_sigmas": True}, "use_flow_sigmas"),
+        ({"num_train_timesteps": 9, "use_flow_sigmas": True}, "no key 'flow_shift'"),
     ],
 )
 def test_what_is_no_clock(tmp_path, config, message):
@@ -177,8 +204,8 @@ def test_what_is_no_clock(tmp_path, config, message):
         ("FlowMatchEulerDiscreteScheduler", {"invert_sigmas": True}, "invert_sigmas"),
         ("FlowMatchEulerDiscreteScheduler", {"num_train_timesteps": 1}, "three steps"),
         ("DDPMScheduler", {"trained_betas": [0.1, 1.0, 0.1]}, "outside"),
-        ("EulerDiscreteScheduler", {"timestep_type": "continuous"}, "timestep_type"),
-        ("UniPCMultistepScheduler", {"use_flow_sigmas": True}, "another clock"),
+        ("ScoreSdeVeScheduler", {"sigma_max": 0.001}, "0 < sigma_min < sigma_max"),
+        ("UniPCMultistepScheduler", {"use_flow_sigmas": True, "flow_shift": 0}, "shift above 0"),
     ],
 )
 def test_settings_out_of_range(name, odd, message):

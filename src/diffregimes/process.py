@@ -13,7 +13,7 @@ step of a model's own: of DDPM, of EDM or of a flow.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,8 +81,9 @@ DDPM_FAMILY = (
     "LMSDiscreteScheduler",
 )
 EDM_FAMILY = ("EDMEulerScheduler", "EDMDPMSolverMultistepScheduler")
-FLOW_FAMILY = ("FlowMatchEulerDiscreteScheduler",)
-SCHEDULERS = (*DDPM_FAMILY, *EDM_FAMILY, *FLOW_FAMILY)
+FLOW_FAMILY = ("FlowMatchEulerDiscreteScheduler", "FlowMatchHeunDiscreteScheduler")
+VE_FAMILY = ("ScoreSdeVeScheduler", "KarrasVeScheduler")
+SCHEDULERS = (*DDPM_FAMILY, *EDM_FAMILY, *FLOW_FAMILY, *VE_FAMILY)
 # of the first family, those that know no rescale_betas_zero_snr, and pass over it in a config that
 # another class wrote; and those in which a signal of 0 is 2^-24
 _NEVER_RESCALED = {x for x in DDPM_FAMILY if x.startswith(("PNDM", "DEIS", "SA", "Heun", "KDPM2"))}
@@ -90,9 +91,10 @@ _NEVER_RESCALED |= {"LMSDiscreteScheduler", "DPMSolverMultistepInverseScheduler"
 _NEVER_RESCALED |= {"DPMSolverSinglestepScheduler", "DPMSolverSDEScheduler"}
 _NEARLY_ZERO = {"EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler"}
 _NEARLY_ZERO |= {"DPMSolverMultistepScheduler", "UniPCMultistepScheduler"}
-# settings by which samplers of the first family serve networks of another clock
-OTHER_CLOCKS = {"use_flow_sigmas": True, "invert_sigmas": True, "timestep_type": "continuous"}
-DDPM_STEP, EDM_STEP, FLOW_STEP = "DDPM step", "EDM step", "flow step"
+# a setting by which a scheduler serves networks of a clock that is not known here
+OTHER_CLOCKS = {"invert_sigmas": True}
+DDPM_STEP, EDM_STEP, FLOW_STEP, VE_STEP = "DDPM step", "EDM step", "flow step", "VE step"
+_KARRAS_LEVELS = 1000  # of KarrasVe, whose config counts none
 
 
 @dataclass(frozen=True)
@@ -219,7 +221,8 @@ def _flow_signal(config: Mapping[str, Any], _: str) -> np.ndarray:
     """(1 - s)^2 / ((1 - s)^2 + s^2) of s = k/N, moved by a constant `shift`. One that depends on
     the image (use_dynamic_shifting) moves the s that are sampled, not these."""
     steps = _count(config)
-    shift = 1.0 if config.get("use_dynamic_shifting") else float(config["shift"])
+    fixed = config["flow_shift"] if config.get("use_flow_sigmas") else config["shift"]
+    shift = 1.0 if config.get("use_dynamic_shifting") else float(fixed)
     if not (0 < shift < math.inf and steps > 2):
         raise InputError(
             f"shift and num_train_timesteps are {shift:g} and {steps}; expected a shift above 0 "
@@ -231,6 +234,41 @@ def _flow_signal(config: Mapping[str, Any], _: str) -> np.ndarray:
     return np.asarray((1 - s) ** 2 / ((1 - s) ** 2 + s**2))
 
 
+def _ve_signal(config: Mapping[str, Any], scheduler: str) -> np.ndarray:
+    """1/(1 + sigma^2) of sigmas even in log sigma; those of KarrasVe lie between the squares of its
+    ends, as its set_timesteps has them."""
+    low, high = float(config["sigma_min"]), float(config["sigma_max"])
+    steps = {"num_train_timesteps": _KARRAS_LEVELS}
+    if scheduler == "KarrasVeScheduler":
+        low, high = low**2, high**2
+    else:
+        steps["num_train_timesteps"] = _count(config)
+    ends = {"sigma_min": low, "sigma_max": high, "rho": 1, "sigma_schedule": "exponential"}
+    return _edm_signal({**ends, **steps}, scheduler)
+
+
+def log_sigma_steps(config: Mapping[str, Any]) -> bool:
+    """Whether the networks of a scheduler of the DDPM family are given log(sigma)/4 for a step."""
+    there = config.get("timestep_type") == "continuous"
+    return there and config.get("prediction_type") == "v_prediction"
+
+
+def _reader(config: Mapping[str, Any], scheduler: str | None) -> tuple[Any, str]:
+    """What reads the signal of a config, and the clock that it counts."""
+    if scheduler in EDM_FAMILY:
+        return _edm_signal, EDM_STEP
+    if scheduler in FLOW_FAMILY or config.get("use_flow_sigmas"):
+        return _flow_signal, FLOW_STEP
+    if scheduler in VE_FAMILY:
+        return _ve_signal, VE_STEP
+    if log_sigma_steps(config) and None not in (config.get("sigma_min"), config.get("sigma_max")):
+        # ends of its own, as those of EDM with Karras's rho
+        return lambda x, _: _edm_signal({"rho": 7, "sigma_schedule": "karras", **x}, ""), EDM_STEP
+    if scheduler is None or scheduler in DDPM_FAMILY or "beta_schedule" in config:
+        return _ddpm_signal, DDPM_STEP
+    raise InputError(f"the scheduler is {scheduler}; known are {', '.join(SCHEDULERS)}.")
+
+
 def scheduler_schedule(config: Mapping[str, Any], name: str, scheduler: str | None) -> Schedule:
     """The noise levels of a diffusers scheduler, from its config.
 
@@ -240,15 +278,7 @@ def scheduler_schedule(config: Mapping[str, Any], name: str, scheduler: str | No
     How it spaces the steps that it samples (karras sigmas, trailing, a dynamic shift) changes
     nothing: these are the levels that its network is trained on. Raises `InputError` for others.
     """
-    read: Callable[[Mapping[str, Any], str], np.ndarray]
-    if scheduler in EDM_FAMILY:
-        read, clock = _edm_signal, EDM_STEP
-    elif scheduler in FLOW_FAMILY:
-        read, clock = _flow_signal, FLOW_STEP
-    elif scheduler is None or scheduler in DDPM_FAMILY or "beta_schedule" in config:
-        read, clock = _ddpm_signal, DDPM_STEP
-    else:
-        raise InputError(f"the scheduler is {scheduler}; known are {', '.join(SCHEDULERS)}.")
+    read, clock = _reader(config, scheduler)
     other = [k for k, v in OTHER_CLOCKS.items() if config.get(k) == v]
     if other:
         raise InputError(

@@ -19,7 +19,8 @@ def _quick(monkeypatch):
 
 DATA = {"labels": None, "key": None, "split": None, "classes": "0,1", "per_class": 12}
 PIXELS = {"pixel_range": None, "pad": 0, "resize": None, "crop": False, "standardize": False}
-SCORE = {"score": None, "label": None}
+NETWORK = dict.fromkeys(["label", "prompt", "guidance", "scheduler", "base"])
+SCORE = {"score": None, **NETWORK}
 SAMPLING = {"sampler": "bridge", "grid": None, "steps": 12}
 REST = {**DATA, **PIXELS, "seed": 3, "device": "cpu"}
 FEW = ("digits", "--classes", "0,1", "--per-class", 12, "--seed", 3)
@@ -81,7 +82,7 @@ def test_options_of_an_audit_are_recorded(monkeypatch, capfd, tmp_path):
     assert ran.code == 0, ran.err
     expected = {
         "data": "digits", "held_out": None, "samples": 16, "pairs": 16, "steps": 10,
-        "augment": "mirror, flip", "label": None, **REST,
+        "augment": "mirror, flip", **NETWORK, **REST,
     }  # fmt: skip
     assert _recorded(tmp_path / "out", "audit") == list(expected.items())
 
@@ -94,17 +95,18 @@ def _recorded(folder, command):
     return list(recipe["options"].items())
 
 
+NETWORK_NAMES = "label prompt guidance scheduler base"
 SHARED = "labels key split classes per_class pixel_range pad resize crop standardize"
 BACKWARD = f"sampler grid steps batch {SHARED} seed device memory_mib out"
 ORDER = {
     "analyze": f"source {SHARED} skip_unreadable precision draws times seed schedule device "
     "memory_mib out format dry_run",
-    "clones": f"source times pairs branches score model label classifier {BACKWARD}",
-    "uturn": f"source times pairs score model label classifier {BACKWARD}",
-    "generate": f"source samples score model label {BACKWARD}",
+    "clones": f"source times pairs branches score model {NETWORK_NAMES} classifier {BACKWARD}",
+    "uturn": f"source times pairs score model {NETWORK_NAMES} classifier {BACKWARD}",
+    "generate": f"source samples score model {NETWORK_NAMES} {BACKWARD}",
     "train": f"source preset steps batch every held_out memorised {SHARED} seed device out",
     "train-classifier": f"source held_out epochs {SHARED} seed device out force",
-    "audit": "model data held_out samples pairs steps augment label classifier batch "
+    "audit": f"model data held_out samples pairs steps augment {NETWORK_NAMES} classifier batch "
     f"{SHARED} seed device memory_mib out",
     "points-needed": f"source at {SHARED} seed",
 }

@@ -24,13 +24,13 @@ from diffregimes.common.checks import InputError
 from diffregimes.common.rng import torch_generator
 from diffregimes.data.datasets import from_arrays
 from diffregimes.learned.adapters import (
-    WEIGHTS,
     LearnedScore,
     check_fits,
     learned_score,
     load_score,
     module_score,
 )
+from diffregimes.learned.checkpoints import WEIGHTS
 from diffregimes.learned.conventions import scheduler_convention
 from diffregimes.process import (
     DDPM_FAMILY,
@@ -495,17 +495,28 @@ def test_missing_files(copied, name, message):
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("unet/config.json", {"_class_name": "UNet2DConditionModel"}, "class UNet2DConditionModel"),
-        ("unet/config.json", {"block_out_channels": [8, 32]}, "makes no model and scheduler"),
+        ("unet/config.json", {"_class_name": "UNet1DModel"}, "class UNet1DModel"),
+        ("unet/config.json", {"_class_name": "UNet2DConditionModel"}, "differ in 20 weights"),
+        ("unet/config.json", {"block_out_channels": [8, 32]}, "differ in 100 weights"),
+        ("unet/config.json", {"block_out_channels": [8, 9]}, "makes no model and scheduler"),
         ("unet/config.json", {"num_class_embeds": 3}, "differ in 1 weights, class_embedding"),
         ("unet/config.json", {"add_attention": False}, "differ in"),
         ("unet/config.json", {"sample_size": None}, "no sample_size.*config.json"),
-        ("scheduler/scheduler_config.json", {"_class_name": "LCMScheduler"}, "known are DDPMSch"),
+        (
+            "scheduler/scheduler_config.json",
+            {"_class_name": "LCMScheduler"},
+            "a latent consistency",
+        ),
         ("scheduler/scheduler_config.json", {"_class_name": None}, "names the class None"),
         ("scheduler/scheduler_config.json", {"beta_schedule": "new"}, "makes no model and sch"),
         ("scheduler/scheduler_config.json", {"prediction_type": "x"}, "prediction_type is 'x'; k"),
-        ("model_index.json", {"vae": ["diffusers", "AutoencoderKL"]}, "of scheduler, unet, vae;"),
-        ("model_index.json", {"unet": [None, None]}, "pipeline of scheduler; expected unet"),
+        ("model_index.json", {"vae": ["diffusers", "AutoencoderKL"]}, r"a VAE \(vae\) that is not"),
+        (
+            "model_index.json",
+            {"prior": ["diffusers", "X"]},
+            "of prior, scheduler, unet; .* prior does",
+        ),
+        ("model_index.json", {"unet": [None, None]}, "pipeline of scheduler; expected a unet"),
     ],
 )
 def test_configs_that_are_not_for_this(copied, name, options, message):
@@ -528,7 +539,7 @@ def test_files_that_are_no_configs(copied, tmp_path):
 def test_weights_cut_short(copied):
     path = copied / "unet" / WEIGHTS
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(InputError, match="makes no model and scheduler"):
+    with pytest.raises(InputError, match="cannot be read as weights"):
         load_score(copied)
 
 
@@ -541,12 +552,12 @@ def test_without_diffusers(saved, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("LCMScheduler", {}, "scheduler is LCMScheduler; known are DDPMScheduler"),
-        ("EulerDiscreteScheduler", {"timestep_type": "continuous"}, "with timestep_type"),
+        ("LCMScheduler", {}, "LCMScheduler, of a latent consistency model.*audit_samples"),
+        ("VQDiffusionScheduler", {"num_vec_classes": 9}, "VQDiffusionScheduler; known are DDPM"),
         (
             "DPMSolverMultistepScheduler",
-            {"use_flow_sigmas": True, "prediction_type": "flow_prediction"},
-            "DPMSolverMultistepScheduler with use_flow_sigmas",
+            {"use_flow_sigmas": True, "prediction_type": "v_prediction"},
+            "'v_prediction'; known are flow_prediction, epsilon, sample",
         ),
         ("FlowMatchEulerDiscreteScheduler", {"invert_sigmas": True}, "with invert_sigmas"),
         ("DDPMScheduler", {"prediction_type": "eps"}, "'eps'; known are epsilon, sample, v_pre"),

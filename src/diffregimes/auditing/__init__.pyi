@@ -7,8 +7,11 @@ from . import judgement as judgement
 from . import known as known
 from . import losses as losses
 from . import orbit as orbit
+from . import samples as samples
 from .entropy import model_entropy as model_entropy
 from .findings import Audit as Audit
 from .findings import Judgement as Judgement
+from .findings import SamplesAudit as SamplesAudit
 from .losses import Losses as Losses
 from .losses import denoising_losses as denoising_losses
+from .samples import audit_samples as audit_samples

@@ -33,17 +33,17 @@ from ..common.parallel import Progress
 from ..data.classes import listed
 from ..data.datasets import Dataset, describe
 from ..learned.adapters import check_fits
-from ..results import Curves, Duplicate
+from ..results import Curves
 from ..scores import AbstractScore
 from ..transitions.criteria import clone_level
 from ..transitions.crossing import band_crossing
-from .copies import origins
 from .entropy import collapse, model_entropy
-from .findings import Audit, Copies, Entropy, ModelTime, Origin
+from .findings import Audit, Entropy, ModelTime
 from .judgement import judged
-from .known import Known, beside, known_points
+from .known import beside, known_points
 from .losses import Losses, denoising_losses
 from .orbit import orbit
+from .samples import about_shared, check_alike, named
 
 LOSS_TIMES, ENTROPY_TIMES = 20, 40
 
@@ -100,17 +100,12 @@ def audit(
     return Audit(
         model=dict(model or {}), dataset=describe(dataset),
         held_out=None if known.held_out is None else describe(known.held_out),
-        copies=_copies_named(copies, dataset), losses=losses, entropy=entropy, clones=clones,
+        losses=losses, entropy=entropy, clones=clones,
         speciation=_speciation(ends, clones.line, dataset, seed), collapse=times,
-        origins=tuple(
-            _origin_named(x, dataset) for x in origins(copies, known.training.clusters)
-        ),
-        gate=flags,
-        duplicates=tuple(_named(x, dataset, dataset) for x in known.training.clusters.pairs),
-        shared=tuple(_named(x, dataset, held_out or dataset) for x in known.shared),
+        gate=flags, **named(copies, known, dataset, held_out),
         verdict=judged(copies, losses, entropy, times, dataset.n, flags),
         recipe=dict(recipe or {}),
-        notes=tuple(dict.fromkeys((*notes, *_shared(known, held_out), *clones.notes))),
+        notes=tuple(dict.fromkeys((*notes, *about_shared(known, held_out), *clones.notes))),
     )  # fmt: skip
 
 
@@ -194,59 +189,7 @@ def _check(
             f"{listed(dataset.class_names)}; expected the points of its class alone: "
             "data.only(name), or learned.open_model(folder, data, label=...).training."
         )
-    if held_out is None:
-        return
-    for what in ("sample_shape", "scale"):
-        one, two = getattr(dataset, what), getattr(held_out, what)
-        if one != two:
-            raise InputError(
-                f"{what} of the held-out points ({held_out.source}) is {two}, of the data {one}; "
-                "expected the same: prepare both alike."
-            )
-    one, two = dataset.pixel_map, held_out.pixel_map
-    if one and two and not one.agrees(two):
-        raise InputError(
-            f"the held-out points ({held_out.source}) are {two}, the data {one}; expected one map "
-            "for both, or the same image is two points: load the held-out points with "
-            "pixel_range=data.pixel_map."
-        )
-
-
-def _shared(known: Known, held_out: Dataset | None) -> tuple[str, ...]:
-    """What is to be said of held-out points that are training points."""
-    count = len({x.other for x in known.shared})
-    if held_out is None or not count:
-        return ()
-    said = f"{count} of {held_out.n} held-out points are training points as well: left out"
-    return (said,)
-
-
-def _named(pair: Duplicate, one: Dataset, two: Dataset) -> Duplicate:
-    """A pair of rows of two datasets, by their indices in the source and their files."""
-    return replace(
-        pair,
-        index=int(one.indices[pair.index]),
-        other=int(two.indices[pair.other]),
-        file=one.file_of(pair.index),
-        other_file=two.file_of(pair.other),
-    )
-
-
-def _copies_named(copies: Copies, dataset: Dataset) -> Copies:
-    """The training points by their index in the source, and their files, in place of their rows."""
-    shown = np.unique([copies.point, copies.second]).tolist() if dataset.files else []
-    files = {int(dataset.indices[k]): dataset.files[k] for k in shown}
-    point, second = dataset.indices[copies.point], dataset.indices[copies.second]
-    return replace(copies, point=point, second=second, files=files)
-
-
-def _origin_named(origin: Origin, dataset: Dataset) -> Origin:
-    return replace(
-        origin,
-        index=int(dataset.indices[origin.index]),
-        twins=tuple(int(x) for x in dataset.indices[list(origin.twins)]),
-        file=dataset.file_of(origin.index),
-    )
+    check_alike(dataset, held_out)
 
 
 def _speciation(ends: Ends, line: Curves, dataset: Dataset, seed: int) -> ModelTime | None:

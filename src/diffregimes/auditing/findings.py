@@ -134,20 +134,13 @@ class Judgement:
         return self.kind == OPEN
 
 
-@dataclass(frozen=True)
-class Audit(Shown):
-    """Everything `audit` finds out about a model.
+@dataclass(frozen=True, repr=False)
+class SamplesAudit(Shown):
+    """What `audit_samples` finds out about samples alone: the half of an audit that needs no score.
 
     model, dataset, held_out
-                what they are, as in results.json; held_out None without such points, and then the
-                held-out columns of `losses` are NaN
+                what they are, as in results.json; held_out None without such points
     copies      the samples beside the training points, and points that cannot be copies
-    losses      `train`, `held_out`, `exact`, `exact_held_out`, each with `_se`, at every t
-    entropy     `value` of the model, `exact` of the training points, `stein`, each with `_se`
-    clones      "same_class_probability" (phi) and "same_point_probability" (phi_C), simulated with
-                the model beside the forward pass
-    speciation  t_S by the method "clone"; None for data of one class, which decide nothing
-    collapse    t_C by the methods "loss-gap", "entropy", "clone" and "last-change", in this order
     origins     the training points that came out, those that came most often first
     gate        what was checked before the verdict; see `auditing.gate`
     duplicates  equal and nearly equal training points
@@ -160,11 +153,6 @@ class Audit(Shown):
     dataset: DatasetFacts
     held_out: DatasetFacts | None
     copies: Copies
-    losses: Losses
-    entropy: Entropy
-    clones: Outcome
-    speciation: ModelTime | None
-    collapse: tuple[ModelTime, ...]
     origins: tuple[Origin, ...]
     gate: tuple[Flag, ...]
     duplicates: tuple[Duplicate, ...]
@@ -190,15 +178,6 @@ class Audit(Shown):
         found = (f"{x.name}: {x.message}." for x in self.gate if not x.ok)
         return (*found, *self.verdict.sentences)
 
-    def curves(self) -> dict[str, dict[str, list[float | None]]]:
-        """Columns of numbers by name: "losses", "entropy", "clones"; None for what is not there."""
-        losses, entropy = (
-            {k: serial.listed(getattr(x, k)) for k in x.__dataclass_fields__}
-            for x in (self.losses, self.entropy)
-        )
-        clones = {k: serial.listed(np.asarray(x)) for k, x in self.clones.columns().items()}
-        return {"losses": losses, "entropy": entropy, "clones": clones}
-
     def samples(self) -> dict[str, Sequence[Any]]:
         """One row a generated sample."""
         c = self.copies
@@ -217,6 +196,14 @@ class Audit(Shown):
             "copy": c.copied.astype(int).tolist(),
         }
 
+    def curves(self) -> dict[str, dict[str, list[float | None]]]:
+        """Columns of numbers by name: samples alone have none."""
+        return {}
+
+    def _of_score(self) -> dict[str, Any]:
+        """What `to_dict` has of the score."""
+        return {}
+
     def to_dict(self) -> dict[str, Any]:
         c = self.copies
         return {
@@ -230,18 +217,52 @@ class Audit(Shown):
             "baseline": {
                 "share": c.baseline.value, **asdict(c.baseline), "points": c.baseline_of,
             },
-            "speciation": serial.plain(self.speciation),
-            "collapse": [asdict(x) for x in self.collapse],
             "origins": serial.plain(self.origins),
             "duplicates": {
                 "training": serial.plain(self.duplicates),
                 "held_out": serial.plain(self.shared),
             },
-            "curves": self.curves(),
-            "pairs": self.clones.simulated.draws,
+            **self._of_score(),
             "recipe": dict(self.recipe),
             "notes": list(self.notes),
         }  # fmt: skip
 
     def to_json(self) -> str:
         return serial.text(self.to_dict())
+
+
+@dataclass(frozen=True, repr=False)
+class Audit(SamplesAudit):
+    """Everything `audit` finds out about a model: that of `SamplesAudit`, and of its score
+
+    losses      `train`, `held_out`, `exact`, `exact_held_out`, each with `_se`, at every t; without
+                held-out points their columns are NaN
+    entropy     `value` of the model, `exact` of the training points, `stein`, each with `_se`
+    clones      "same_class_probability" (phi) and "same_point_probability" (phi_C), simulated with
+                the model beside the forward pass
+    speciation  t_S by the method "clone"; None for data of one class, which decide nothing
+    collapse    t_C by the methods "loss-gap", "entropy", "clone" and "last-change", in this order
+    """
+
+    losses: Losses
+    entropy: Entropy
+    clones: Outcome
+    speciation: ModelTime | None
+    collapse: tuple[ModelTime, ...]
+
+    def curves(self) -> dict[str, dict[str, list[float | None]]]:
+        """Columns of numbers by name: "losses", "entropy", "clones"; None for what is not there."""
+        losses, entropy = (
+            {k: serial.listed(getattr(x, k)) for k in x.__dataclass_fields__}
+            for x in (self.losses, self.entropy)
+        )
+        clones = {k: serial.listed(np.asarray(x)) for k, x in self.clones.columns().items()}
+        return {"losses": losses, "entropy": entropy, "clones": clones}
+
+    def _of_score(self) -> dict[str, Any]:
+        return {
+            "speciation": serial.plain(self.speciation),
+            "collapse": [asdict(x) for x in self.collapse],
+            "curves": self.curves(),
+            "pairs": self.clones.simulated.draws,
+        }

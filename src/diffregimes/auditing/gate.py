@@ -60,7 +60,8 @@ _PERMUTATIONS = 9999
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that the checks look at; `points` and `others` are training and held-out points."""
+    """All that the checks look at; `points` and `others` are training and held-out points. Samples
+    alone have no losses and no entropy."""
 
     states: np.ndarray
     points: np.ndarray
@@ -69,8 +70,8 @@ class Evidence:
     training: Training
     near: Near
     baseline: Baseline
-    losses: Losses
-    entropy: Entropy
+    losses: Losses | None
+    entropy: Entropy | None
     shared: int
     law: Flag | None
 
@@ -83,7 +84,9 @@ def gate(e: Evidence) -> tuple[Flag, ...]:
     """Every check that there is something for."""
     checks = (
         _finite(e), _scale(e.states, e.points), _likeness(e), _variety(e.states, e.points),
-        _loss(e.losses, e.points), _stein(e.entropy), _orientation(e), _brightness(e), _half_way(e),
+        None if e.losses is None else _loss(e.losses, e.points),
+        None if e.entropy is None else _stein(e.entropy),
+        _orientation(e), _brightness(e), _half_way(e),
         _chance(e), _duplicates(e.training.clusters), _shared(e), e.law,
     )  # fmt: skip
     return tuple(x for x in checks if x is not None)
@@ -94,9 +97,12 @@ def _share(ratio: np.ndarray, cut: float = 1 / 3) -> Share:
 
 
 def _finite(e: Evidence) -> Flag:
-    known = (e.states, e.losses.train, e.entropy.value, e.entropy.stein)
+    known = [e.states]
+    known += [] if e.losses is None else [e.losses.train]
+    known += [] if e.entropy is None else [e.entropy.value, e.entropy.stein]
     bad = sum(int((~np.isfinite(x)).sum()) for x in known)
-    text = f"{bad or 'no'} numbers of its samples, losses and entropy are infinite or none at all"
+    of = "its samples" if e.losses is None else "its samples, losses and entropy"
+    text = f"{bad or 'no'} numbers of {of} are infinite or none at all"
     return Flag("finite", bad == 0, float(bad), 0.0, text)
 
 

@@ -104,13 +104,14 @@ def _excess_probability(k: int, m: int, chance: int, of: int, level: float) -> f
 
 def judged(
     copies: Copies,
-    losses: Losses,
-    entropy: Entropy,
+    losses: Losses | None,
+    entropy: Entropy | None,
     times: tuple[ModelTime, ...],
     n: int,
     gate: tuple[Flag, ...] = (),
 ) -> Judgement:
-    """The verdict, and a sentence for each piece of evidence."""
+    """The verdict, and a sentence for each piece of evidence; samples alone have no losses, no
+    entropy and no times."""
     lean = leaning(copies.share, copies.baseline)
     kind, against = decision(lean, gate)
     share = copies.share
@@ -124,8 +125,8 @@ def judged(
     sentences = (
         _sureness(lean, against),
         _chance(copies),
-        _fit(losses, times, gate),
-        _law(entropy, times, n),
+        _fit(losses, times, gate) if losses else "",
+        _law(entropy, times, n) if entropy else "",
         _advice(kind, losses, times),
     )
     return Judgement(
@@ -212,16 +213,14 @@ def _law(entropy: Entropy, times: tuple[ModelTime, ...], n: int) -> str:
     )
 
 
-def _advice(kind: str, losses: Losses, times: tuple[ModelTime, ...]) -> str:
+def _advice(kind: str, losses: Losses | None, times: tuple[ModelTime, ...]) -> str:
     if kind == OPEN:
         return ""
     if kind == "does not copy":
-        if losses.separation() is None:
+        if losses is None or losses.separation() is None:
             return ""
         return "It has begun to fit its training points: trained for longer, it may copy."
     steps = "stop the training earlier, remove duplicates, or train on more points"
-    clone = next(x for x in times if x.method == "clone")
-    when = (
-        "" if clone.t is None else f" Which point comes out is decided at about t = {clone.t:.2g}."
-    )
+    clone = next((x.t for x in times if x.method == "clone"), None)
+    when = "" if clone is None else f" Which point comes out is decided at about t = {clone:.2g}."
     return f"To copy less, {steps}; the points below are those that came out.{when}"

@@ -91,7 +91,11 @@ def known_points(
 
 
 def beside(
-    known: Known, dataset: Dataset, states: np.ndarray, losses: Losses, entropy: Entropy
+    known: Known,
+    dataset: Dataset,
+    states: np.ndarray,
+    losses: Losses | None = None,
+    entropy: Entropy | None = None,
 ) -> tuple[Copies, tuple[Flag, ...]]:
     """Samples (m, d) beside the points: the copies, and what is to be said before the verdict."""
     near = known.training.near(states)

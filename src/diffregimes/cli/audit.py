@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..common.checks import in_range
+from ..common.checks import InputError, in_range
 from ..common.files import hidden
 from .command import command, kept_unless_dead, recorded
 from .options import (
@@ -23,12 +23,13 @@ from .options import (
     Classifier,
     Computation,
     DataOptions,
-    Label,
     Out,
     flowing,
     place,
     range_option,
+    source_name,
 )
+from .scored import NetworkOptions
 
 if TYPE_CHECKING:
     from ..common.parallel import Progress
@@ -37,10 +38,15 @@ if TYPE_CHECKING:
     from ..learned.models import Opened
 
 
+_SAMPLES_ALONE = (
+    "samples alone were given: whether they are copies is told, losses, entropy and times of the "
+    "model are not known; the share holds for images that were not picked"
+)
 HELP = """
 Audit a trained model: does it copy its training data, from which time on, and which points?
 
-MODEL is a saved diffusers pipeline, or what `diffregimes train` wrote. Generates samples, measures
+MODEL is a saved diffusers pipeline, a checkpoint of its training scripts, or what `diffregimes
+train` wrote; of a latent model the data are encoded by its own VAE. Generates samples, measures
 the denoising loss on training and held-out points, the entropy of what the model generates, and
 clones, each beside the exact score of the training points. Writes report.html, results.json,
 tables and figures to runs/NAME-audit. Killed, the same command goes on where it stood.
@@ -54,6 +60,14 @@ Examples:
   diffregimes audit path/to/pipeline --data images/ --held-out more-images/
 
   diffregimes audit path/to/pipeline --data faces/ --augment mirror
+
+  diffregimes audit path/to/DiT --data images/ --label 3
+
+  diffregimes audit path/to/stable-diffusion --data images/ --prompt "a photo of a cat"
+
+  diffregimes audit run/checkpoint-500 --base path/to/pipeline --data images/
+
+  diffregimes audit --samples-from generated/ --data images/
 
   diffregimes audit path/to/pipeline --data cars.npz --classes 1,7 --samples 2048 --device cuda
 """
@@ -76,9 +90,22 @@ class AuditOptions:
     """The options of `audit`."""
 
     model: Annotated[
-        Path,
-        typer.Argument(parser=place, metavar="MODEL", help="Folder of a diffusers pipeline."),
-    ]
+        Path | None,
+        typer.Argument(
+            parser=place,
+            metavar="[MODEL]",
+            help="Folder of a diffusers pipeline, or of a checkpoint of a training script.",
+            show_default=False,
+        ),
+    ] = None
+    samples_from: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER|FILE.npz",
+            help="Generated images in place of MODEL, of any model: are they copies?",
+            show_default="none",
+        ),
+    ] = None
     data: Annotated[
         str,
         typer.Option(
@@ -119,7 +146,7 @@ class AuditOptions:
             show_default="none",
         ),
     ] = None
-    label: Label = None
+    network: NetworkOptions
     classifier: Classifier = None
     batch: Batch = None
     points: AuditedDataOptions
@@ -127,6 +154,20 @@ class AuditOptions:
     out: Out = None
 
     def check(self) -> None:
+        if (self.model is None) == (self.samples_from is None):
+            what = "neither came" if self.model is None else "both came"
+            raise InputError(
+                f"MODEL or --samples-from is audited, and {what}; expected the folder of a model, "
+                "or the images that it made, not both."
+            )
+        if self.samples_from is not None:
+            odd = [k for k, v in recorded(self.network).items() if v is not None]
+            odd += [] if self.classifier is None else ["classifier"]
+            if odd:
+                raise InputError(
+                    f"--{odd[0]} came with --samples-from; it is of a MODEL: samples are taken as "
+                    "they are. Leave it out."
+                )
         in_range("--samples", self.samples, 16, 10**8)
         in_range("--pairs", self.pairs, 16, 10**8)
         in_range("--steps", self.steps, 10, 10**6)
@@ -134,12 +175,22 @@ class AuditOptions:
 
     def recorded(self) -> dict[str, Any]:
         """Without what changes no number, and what is told elsewhere."""
-        return recorded(self, "out", "memory_mib", "batch", "model", "classifier")
+        left_out = ["out", "memory_mib", "batch", "model", "classifier"]
+        left_out += [] if self.samples_from else ["samples_from"]
+        return recorded(self, *left_out)
+
+    @property
+    def ways(self) -> list[str]:
+        """What --augment names."""
+        return [x.strip() for x in (self.augment or "").split(",") if x.strip()]
 
 
 def audit(options: AuditOptions) -> None:
     """Read the model and its points, audit, write, print."""
     options.check()
+    if options.model is None:
+        _of_samples(options)
+        return
     from ..report.terminal.bar import progress_bar
 
     with progress_bar() as progress:
@@ -153,10 +204,10 @@ def audit(options: AuditOptions) -> None:
         check_device(computation.device)
         folder = options.out or Path("runs") / f"{model_name(options.model)}-audit"
         check_target(folder)
-        opened, held_out, notes = _opened(options, progress)
-        judge = _judge(options, opened.training)
         store = hidden(folder, ".unfinished")
         with kept_unless_dead(store):
+            opened, held_out, notes = _opened(options, store, progress)
+            judge = _judge(options, opened.training)
             audited = run(
                 opened.score,
                 opened.training,
@@ -164,7 +215,7 @@ def audit(options: AuditOptions) -> None:
                 samples=options.samples,
                 pairs=options.pairs,
                 steps=options.steps,
-                augment=[x.strip() for x in (options.augment or "").split(",") if x.strip()],
+                augment=options.ways,
                 classify=judge,
                 seed=computation.seed,
                 batch=options.batch,
@@ -184,20 +235,61 @@ def audit(options: AuditOptions) -> None:
     print_audit(audited, folder)
 
 
+def _of_samples(options: AuditOptions) -> None:
+    """The half of the audit that samples alone allow."""
+    from ..report.terminal.bar import progress_bar
+
+    points, computation, source = options.points, options.computation, options.samples_from
+    assert source is not None
+    with progress_bar() as progress:
+        from ..auditing.samples import audit_samples
+        from ..common.recipe import check_device, versions
+        from ..data.pixels import MODELS
+        from ..report.folder import check_target, staged
+        from ..report.page.audit import write_audit
+
+        check_device(computation.device)
+        folder = options.out or Path("runs") / f"{source_name(source)}-audit"
+        check_target(folder)
+        data = points.read(options.data, points.range() or MODELS, progress)
+        assert data.pixel_map is not None
+        made = points.alike().read(source, data.pixel_map, progress)
+        held_out = None
+        if options.held_out is not None:
+            held_out = points.read(options.held_out, data.pixel_map, progress)
+        recipe = {
+            "command": "audit",
+            "options": options.recorded(),
+            "fingerprint": data.fingerprint,
+            "held_out_fingerprint": None if held_out is None else held_out.fingerprint,
+            "samples": made.fingerprint,
+            "versions": versions(),
+        }
+        audited = audit_samples(
+            made, data, held_out, augment=options.ways, seed=computation.seed,
+            device=computation.device, memory_mib=computation.memory_mib, recipe=recipe,
+            model={"name": source_name(source), "samples": source, "made": made.n},
+            notes=(_SAMPLES_ALONE, *(x for x in made.notes if "principal" not in x)),
+        )  # fmt: skip
+        with staged(folder) as stage:
+            write_audit(audited, data, stage)
+    from ..report.terminal.audit import print_audit
+
+    print_audit(audited, folder)
+
+
 def _opened(
-    options: AuditOptions, progress: Progress
+    options: AuditOptions, store: Path, progress: Progress
 ) -> tuple[Opened, Dataset | None, tuple[str, ...]]:
     """The model, the held-out points that are known or given, and what is to be said of both."""
-    from ..learned.models import open_model
-
     points, device = options.points, options.computation.device
     data = points.read(options.data, points.range_for(options.data, options.model), progress)
-    opened = open_model(options.model, data, label=options.label, device=device)
+    assert options.model is not None
+    opened = options.network.opened(options.model, data, device, store, progress)
     if options.held_out is None:
         return opened, opened.held_out, opened.notes
     # by the map of the training data: between their own extremes they would be other points
-    held_out = points.read(options.held_out, opened.training.pixel_map, progress)
-    held_out = opened.of_its_class(held_out)
+    held_out = opened.prepared(points.read(options.held_out, data.pixel_map, progress), progress)
     said = (f"held-out points: {x}" for x in held_out.notes if x not in opened.training.notes)
     return opened, held_out, (*opened.notes, *said)
 

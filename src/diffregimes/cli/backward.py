@@ -18,15 +18,8 @@ import typer
 from ..common.checks import InputError, in_range
 from ..common.files import hidden
 from .command import command, kept_unless_dead, numbers, recorded
-from .options import (
-    ACCURACY,
-    BackwardOptions,
-    EndPointOptions,
-    ScoreOptions,
-    Source,
-    flowing,
-    source_name,
-)
+from .options import ACCURACY, Source, flowing, source_name
+from .scored import BackwardOptions, EndPointOptions, ScoreOptions
 
 if TYPE_CHECKING:
     from ..backward.clones import Ends
@@ -246,14 +239,14 @@ def _prepared(
     check_target(folder)
     scale = backward.data.range_for(options.source, backward.score.model)
     dataset = backward.data.read(options.source, scale, progress)
-    opened = _network(backward.score, dataset, computation.device)
+    store = hidden(folder, ".unfinished")
+    opened = _network(backward.score, dataset, computation.device, store, progress)
     if opened is not None:  # its curves lie beside those of what it was trained on
         dataset = opened.training
     judge = _judge(backward, dataset)
     setup = _experiment(kind, backward, dataset, opened, judge, progress)
     times = times or setup.times.tolist()
     recipe = _recipe(kind, options, times, dataset, opened, judge)
-    store = hidden(folder, ".unfinished")
     run = Run(
         setup.grid,
         sampler=backward.sampling.sampler,
@@ -269,17 +262,20 @@ def _prepared(
     return Task(dataset, setup, times, run, recipe, store, folder)
 
 
-def _network(score: ScoreOptions, dataset: Dataset, device: str) -> Opened | None:
+def _network(
+    score: ScoreOptions, dataset: Dataset, device: str, store: Path, progress: Progress
+) -> Opened | None:
     """The network to run."""
     if score.model is None:
-        if score.label is not None:
-            raise InputError("--label came without --model; exact scores are not conditional.")
+        for name, value in recorded(score.network).items():
+            if value is not None:
+                raise InputError(
+                    f"--{name} came without --model; exact scores are not conditional."
+                )
         return None
     if score.score is not None:
         raise InputError("--score and --model exclude each other: one score is run.")
-    from ..learned.models import open_model
-
-    return open_model(score.model, dataset, label=score.label, device=device)
+    return score.network.opened(score.model, dataset, device, store, progress)
 
 
 def _judge(backward: BackwardOptions, dataset: Dataset) -> Judge | None:

@@ -36,7 +36,11 @@ def command(function: Callable[[Any], None]) -> Callable[..., None]:
 
 def recorded(options: Any, *left_out: str) -> dict[str, Any]:
     """Every option by name, in the order of the command line, as results.json keeps them."""
-    return {name: value for name, value in _values(options) if name not in left_out}
+    return {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in _values(options)
+        if name not in left_out
+    }
 
 
 def numbers(option: str, text: str | None, example: str) -> list[float] | None:
@@ -61,13 +65,19 @@ def pair(option: str, text: str, example: str) -> tuple[float, float]:
 
 @contextmanager
 def kept_unless_dead(store: Path) -> Iterator[None]:
-    """Leave the finished blocks of a run in `store`, to go on with, unless it cannot be ended."""
+    """Leave the finished blocks of a run in `store`, to go on with, unless it cannot be ended, or
+    could not begin."""
     from ..backward.descent import DeadEnd
 
+    fresh = not store.exists()
     try:
         yield
     except DeadEnd:
         shutil.rmtree(store, ignore_errors=True)
+        raise
+    except InputError:
+        if fresh and not any(store.glob("*/*")):
+            shutil.rmtree(store, ignore_errors=True)
         raise
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..backward.samplers import SAMPLERS, described, noisy
 from ..common.checks import InputError, in_range
 from ..common.readable import printable
 from ..common.reading import readable
@@ -64,6 +63,8 @@ Label = Annotated[
     int | None,
     typer.Option(rich_help_panel=ACCURACY, help="Class that a conditional model is asked for."),
 ]
+
+
 Classifier = Annotated[
     Path | None,
     typer.Option(
@@ -173,6 +174,12 @@ class DataOptions:
         ),
     ] = False
 
+    def alike(self) -> DataOptions:
+        """For images of no class that are to be of the same size."""
+        return DataOptions(
+            labels="none", pad=self.pad, resize=self.resize, crop=self.crop, key=None
+        )
+
     def range(self) -> Range:
         """What --range says."""
         text = self.pixel_range
@@ -244,95 +251,6 @@ class Computation:
         """Raise for what is out of range; the device is not looked for yet."""
         in_range("--seed", self.seed, 0, 10**18)
         in_range("--memory-mib", self.memory_mib, 16, 10**7)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ScoreOptions:
-    """The score that is run backwards."""
-
-    score: Annotated[
-        str | None,
-        typer.Option(
-            rich_help_panel=ACCURACY,
-            help="empirical: the exact score of the training points; population: that of the law "
-            "of a gmm: source.",
-            show_default="population for gmm:, else empirical",
-        ),
-    ] = None
-    model: Annotated[
-        Path | None,
-        typer.Option(
-            rich_help_panel=ACCURACY,
-            parser=place,
-            help="A saved diffusers pipeline, run in place of the exact score; SOURCE is what it "
-            "was trained on, in the same size and scale (--range=-1,1 as a rule).",
-        ),
-    ] = None
-    label: Label = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class JudgedScoreOptions(ScoreOptions):
-    """And what tells the class of its end points."""
-
-    classifier: Classifier = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class SamplingOptions:
-    """The steps of the backward process."""
-
-    sampler: Annotated[
-        str, typer.Option(rich_help_panel=ACCURACY, help=f"{described(list(SAMPLERS))}.")
-    ] = "bridge"
-    grid: Annotated[
-        str | None,
-        typer.Option(
-            rich_help_panel=ACCURACY,
-            help="Steps of the sampler: the noise levels of a schedule (linear, cosine, a "
-            "scheduler_config.json), or uniform or log-snr.",
-            show_default="those of --model; without: linear",
-        ),
-    ] = None
-    steps: Annotated[
-        int | None,
-        typer.Option(
-            rich_help_panel=ACCURACY,
-            metavar="N",
-            help="Number of steps.",
-            show_default="1000; all of a schedule",
-        ),
-    ] = None
-    batch: Batch = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class NoisySamplingOptions(SamplingOptions):
-    """The same for clones and U-turns: without noise two of them would be one."""
-
-    sampler: Annotated[
-        str,
-        typer.Option(rich_help_panel=ACCURACY, help=f"One with noise. {described(noisy())}."),
-    ] = "bridge"
-
-
-@dataclass(frozen=True, kw_only=True)
-class BackwardOptions:
-    """Everything that says what is run backwards, and how."""
-
-    score: ScoreOptions
-    sampling: SamplingOptions
-    data: ModelDataOptions
-    computation: Computation
-    out: Out = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class EndPointOptions(BackwardOptions):
-    """Of the commands that ask for the class of end points alone."""
-
-    score: JudgedScoreOptions
-    sampling: NoisySamplingOptions
 
 
 @dataclass(frozen=True, kw_only=True)

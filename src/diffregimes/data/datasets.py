@@ -8,7 +8,7 @@ dataset shifts every time (t -> t + log(scale) at large t). The scale is therefo
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import PurePath
@@ -48,7 +48,8 @@ class Dataset:
 
     Points are named by `indices` (n,), where they stand in the source, and by `files` (n,), their
     paths inside a folder, whatever part of the source was taken. `conditions` are the numbers by
-    which a conditional network that was trained on the source is asked for each class.
+    which a conditional network that was trained on the source is asked for each class. `decode`
+    makes pictures (m, H, W, C) in [0, 1] of points (m, d) that are a code of images.
     """
 
     points: np.ndarray
@@ -64,6 +65,9 @@ class Dataset:
     indices: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     files: tuple[str, ...] = ()
     conditions: tuple[int, ...] = ()
+    decode: Callable[[np.ndarray], np.ndarray] | None = field(
+        default=None, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         if not len(self.indices):

@@ -1,4 +1,4 @@
-"""Networks as scores: diffusers models with their schedulers, any torch module with a schedule.
+"""Networks as scores: diffusers models with their schedulers, from memory or from folders.
 
 Whatever a network predicts, in whatever clock, conventions.py turns its answer into E[a | x_t = x]
 in Ornstein-Uhlenbeck time. The state keeps its own precision and device beside the network.
@@ -9,138 +9,52 @@ folder states. Images of diffusers' own pipelines are in [-1, 1].
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from ..common.checks import InputError, in_range, out_of_memory
-from ..data.datasets import Dataset
-from ..process import DDPM_FAMILY, Schedule
-from ..scores import AbstractScore, CallableScore
-from .checkpoints import WEIGHTS
-from .conventions import Convention, ddpm_convention, scheduler_convention
-from .folders import parts_of
+from ..common.checks import InputError
+from ..process import DDPM_FAMILY
+from .conditions import condition_of
+from .conventions import scheduler_class, scheduler_convention
+from .folders import ONE_STEP, Parts, parts_of
+from .latents import Latents, open_latents
+from .others import known_elsewhere
+from .score import BATCH, LearnedScore, check_fits, module_score
+from .weights import fill, merge, read_weights
+from .wrappers import config_of, unwrapped
 
-BATCH = 256
-
-
-class LearnedScore(CallableScore):
-    """A network in the place of a score; made by the functions below.
-
-    module : called with (m, C, H, W) or (m, d) and steps (m,), in the dtype and on the device of
-        its parameters (of the states, if it has none); gives a tensor or an object with `.sample`.
-        Where images come back with twice the channels the first half counts: the other is the
-        variance of the step. Put in eval mode once, here
-    shape : (C, H, W) or (d,); states are flattened in the order (H, W, C), as `Dataset.points` are
-    label : given to the module as class_labels
-    round_steps : the module takes whole steps: the nearest one
-    batch : states that the module is given at a time
-
-    `earliest` and `latest` are the times it was trained between, `schedule` the noise levels that
-    its scheduler numbers; `notes` says what was ignored.
-    Raises `InputError` at times beyond `latest`.
-    """
-
-    def __init__(
-        self,
-        module: Callable[..., Any],
-        convention: Convention,
-        shape: tuple[int, ...],
-        *,
-        label: int | None = None,
-        round_steps: bool = False,
-        batch: int = BATCH,
-        notes: tuple[str, ...] = (),
-    ) -> None:
-        if len(shape) not in (1, 3):
-            raise InputError(f"shape is {shape}; expected (channels, height, width) or (d,).")
-        in_range("batch", batch, 1, 10**9)
-        super().__init__(self._denoised, shape=(*shape[1:], shape[0]))
-        self.module, self.convention, self.label = module, convention, label
-        self.round_steps, self.batch, self.notes = round_steps, batch, notes
-        self.earliest, self.latest = convention.earliest, convention.latest
-        self.schedule = convention.schedule
-        if isinstance(module, torch.nn.Module):
-            module.eval()
-
-    def _denoised(self, x: Tensor, t: float) -> Tensor:
-        """E[a|x] of states (m, H, W, C) or (m, d)."""
-        if t > self.latest + 1e-6:
-            raise InputError(
-                f"t is {t:.4g}, beyond the last noise level of the network at t = "
-                f"{self.latest:.4g}; take times up to there alone, as the grid log-snr does."
-            )
-        scale, skip, out = self.convention.factors(t)
-        step = self.convention.step(max(t, self.earliest))
-        parameters = self.module.parameters() if isinstance(self.module, torch.nn.Module) else ()
-        like = next((p for p in parameters if p.is_floating_point()), x)
-        given = (scale * x).movedim(-1, 1).to(like.device, like.dtype).contiguous()
-        answers = [self._answer(part, step) for part in torch.split(given, self.batch)]
-        return skip * x + out * torch.cat(answers).movedim(1, -1).to(x.device, x.dtype)
-
-    def _answer(self, given: Tensor, step: float) -> Tensor:
-        # a step in half precision would be off by up to a half
-        precise = torch.float64 if given.dtype == torch.float64 else torch.float32
-        steps = torch.full((len(given),), step, dtype=precise, device=given.device)
-        if self.round_steps:
-            steps = steps.round().long()
-        extra = {}
-        if self.label is not None:
-            extra["class_labels"] = torch.full_like(steps, self.label, dtype=torch.long)
-        answer = self.module(given, steps, **extra)
-        answer = answer if isinstance(answer, Tensor) else getattr(answer, "sample", answer)
-        if not isinstance(answer, Tensor):
-            raise InputError(
-                f"the network gave a {type(answer).__name__}; expected a torch tensor, or an "
-                "object with a tensor .sample."
-            )
-        if answer.ndim == 4 and answer.shape[1] == 2 * given.shape[1]:
-            answer = answer[:, : given.shape[1]]
-        if answer.shape != given.shape:
-            raise InputError(
-                f"the network gave the shape {tuple(answer.shape)} for states of the shape "
-                f"{tuple(given.shape)}; expected the same shape."
-            )
-        return answer
-
-
-def module_score(
-    module: Callable[..., Any],
-    schedule: Schedule,
-    *,
-    predicts: str = "noise",
-    shape: tuple[int, ...],
-    round_steps: bool = False,
-    batch: int = BATCH,
-) -> LearnedScore:
-    """Any `module(x, step)` trained along a DDPM schedule; steps count from 0.
-
-    predicts : "noise", "denoised", "velocity" e^{-t} z - sqrt(Delta) a, or "score"
-    shape, round_steps, batch : see `LearnedScore`
-
-    Raises `InputError` for another prediction or shape. For a network in another clock write the
-    function of t and take `scores.CallableScore`.
-    """
-    convention = ddpm_convention(schedule, predicts)
-    return LearnedScore(module, convention, shape, round_steps=round_steps, batch=batch)
+__all__ = ["LearnedScore", "check_fits", "learned_score", "load_score", "module_score"]
 
 
 def learned_score(
-    model: Any, scheduler: Any, *, label: int | None = None, batch: int = BATCH
+    model: Any,
+    scheduler: Any,
+    *,
+    label: int | None = None,
+    prompt: str | None = None,
+    guidance: float | None = None,
+    pipeline: Any = None,
+    latents: Latents | None = None,
+    batch: int = BATCH,
 ) -> LearnedScore:
-    """A diffusers `UNet2DModel`, or a module with such a config and call, with its scheduler.
+    """A network of diffusers, or a module with such a config and call, with its scheduler.
 
+    model : UNet2DModel, UNet2DConditionModel, DiTTransformer2DModel or SD3Transformer2DModel, also
+        inside of what a training loop puts around it
     scheduler : one of `process.SCHEDULERS`; what it was set to sample with does not matter
-    label : the class, for a conditional model
+    label, prompt : the class, for a conditional model; the text, which `pipeline` (a folder, or the
+        pipeline itself) encodes
+    guidance : the scale of classifier-free guidance, None for the condition alone
+    latents : the VAE in whose code the model works
     batch : states that the model is given at a time
 
     The model runs where it is and in its own precision; it is put in eval mode. Raises `InputError`
-    for schedulers and predictions not known, and for a label missing or out of place.
+    for schedulers and predictions not known, and for a label or prompt missing or out of place.
     """
-    config = getattr(model, "config", None)
+    model = unwrapped(model)
+    config = config_of(model)
     channels, size = (getattr(config, x, None) for x in ("in_channels", "sample_size"))
     out = getattr(config, "out_channels", None)
     if channels is None or out not in (channels, 2 * channels):
@@ -155,14 +69,23 @@ def learned_score(
             "model.register_to_config(sample_size=32), or in its config.json."
         )
     height, width = (size, size) if isinstance(size, int) else size
-    _check_label(config, label)
+    condition = condition_of(
+        model, config, label=label, prompt=prompt, guidance=guidance, pipeline=pipeline
+    )
+    name = type(scheduler).__name__
+    if name in ONE_STEP:
+        raise InputError(
+            f"the scheduler is {name}, of {ONE_STEP[name]}: its network leaps to the data, and its "
+            "answer is no mean over the posterior; it has no score to be audited. What can be told "
+            "is whether its samples are copies: auditing.audit_samples(samples, data)."
+        )
     convention = scheduler_convention(scheduler)
     # an embedding with a row for each step
     whole = getattr(config, "time_embedding_type", None) == "learned"
-    if whole and type(scheduler).__name__ not in DDPM_FAMILY:
+    if whole and name not in DDPM_FAMILY:
         raise InputError(
             "the model takes whole steps (time_embedding_type 'learned'), and "
-            f"{type(scheduler).__name__} has none; expected a scheduler of the DDPM family."
+            f"{name} has none; expected a scheduler of the DDPM family."
         )
     set_on = (x for x in ("clip_sample", "thresholding") if getattr(scheduler.config, x, False))
     return LearnedScore(
@@ -170,31 +93,48 @@ def learned_score(
         convention,
         (channels, height, width),
         label=label,
+        condition=condition,
+        guidance=guidance,
         round_steps=whole,
         batch=batch,
+        latents=latents,
         notes=tuple(f"{x} of the scheduler is ignored: the network alone counts" for x in set_on),
     )
 
 
 def load_score(
-    folder: str | Path,
+    model: Any,
+    scheduler: Any = None,
     *,
+    base: str | Path | None = None,
     label: int | None = None,
+    prompt: str | None = None,
+    guidance: float | None = None,
     device: str | torch.device = "cpu",
     dtype: torch.dtype | None = None,
+    shape: tuple[int, ...] | None = None,
     batch: int = BATCH,
 ) -> LearnedScore:
-    """A saved diffusers pipeline (unet/ and scheduler/), or a folder with a model's config.json and
-    a scheduler_config.json beside it.
+    """A saved model, or one in memory, as a score.
 
-    device, dtype : of the network, float32 without
-    label, batch : see `learned_score`
+    model : the folder of a diffusers pipeline; one with a model's config.json and a
+        scheduler_config.json beside it; or a checkpoint-N/ of a training script. Else a pipeline, a
+        network with its `scheduler`, or a denoiser of another library (see `others`)
+    scheduler : of a network without one: a scheduler, or the path of its config or of a folder
+    base : the pipeline from which what is missing is taken: the network below a low-rank adapter,
+        the scheduler, VAE or text encoder
+    device, dtype : of a network from a folder, float32 without
+    shape : of the states of a denoiser that does not tell it, (C, H, W) or (d,)
+    label, prompt, guidance, batch : see `learned_score`
 
     Weights are read from safetensors alone; nothing is unpickled and nothing fetched. Needs the
     extra `diffusers`. Raises `InputError` for what is missing or not known.
     """
-    root = Path(folder)
-    unet, settings = parts_of(root)
+    asked: dict[str, Any] = {"label": label, "prompt": prompt, "guidance": guidance, "batch": batch}
+    if not isinstance(model, str | Path):
+        return _in_memory(model, scheduler, asked, shape)
+    paths = [None if x is None else Path(x) for x in (scheduler, base)]
+    parts = parts_of(Path(model), *paths)
     try:
         import diffusers
     except ImportError as error:
@@ -202,90 +142,49 @@ def load_score(
             "reading a network needs diffusers, which cannot be imported "
             f"({error}); pip install 'diffregimes[diffusers]'."
         ) from error
-    load: Any = diffusers.UNet2DModel.from_pretrained
+    network, theirs = _built(diffusers, Path(model), parts, dtype or torch.float32)
+    latents = None if parts.codec is None else open_latents(parts.codec, device)
+    score = learned_score(
+        network.to(device), theirs, pipeline=parts.texts, latents=latents, **asked
+    )
+    score.notes = (*score.notes, *parts.notes)
+    return score
+
+
+def _built(diffusers: Any, root: Path, parts: Parts, dtype: torch.dtype) -> tuple[Any, Any]:
+    """Network and scheduler of the configs, with the weights."""
+    name = parts.config["_class_name"]
+    kind = getattr(diffusers, "DiTTransformer2DModel" if name == "Transformer2DModel" else name)
+    state = read_weights(parts.weights)
     try:
-        scheduler = getattr(diffusers, settings["_class_name"]).from_config(settings)
-        model, info = load(
-            str(unet),
-            torch_dtype=dtype or torch.float32,
-            use_safetensors=True,
-            local_files_only=True,
-            low_cpu_mem_usage=False,  # True needs accelerate
-            output_loading_info=True,
-        )
+        scheduler = scheduler_class(parts.scheduler["_class_name"]).from_config(parts.scheduler)
+        known = kind._get_init_keys(kind)  # an average has its own numbers among them
+        model = kind.from_config({k: v for k, v in parts.config.items() if k in known})
     except Exception as error:  # whatever it is that does not go together
         raise InputError(
             f"{root} makes no model and scheduler ({error}); expected configs and weights as "
             "save_pretrained wrote them."
         ) from error
-    odd = [*info["missing_keys"], *info["unexpected_keys"]]
-    if odd:
-        raise InputError(
-            f"{unet / WEIGHTS} and config.json beside it differ in {len(odd)} weights, {odd[0]} "
-            "first; expected both as save_pretrained wrote them."
-        )
-    return learned_score(model.to(device), scheduler, label=label, batch=batch)
+    fill(model, state, parts.network, dtype)
+    for path in parts.adapters:
+        merge(model, path)
+    return model, scheduler
 
 
-def check_fits(score: AbstractScore, dataset: Dataset) -> None:
-    """Raise `InputError` unless the states of the score are like the points of the dataset, and,
-    if it is a network, it answers to one of them at either end of its noise levels."""
-    takes, has = getattr(score, "shape", None), dataset.sample_shape
-    if takes is not None and len(takes) == len(has) == 3 and takes != has:
-        raise InputError(
-            f"the network takes images (H, W, C) = {takes}, the data ({dataset.source}) are {has}; "
-            "expected the same. Load the data in the size and colours that it was trained on; pad= "
-            "adds a border."
-        )
-    if score.dimension not in (None, dataset.d):
-        raise InputError(
-            f"the score takes states of {score.dimension} numbers, the data ({dataset.source}) "
-            f"have {dataset.d}; expected the same, in the order and scale it was trained on."
-        )
-
-    if isinstance(score, LearnedScore):
-        for t in score.schedule.finite_times[[0, -1]].tolist():
-            _check_answers(score, torch.from_numpy(dataset.points[:1]).float(), t)
-
-
-def _check_answers(score: LearnedScore, x: Tensor, t: float) -> None:
-    """Raise `InputError` if the network fails on a state x (1, d)."""
-    try:
-        score.denoise(x, t)
-    except Exception as error:  # whatever it is that goes wrong inside
-        if isinstance(error, InputError) or out_of_memory(error):
-            raise
-        assert score.shape is not None
-        height, width = score.shape[:2] if len(score.shape) == 3 else (0, 0)
-        blocks = getattr(getattr(score.module, "config", None), "block_out_channels", ())
-        factor = 2 ** (len(blocks) - 1) if blocks else 1
-        hint = ""
-        if height % factor or width % factor:
-            hint = (
-                f" It halves its images {len(blocks) - 1} times, which {height} x {width} does "
-                f"not allow: if it was trained on padded images, set sample_size in its "
-                "config.json to their size and pad the data (--pad 2 makes 32 of 28)."
-            )
-        raise InputError(
-            f"the network fails on one state of the shape {score.shape} at t = {t:.3g} "
-            f"({type(error).__name__}: {error}); expected an answer of the same shape.{hint}"
-        ) from error
-
-
-def _check_label(config: Any, label: int | None) -> None:
-    kind, classes = (getattr(config, x, None) for x in ("class_embed_type", "num_class_embeds"))
-    if kind not in (None, "timestep"):
-        raise InputError(
-            f"the model takes its classes as class_embed_type {kind!r}; expected class numbers. "
-            "Give them in a function of your own, to module_score."
-        )
-    if kind is None and classes is None:
-        if label is not None:
-            raise InputError(f"label is {label!r}, but the model has no classes; leave it out.")
-        return
-    if not isinstance(label, int):
-        raise InputError(
-            f"label is {label!r}; expected a class number: the model is conditional, and is asked "
-            "for one class, label=0 the first."
-        )
-    in_range("label", label, 0, (classes or 10**9) - 1, "It is a class of the model.")
+def _in_memory(
+    model: Any, scheduler: Any, asked: dict[str, Any], shape: tuple[int, ...] | None
+) -> LearnedScore:
+    """A pipeline, a network with its scheduler, or a denoiser of another library."""
+    if isinstance(model, LearnedScore):
+        return model
+    parts = getattr(model, "components", None)
+    if isinstance(parts, dict) and "scheduler" in parts:
+        codec = parts.get("vae") or parts.get("vqvae")
+        texts = model if parts.get("text_encoder") is not None else None
+        latents = None if codec is None else Latents(codec)
+        network = parts.get("unet") or parts.get("transformer")
+        plan = scheduler or parts["scheduler"]
+        return learned_score(network, plan, pipeline=texts, latents=latents, **asked)
+    if scheduler is not None:
+        return learned_score(model, scheduler, **asked)
+    return known_elsewhere(unwrapped(model), asked, shape)

@@ -37,9 +37,9 @@ from ..data.datasets import Dataset
 from ..results import Share
 from .checkpoints import weights_digest
 from .fitting import fit
-from .folders import PICKLES
 from .resnet import ClassNetwork
 from .training import split
+from .weights import PICKLES
 
 FORMAT = "diffregimes.classifier/1"
 FILE, WEIGHTS = "classifier.json", "classifier.safetensors"

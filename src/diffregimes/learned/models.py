@@ -17,6 +17,7 @@ import numpy as np
 
 from ..common import serial
 from ..common.checks import InputError
+from ..common.parallel import Progress
 from ..common.provenance import INDEXED
 from ..common.reading import read_json
 from ..data.classes import listed
@@ -43,6 +44,14 @@ class Opened:
     facts: dict[str, Any]
     notes: tuple[str, ...]
     asked: str | None = None
+    store: Path | None = None
+
+    def prepared(self, points: Dataset, progress: Progress | None = None) -> Dataset:
+        """Other points as the network knows them: of its class, in its code."""
+        points = self.of_its_class(points)
+        if self.score.latents is None:
+            return points
+        return self.score.latents.encode(points, store=self.store, progress=progress)
 
     def of_its_class(self, points: Dataset) -> Dataset:
         """Those of other points that are of the class that the network is asked for."""
@@ -57,15 +66,64 @@ class Opened:
 
 
 def open_model(
-    folder: str | Path, dataset: Dataset, *, label: int | None = None, device: str = "cpu"
+    folder: str | Path,
+    dataset: Dataset,
+    *,
+    label: int | None = None,
+    prompt: str | None = None,
+    guidance: float | None = None,
+    scheduler: str | Path | None = None,
+    base: str | Path | None = None,
+    device: str = "cpu",
+    store: Path | None = None,
+    progress: Progress | None = None,
 ) -> Opened:
-    """Load the network in `folder` and take from `dataset` what it was trained on.
+    """Load the network in `folder` and take from `dataset` what it was trained on; for a latent
+    model in the code of its VAE.
 
     label : class that a conditional network is asked for; of labelled data its points alone count
+    prompt, guidance, scheduler, base : as in `load_score`
+    store : a folder that keeps the latents, encoded once
     Raises `InputError` for a folder that makes no network, and for data of another size.
     """
-    score = load_score(folder, label=label, device=device)
-    check_fits(score, dataset)
+    score = load_score(
+        folder, scheduler, base=base, label=label, prompt=prompt, guidance=guidance, device=device
+    )
+    first = dataset.take(np.arange(1))
+    check_fits(score, first if score.latents is None else score.latents.encode(first))
+    opened = _taken(score, folder, dataset, label)
+    extra = [] if score.condition is None or prompt is None else [_about_prompt(prompt)]
+    extra += [] if guidance is None else [_about_guidance(guidance)]
+    facts = opened.facts | ({} if prompt is None else {"prompt": prompt})
+    facts |= {} if guidance is None else {"guidance": guidance}
+    opened = replace(opened, facts=facts, notes=(*opened.notes, *extra), store=store)
+    if score.latents is None:
+        return opened
+    facts["vae"] = weights_digest(score.latents.vae)
+    training = score.latents.encode(opened.training, store=store, progress=progress)
+    held = opened.held_out
+    return replace(
+        opened, training=training, facts=facts, notes=(*opened.notes, training.notes[-1]),
+        held_out=held and score.latents.encode(held, store=store, progress=progress),
+    )  # fmt: skip
+
+
+def _about_prompt(prompt: str) -> str:
+    return (
+        f"the model is asked for the prompt {prompt!r}: all points count as points of it; what it "
+        "makes of other prompts is not looked at"
+    )
+
+
+def _about_guidance(guidance: float) -> str:
+    return (
+        f"guidance {guidance:g}: what is audited is the guided law, which is not the one trained "
+        "for; losses and entropy are those of guided answers"
+    )
+
+
+def _taken(score: LearnedScore, folder: str | Path, dataset: Dataset, label: int | None) -> Opened:
+    """The points that the network was trained on, as far as the folder and the label tell."""
     module: Any = score.module
     facts = {
         "name": model_name(folder),

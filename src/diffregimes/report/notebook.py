@@ -19,7 +19,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..auditing.findings import Audit
+from ..auditing.findings import Audit, SamplesAudit
 from ..backward.outcome import Outcome
 from ..common.checks import InputError
 from ..common.files import write_atomically
@@ -114,6 +114,16 @@ def _(analysis: Analysis) -> dict[str, Any]:
 
 
 @_compact.register
+def _(audit: SamplesAudit) -> dict[str, Any]:
+    return _page(
+        f"audit of {model_name(audit)} · trained on {audit.dataset.name}",
+        audit.verdict.headline,
+        [(of_audit.FIGURES["ratios"].title, figure_of(of_audit.plot_ratios(audit)))],
+        sentences=audit.sentences,
+    )
+
+
+@_compact.register
 def _(audit: Audit) -> dict[str, Any]:
     panels, share = of_audit.FIGURES, audit.copies.share
     value, _, interval = share.in_percent().partition(", ")
@@ -181,6 +191,7 @@ def _(curves: Curves) -> dict[str, Any]:
 # the main figure of each type, and its size in inches
 MAIN: dict[type, tuple[Plot[Any], tuple[float, float]]] = {
     Analysis: (plot_regimes, (10.4, 2.9)),
+    SamplesAudit: (of_audit.plot_ratios, (1.2 * SIZE[0], 1.15 * SIZE[1])),
     Audit: (of_audit.plot_ratios, (1.2 * SIZE[0], 1.15 * SIZE[1])),
     Outcome: (plot_outcome, (1.2 * SIZE[0], 1.15 * SIZE[1])),
     Curves: (plot_curves, (1.2 * SIZE[0], 1.15 * SIZE[1])),
@@ -211,7 +222,7 @@ def _text(result: Any, dataset: Dataset | None) -> str:
 
 
 _text.register(Analysis, full_page)
-_text.register(Audit, render_audit)
+_text.register(SamplesAudit, render_audit)
 
 
 def write_page(result: Any, path: str | Path, dataset: Dataset | None = None) -> Path:
@@ -230,7 +241,7 @@ def _fill(result: Any, dataset: Dataset | None, folder: Path) -> None:
 
 
 _fill.register(Analysis, write_run)
-_fill.register(Audit, write_audit)
+_fill.register(SamplesAudit, write_audit)
 
 
 @_fill.register

@@ -14,7 +14,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from ...auditing.entropy import AT_COLLAPSE
-from ...auditing.findings import Audit, ModelTime
+from ...auditing.findings import Audit, ModelTime, SamplesAudit
 from ...backward.tracking import COPY
 from ...common.numerics import Z95
 from ...transitions.criteria import clone_level
@@ -57,7 +57,7 @@ def _band(
 
 
 @styled()
-def plot_ratios(found: Audit, ax: Axes) -> None:
+def plot_ratios(found: SamplesAudit, ax: Axes) -> None:
     """Distance to the nearest over that to the second nearest training point; copies below 1/3."""
     copies = found.copies
     edges = np.linspace(0, 1, 31)  # 1/3 is one of them

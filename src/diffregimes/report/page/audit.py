@@ -14,7 +14,7 @@ import numpy as np
 
 from ... import process
 from ...auditing.entropy import AT_COLLAPSE
-from ...auditing.findings import Audit, ModelTime, Origin
+from ...auditing.findings import Audit, ModelTime, Origin, SamplesAudit
 from ...auditing.judgement import decided
 from ...auditing.orbit import AS_IT_IS
 from ...common import serial
@@ -34,15 +34,15 @@ from .base import figure_of, flat, rendered, rows_of
 MOST_ORIGINS, MOST_COPIES, MOST_SAMPLES, MOST_TWINS = 12, 4, 12, 4
 
 
-def write_audit(audit: Audit, dataset: Dataset | None, folder: str | Path) -> None:
-    """Write report.html, figures/*.png and *.svg, samples.csv, losses.csv, entropy.csv, clones.csv
-    and, last, results.json into `folder`.
+def write_audit(audit: SamplesAudit, dataset: Dataset | None, folder: str | Path) -> None:
+    """Write report.html, figures/*.png and *.svg, samples.csv and, last, results.json into
+    `folder`, of a score losses.csv, entropy.csv and clones.csv too.
 
     Without the dataset the page shows no pictures and no classes of points. Raises `InputError`
     where `dataset` is not the one of the audit, `OSError` where a file cannot be written; files of
     an earlier run are replaced one by one, each whole.
     """
-    figures = {name: figure_of(plot(audit)) for name, plot in FIGURES.items()}
+    figures = {name: figure_of(plot(audit)) for name, plot in figures_of(audit).items()}
     drawn = {name: svg_bytes(figure) for name, figure in figures.items()}
     files = {"report.html": render_audit(audit, dataset, drawn).encode()}
     for name, figure in figures.items():
@@ -57,7 +57,7 @@ def write_audit(audit: Audit, dataset: Dataset | None, folder: str | Path) -> No
 
 
 def render_audit(
-    audit: Audit, dataset: Dataset | None, drawn: dict[str, bytes] | None = None
+    audit: SamplesAudit, dataset: Dataset | None, drawn: dict[str, bytes] | None = None
 ) -> str:
     """The page as text; `drawn` holds the SVG of every figure, where they are there already.
 
@@ -70,7 +70,7 @@ def render_audit(
             "the audit."
         )
     if drawn is None:
-        drawn = {k: svg_bytes(figure_of(plot(audit))) for k, plot in FIGURES.items()}
+        drawn = {k: svg_bytes(figure_of(plot(audit))) for k, plot in figures_of(audit).items()}
     facts = audit.dataset
     shape = tuple(facts.sample_shape)
     noun = "images" if len(shape) > 1 else "points"
@@ -78,6 +78,7 @@ def render_audit(
     copies = audit.copies
     shown = [_origin(audit, dataset, x, painter) for x in audit.origins[:MOST_ORIGINS]]
     nearest = [] if shown else np.argsort(copies.ratio, kind="stable")[:MOST_SAMPLES].tolist()
+    whole = audit if isinstance(audit, Audit) else None
     told = {"model": audit.model, "held_out": serial.plain(audit.held_out), "run": audit.recipe}
     return rendered(
         "audit.html.j2",
@@ -85,7 +86,7 @@ def render_audit(
             name: pictures.inline_svg(svg, name, FIGURES[name].caption)
             for name, svg in drawn.items()
         },
-        aside=() if audit.losses.known else ("copied",),  # no gap is known
+        aside=() if whole is None or whole.losses.known else ("copied",),  # no gap is known
         titles={name: panel.title.format(things=noun) for name, panel in FIGURES.items()},
         a=audit,
         facts=facts,
@@ -98,12 +99,7 @@ def render_audit(
         kind=audit.verdict.kind.replace(" ", "-"),
         share=copies.share.in_percent().partition(", "),
         baseline=copies.baseline.in_percent().partition(", "),
-        times={x.method: _time_row(x) for x in audit.collapse},
-        speciation=audit.speciation and _time_row(audit.speciation),
-        decided=_decided(audit),
-        stein=number(float(np.abs(audit.entropy.stein).max()), 2),
-        at_collapse=number(AT_COLLAPSE / math.log(facts.n), 2),
-        cut=bool(np.min(audit.entropy.value) < -1),
+        **({"whole": False} if whole is None else _of_score(whole)),
         images=painter is not None,
         origins=shown,
         nearest=_samples(audit, dataset, nearest, painter),
@@ -113,12 +109,30 @@ def render_audit(
     )
 
 
-def model_name(audit: Audit) -> str:
+def figures_of(audit: SamplesAudit) -> dict[str, Any]:
+    """The figures that there is something for: of samples alone, the distances."""
+    return {k: v for k, v in FIGURES.items() if isinstance(audit, Audit) or k == "ratios"}
+
+
+def _of_score(audit: Audit) -> dict[str, Any]:
+    """What the page says of the score."""
+    return {
+        "whole": True,
+        "times": {x.method: _time_row(x) for x in audit.collapse},
+        "speciation": audit.speciation and _time_row(audit.speciation),
+        "decided": _decided(audit),
+        "stein": number(float(np.abs(audit.entropy.stein).max()), 2),
+        "at_collapse": number(AT_COLLAPSE / math.log(audit.dataset.n), 2),
+        "cut": bool(np.min(audit.entropy.value) < -1),
+    }
+
+
+def model_name(audit: SamplesAudit) -> str:
     """What the model is called in a heading."""
     return str(audit.model.get("name") or audit.model.get("source") or "model")
 
 
-def confidence(audit: Audit) -> str:
+def confidence(audit: SamplesAudit) -> str:
     """The confidence of the verdict, never rounded up; empty where it is open."""
     value = audit.verdict.confidence
     return "" if value is None else sureness(value)
@@ -157,7 +171,7 @@ def _decided(audit: Audit) -> dict[str, str] | None:
 
 
 def _origin(
-    audit: Audit, dataset: Dataset | None, origin: Origin, painter: pictures.Painter | None
+    audit: SamplesAudit, dataset: Dataset | None, origin: Origin, painter: pictures.Painter | None
 ) -> dict[str, Any]:
     """A training point and the samples that are copies of it, nearest first."""
     return {
@@ -172,7 +186,7 @@ def _origin(
 
 
 def _seen(
-    audit: Audit, dataset: Dataset | None, index: int, painter: pictures.Painter | None
+    audit: SamplesAudit, dataset: Dataset | None, index: int, painter: pictures.Painter | None
 ) -> dict[str, str | None]:
     """Class and picture of a training point, as far as the dataset shows them."""
     row = rows_of(audit.dataset, dataset)(index)
@@ -183,7 +197,10 @@ def _seen(
 
 
 def _samples(
-    audit: Audit, dataset: Dataset | None, places: Iterable[int], painter: pictures.Painter | None
+    audit: SamplesAudit,
+    dataset: Dataset | None,
+    places: Iterable[int],
+    painter: pictures.Painter | None,
 ) -> list[dict[str, Any]]:
     """Generated samples, each with its nearest and second nearest training point."""
     copies = audit.copies

@@ -84,6 +84,8 @@ class Painter:
 
     def paint(self, point: np.ndarray) -> str:
         """Any (d,) in the scale of the dataset."""
+        if self.dataset.decode is not None:
+            return _png_uri(self.dataset.decode(point[None])[0])
         pixels = point.reshape(self.dataset.sample_shape)
         return _png_uri((pixels - self.low) / (self.high - self.low))
 

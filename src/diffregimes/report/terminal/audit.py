@@ -7,13 +7,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from ...auditing.findings import Audit
+from ...auditing.findings import Audit, SamplesAudit
 from ...common.readable import interval_text
 
 NARROWEST = 66  # the table does not fit into less: such terminals break its lines
 
 
-def print_audit(audit: Audit, folder: Path) -> None:
+def print_audit(audit: SamplesAudit, folder: Path) -> None:
     """The verdict in words, the times of collapse, the copies, notes, where the report lies."""
     console = Console(highlight=False, markup=False)
     console.print(audit.verdict.headline, style="bold")
@@ -22,13 +22,14 @@ def print_audit(audit: Audit, folder: Path) -> None:
         sentences.add_row("-", sentence)
     console.print(sentences)
     console.print()
-    wide = Console(width=max(console.width, NARROWEST), highlight=False, markup=False)
-    wide.print(_table(audit))
-    console.print(
-        "t is Ornstein-Uhlenbeck time, 0 at the data; exact: score of the training points"
-    )
+    if isinstance(audit, Audit):
+        wide = Console(width=max(console.width, NARROWEST), highlight=False, markup=False)
+        wide.print(_table(audit))
+        console.print(
+            "t is Ornstein-Uhlenbeck time, 0 at the data; exact: score of the training points"
+        )
+        console.print()
     copies = audit.copies
-    console.print()
     for what, share, of in (
         ("copies", copies.share, "samples"),
         ("baseline", copies.baseline, copies.baseline_of),
