@@ -73,12 +73,7 @@ def learned_score(
         model, config, label=label, prompt=prompt, guidance=guidance, pipeline=pipeline
     )
     name = type(scheduler).__name__
-    if name in ONE_STEP:
-        raise InputError(
-            f"the scheduler is {name}, of {ONE_STEP[name]}: its network leaps to the data, and its "
-            "answer is no mean over the posterior; it has no score to be audited. What can be told "
-            "is whether its samples are copies: auditing.audit_samples(samples, data)."
-        )
+    _check_scheduler(name)
     convention = scheduler_convention(scheduler)
     # an embedding with a row for each step
     whole = getattr(config, "time_embedding_type", None) == "learned"
@@ -100,6 +95,16 @@ def learned_score(
         latents=latents,
         notes=tuple(f"{x} of the scheduler is ignored: the network alone counts" for x in set_on),
     )
+
+
+def _check_scheduler(name: str) -> None:
+    """Raise `InputError` for the scheduler of a network that leaps to the data."""
+    if name in ONE_STEP:
+        raise InputError(
+            f"the scheduler is {name}, of {ONE_STEP[name]}: its network leaps to the data, and its "
+            "answer is no mean over the posterior; it has no score to be audited. What can be told "
+            "is whether its samples are copies: auditing.audit_samples(samples, data)."
+        )
 
 
 def load_score(
