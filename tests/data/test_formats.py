@@ -18,6 +18,7 @@ from PIL import Image
 
 from diffregimes.common.checks import InputError
 from diffregimes.data.datasets import from_arrays
+from diffregimes.data.layout import _shards
 from diffregimes.data.readers import load
 
 RNG = np.random.default_rng(2)
@@ -486,6 +487,27 @@ def test_shards_are_no_classes(tmp_path):
     assert load(signs).class_names == ("00000", "00001", "00002")  # classes that are numbers
     faces = put(tmp_path / "ffhq", [f"0{k // 6}000/0{k // 6}00{k % 6}.png" for k in range(N)])
     same(load(faces), COLOUR, None)
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["00000/img00000999.png", "00001/img00001000.png"], True),
+        (["00000/0.png", "01000/01999.png", "2000/2000.png"], True),
+        (["0/x3/7.png", "1/x4/1001.png"], True),  # however deep
+        (["00000/img00000001.png", "00000/img00000002.png"], False),  # a single one parts nothing
+        (["0/1.png", "1/1.png"], False),  # each class counts from the start
+        (["0/a_1.png", "0/b_1.png", "1/a_1001.png"], False),  # a number twice is no number of it
+        (["0/1.png", "1/999.png"], False),
+        (["0/1.png", "1/2000.png"], False),
+        (["0/1.png", "1/1001.png", "2000/2001.png"], False),  # of two ways of numbering
+        (["cat/1.png", "1/1001.png"], False),
+        (["0/1.png", "1/x.png"], False),
+        (["-0/1.png", "1/1001.png"], False),
+    ],
+)
+def test_what_shards_are(names, expected):
+    assert _shards(names) == expected
 
 
 def make_tar(path, members):

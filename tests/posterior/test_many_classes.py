@@ -141,7 +141,8 @@ rng = np.random.default_rng(0)
 labels = rng.permutation(np.repeat(np.arange(classes), points)) if classes else None
 x = rng.standard_normal((classes * points or points, d), dtype=np.float32)
 found = dr.analyze(x, labels, memory_mib=512)
-print(json.dumps([peak() - start, found.dataset.n, len(found.to_json())]))
+different = len(np.unique(x, axis=0))  # on a line some float32 are equal
+print(json.dumps([peak() - start, found.dataset.n - different, len(found.to_json())]))
 """
 
 
@@ -152,7 +153,7 @@ print(json.dumps([peak() - start, found.dataset.n, len(found.to_json())]))
 def test_memory_is_a_budget(classes, points, d):
     command = [sys.executable, "-c", CHILD, *map(str, (classes, points, d))]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    more, n, text = json.loads(done.stdout.splitlines()[-1])
-    assert n == max(classes, 1) * points
+    more, missing, text = json.loads(done.stdout.splitlines()[-1])
+    assert missing == 0
     assert more < 512
     assert text < 10**6
