@@ -106,8 +106,8 @@ ORDER = {
     "generate": f"source samples score model {NETWORK_NAMES} {BACKWARD}",
     "train": f"source preset steps batch every held_out memorised {SHARED} seed device out",
     "train-classifier": f"source held_out epochs {SHARED} seed device out force",
-    "audit": f"model data held_out samples pairs steps augment {NETWORK_NAMES} classifier batch "
-    f"{SHARED} seed device memory_mib out",
+    "audit": "model samples_from data held_out samples pairs steps augment "
+    f"{NETWORK_NAMES} classifier batch {SHARED} seed device memory_mib out",
     "points-needed": f"source at {SHARED} seed",
 }
 
