@@ -561,8 +561,9 @@ FAULTS = (
     Fault("learned/models.py", "Scaling(integers, None if given.whole else given)",
           "Scaling(integers, scale)",
           "learned/test_models.py::test_the_scale_of_the_training_is_that_of_its_recipe"),
-    Fault("cli/audit.py", "points.read(options.held_out, data.pixel_map, progress)",
-          "points.read(options.held_out, points.range_for(options.data, options.model), progress)",
+    Fault("cli/audit.py", "prepared(points.read(options.held_out, data.pixel_map, progress)",
+          "prepared(points.read(options.held_out, points.range_for(options.data, options.model),"
+          " progress)",
           f"{AUDITS}::test_floats_stay_and_held_out_points_follow_the_data"),
     Fault("report/page/base.py",
           "dataset.place_of if facts.indexed == INDEXED else lambda index: index",

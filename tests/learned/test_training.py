@@ -19,7 +19,8 @@ from command import killed, runner
 from diffregimes.common.checks import InputError
 from diffregimes.data import readers
 from diffregimes.learned import checkpoints, networks, training
-from diffregimes.learned.adapters import WEIGHTS, load_score
+from diffregimes.learned.adapters import load_score
+from diffregimes.learned.checkpoints import WEIGHTS
 from diffregimes.learned.networks import PRESETS, network
 from diffregimes.learned.training import split, train
 from diffregimes.process import linear_schedule

@@ -381,8 +381,8 @@ def test_ordinary_data_have_no_theory():
 
 def test_any_mixture_from_python(monkeypatch):
     """Three classes of unequal covariance; the same seed gives the same theory, bit for bit."""
-    monkeypatch.setattr(comparison, "DRAWS", 4000)
-    monkeypatch.setattr(exact_times, "_CLOSE", 2**20)
+    monkeypatch.setattr(comparison, "DRAWS", 1500)
+    monkeypatch.setattr(exact_times, "_CLOSE", 2**18)
     law = three_classes()
     data = dataset(law, 600, 5)
     times = np.geomspace(0.2, 3, 10)

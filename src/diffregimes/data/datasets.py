@@ -203,11 +203,7 @@ def from_arrays(
     done = map_of(values, ends, wanted, white, said)
     flat, shape = _scaled(values, done, pad, said)
     own_files = tuple(files[int(k)] for k in indices) if len(files) else ()
-    if (flat == flat[0]).all():
-        raise InputError(
-            f"all {len(flat)} points are identical (in float32); expected data that vary. Check "
-            "that the right array was read and that its values were not cut off or rounded."
-        )
+    _check_varied(flat)
     if labels is None:
         codes, names = _principal_sides(flat, own_files), ("PC1-", "PC1+")
         said.append("no labels: the two classes are the two sides of the first principal component")
@@ -215,6 +211,14 @@ def from_arrays(
         flat, codes, names, shape, done.scale, source, labels is not None, tuple(said), None,
         done, indices, own_files, known,
     )  # fmt: skip
+
+
+def _check_varied(flat: np.ndarray) -> None:
+    if (flat == flat[0]).all():
+        raise InputError(
+            f"all {len(flat)} points are identical (in float32); expected data that vary. Check "
+            "that the right array was read and that its values were not cut off or rounded."
+        )
 
 
 def _chosen(

@@ -55,20 +55,7 @@ def learned_score(
     """
     model = unwrapped(model)
     config = config_of(model)
-    channels, size = (getattr(config, x, None) for x in ("in_channels", "sample_size"))
-    out = getattr(config, "out_channels", None)
-    if channels is None or out not in (channels, 2 * channels):
-        raise InputError(
-            f"{type(model).__name__} takes {channels} channels and gives {out}; expected a "
-            "UNet2DModel, with as many out as in. For another module take "
-            "module_score(module, schedule, predicts=..., shape=...)."
-        )
-    if size is None:
-        raise InputError(
-            "the model's config has no sample_size; expected that of its images. Set it by "
-            "model.register_to_config(sample_size=32), or in its config.json."
-        )
-    height, width = (size, size) if isinstance(size, int) else size
+    shape = _shape_of(model, config)
     condition = condition_of(
         model, config, label=label, prompt=prompt, guidance=guidance, pipeline=pipeline
     )
@@ -86,7 +73,7 @@ def learned_score(
     return LearnedScore(
         model,
         convention,
-        (channels, height, width),
+        shape,
         label=label,
         condition=condition,
         guidance=guidance,
@@ -95,6 +82,25 @@ def learned_score(
         latents=latents,
         notes=tuple(f"{x} of the scheduler is ignored: the network alone counts" for x in set_on),
     )
+
+
+def _shape_of(model: Any, config: Any) -> tuple[int, int, int]:
+    """Channels, height and width of the states, by the config."""
+    channels, size = (getattr(config, x, None) for x in ("in_channels", "sample_size"))
+    out = getattr(config, "out_channels", None)
+    if channels is None or out not in (channels, 2 * channels):
+        raise InputError(
+            f"{type(model).__name__} takes {channels} channels and gives {out}; expected a "
+            "UNet2DModel, with as many out as in. For another module take "
+            "module_score(module, schedule, predicts=..., shape=...)."
+        )
+    if size is None:
+        raise InputError(
+            "the model's config has no sample_size; expected that of its images. Set it by "
+            "model.register_to_config(sample_size=32), or in its config.json."
+        )
+    height, width = (size, size) if isinstance(size, int) else size
+    return channels, height, width
 
 
 def _check_scheduler(name: str) -> None:
