@@ -315,6 +315,8 @@ FAULTS = (
     Fault("transitions/criteria.py", "t is not None and not speciation.overconfidence(",
           "t is not None or not speciation.overconfidence(",
           f"{CRITERIA}::test_the_weights_are_trusted_while_they_are_as_sure_as_right"),
+    Fault("transitions/balance.py", "if at.beta < FAR and", "if at.beta > FAR and",
+          f"{BALANCE}::test_log_odds_that_are_carried_far_reach_down_to_the_floor"),
     Fault("transitions/balance.py", "if calm else (time.t, time.t)",
           "if calm else (time.low, time.high)",
           f"{CRITERIA}::test_a_balance_apart_from_the_weights_spans_both"),

@@ -207,3 +207,16 @@ def test_forty_points_may_compete():
     time = balance_time(cloud, start, SCHEDULE, 0.775, blocks=2)
     assert time.low < mixture.speciation_time(16, 2.0, 1.0) < time.high
     assert time.high - time.low < 0.5
+
+
+@pytest.mark.parametrize("far", [0.0, 1.0])
+def test_log_odds_that_are_carried_far_reach_down_to_the_floor(monkeypatch, far):
+    """There clusters within the classes would go unseen, and make t_S smaller."""
+    monkeypatch.setattr(balance, "FAR", far)
+    law = GaussianMixture(np.outer([0.2, -0.2], np.ones(256)), 1.0)
+    exact = mixture.speciation_time(256, 0.2, 1.0)
+    bare, floored = (times_of(law, 200, [0], exact, floor=x)[0] for x in (None, 0.01))
+    assert (floored.t, floored.high) == (bare.t, bare.high)
+    assert 0.1 < bare.low < exact
+    assert floored.low == (bare.low if far == 0 else pytest.approx(0.01))
+    assert any("clusters within the classes" in x for x in floored.warnings) == (far == 1)

@@ -22,6 +22,11 @@ half-way between the two, in logarithms. Classes that differ by their spread
 add (beta^2/4) sum_k (s_ak^2 - s_bk^2)^2 / [(Delta + beta s_ak^2)(Delta + beta s_bk^2)]; there
 M/beta rises as long as Delta > beta s^2, and lies between the last value seen and its straight
 line. The interval spans both.
+
+Classes made of several clusters have log-odds that are no Gaussian's. phi of the channel is concave
+in M, so that their M, a mean over clusters, lies where their phi is lower yet: t comes out too
+late. Weights that had to be heated far do not see clusters, and there the interval reaches down to
+where the left-out weights no longer tell the true class.
 """
 
 from __future__ import annotations
@@ -45,6 +50,7 @@ from .crossing import clocked
 MOST_CLASSES = 32  # every pair of classes is measured
 FEWEST = 4  # points of a class
 CALM = 0.02  # E[sum w'^2] below which many points compete
+FAR = 0.3  # beta from which the log-odds are carried too far to suppose Gaussian classes
 _COOLING = 0.8 ** np.arange(16)  # inverse temperatures that are tried
 _SLOPE = 0.64  # the slope at beta is that between beta and this times it
 _AROUND = np.linspace(-0.8, 0.8, 5)  # in log gamma
@@ -89,11 +95,15 @@ def balance_time(
     level: float,
     *,
     blocks: int,
+    floor: float | None = None,
     seed: int = 0,
     memory_mib: int = 1024,
     progress: Progress | None = None,
 ) -> TransitionTime:
-    """Speciation by `balance`, looked for from log gamma = `start` on."""
+    """Speciation by `balance`, looked for from log gamma = `start` on.
+
+    floor : the time from which on the left-out weights do not tell the true class, if known
+    """
     why = unfit(cloud)
     if why:
         return clocked(schedule, "speciation", "balance", None, warnings=(why,))
@@ -114,7 +124,7 @@ def balance_time(
         if np.isfinite(places).all() or wide:
             if not _told_apart(seen, places[0]):
                 break
-            return _timed(np.where(np.isfinite(places), places, ends), seen, schedule)
+            return _timed(np.where(np.isfinite(places), places, ends), seen, schedule, floor)
         step = np.diff(_AROUND)[0]
         later = phi[-1].min() < level  # to larger gamma, smaller t
         wanted = _AROUND - _AROUND[0] + nodes[-1] + step if later else (
@@ -241,7 +251,9 @@ def _calm(cloud: Cloud, times: np.ndarray, seed: int, memory_mib: int) -> np.nda
     return out
 
 
-def _timed(places: np.ndarray, seen: list[_Node], schedule: Schedule) -> TransitionTime:
+def _timed(
+    places: np.ndarray, seen: list[_Node], schedule: Schedule, floor: float | None
+) -> TransitionTime:
     """The time from crossings in log gamma: whole set, without each group, low and high."""
     whole, without, (low, high) = places[0], places[1:-2], places[-2:]
     error = T95 * math.sqrt((GROUPS - 1) * without.var())
@@ -255,6 +267,13 @@ def _timed(places: np.ndarray, seen: list[_Node], schedule: Schedule) -> Transit
             f"{at.beta:.2g} of the inverse temperature, where many compete, and the log-odds "
             "carried back; the interval spans two ways to do so"
         )
+        if at.beta < FAR and floor is not None:
+            bounds[0] = min(bounds[0], floor)
+            warnings.append(
+                "carried that far they tell nothing of clusters within the classes, which make t_S "
+                f"smaller: the interval reaches down to {number(floor)}, where the weights of the "
+                "other points no longer tell the true class"
+            )
         mean = np.abs(at.log_odds + at.log_odds.T).mean() / 2
         half = np.abs(at.log_odds - at.log_odds.T).mean() / 2
         if half > ONE_SIDED * mean:

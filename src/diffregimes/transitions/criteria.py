@@ -135,8 +135,8 @@ def _balance_time(e: Evidence) -> TransitionTime:
     """Speciation by `balance`; from the middle of the curves where nothing says where to look."""
     start = e.start if math.isfinite(e.start) else float(np.median(e.seen.log_gamma))
     time = balance.balance_time(
-        e.cloud, start, e.schedule, e.level, blocks=e.blocks, seed=e.seed,
-        memory_mib=e.memory_mib, progress=e.report,
+        e.cloud, start, e.schedule, e.level, floor=e.loo.low or 0.0, blocks=e.blocks,
+        seed=e.seed, memory_mib=e.memory_mib, progress=e.report,
     )  # fmt: skip
     return balance.reaching(time, e.loo, e.calm)
 
