@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import math
 import subprocess
 import sys
@@ -241,3 +242,17 @@ def test_theory_is_a_line_where_it_has_one_value_and_a_band_where_it_has_two():
     np.testing.assert_allclose(total.get_ydata()[~wide], nats * drawn[~wide])
     one = next(x for x in plotting.plot_mmse(analysis).get_lines() if x.get_color() == style.INK)
     np.testing.assert_array_equal(one.get_ydata(), theory.low["mmse"])
+
+
+def test_one_eigenvalue_that_dwarfs_all_leaves_room_for_the_edge(recwarn):
+    """A point 10^5 times as far out as the others: no eigenvalue but one is drawn."""
+    analysis = make_analysis()
+    alone = dataclasses.replace(
+        analysis.spectrum, eigenvalues=np.array([1e9, 10.0]), largest=1e9, noise_edge=5e6
+    )
+    figure = Figure(figsize=(4.6, 3.2), layout="constrained")
+    ax = figure.subplots()
+    plotting.plot_spectrum(dataclasses.replace(analysis, spectrum=alone), ax=ax)
+    figure.savefig(io.BytesIO(), format="svg")
+    assert ax.get_ylim()[0] < 5e6
+    assert not recwarn.list

@@ -148,6 +148,8 @@ def plot_spectrum(analysis: Analysis, ax: Axes) -> None:
         textcoords="offset points",
     )
     ax.set_ylim(top=4 * max(spectrum.largest, spectrum.noise_edge))
+    if 0 < spectrum.noise_edge < ax.get_ylim()[0]:  # one eigenvalue dwarfs all: its line shows, too
+        ax.set_ylim(bottom=spectrum.noise_edge / 2)
     ax.axhline(spectrum.noise_edge, color="gray", lw=1, ls="--")
     ax.annotate(
         "edge of pure noise",
