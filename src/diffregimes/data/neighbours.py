@@ -38,7 +38,7 @@ FEWEST = 4  # different points that there is something to say of
 _SCREEN = 64
 _NEIGHBOURS = 3
 _LISTED = 8  # a point may be listed so many times, each a little changed, and all be one
-_ROWS = 256  # at a time; divides COLUMNS
+_ROWS = 128  # at a time; divides COLUMNS
 _TREE = 8  # dimensions up to which a tree finds neighbours faster than all pairs do
 
 
