@@ -203,12 +203,15 @@ class Flag:
 
 @dataclass(frozen=True)
 class PointsNeeded:
-    """How many training points would put the collapse at t: log n = I(a; x_t), in nats."""
+    """How many training points would put the collapse at t: log n = I(a; x_t), in nats.
+
+    `high` None: the data bound the time of the speciation by nothing below, and so not the points.
+    """
 
     t: float
     log_n: float
     low: float
-    high: float
+    high: float | None
     method: str
 
 
