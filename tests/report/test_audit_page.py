@@ -343,7 +343,8 @@ def test_all_or_none_copied_still_has_an_interval(share):
     assert f"samples {value} {span}" in text
 
 
-def test_a_page_for_another_dataset_is_refused(tmp_path):
+def test_a_page_for_another_dataset_is_refused(tmp_path, monkeypatch):
+    without_drawing(monkeypatch)
     with pytest.raises(InputError, match="pass the training points of the audit"):
         write_audit(make_audit(), digits(2, 3), tmp_path)
     assert list(tmp_path.iterdir()) == []
