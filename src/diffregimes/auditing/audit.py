@@ -42,8 +42,9 @@ from .findings import Audit, Entropy, ModelTime
 from .judgement import judged
 from .known import beside, known_points
 from .losses import Losses, denoising_losses
+from .naming import named
 from .orbit import orbit
-from .samples import about_shared, check_alike, named
+from .samples import about_shared, check_alike
 
 LOSS_TIMES, ENTROPY_TIMES = 20, 40
 
@@ -102,10 +103,12 @@ def audit(
         held_out=None if known.held_out is None else describe(known.held_out),
         losses=losses, entropy=entropy, clones=clones,
         speciation=_speciation(ends, clones.line, dataset, seed), collapse=times,
-        gate=flags, **named(copies, known, dataset, held_out),
+        gate=flags, **named(copies, known.training.clusters, known.shared, dataset, held_out),
         verdict=judged(copies, losses, entropy, times, dataset.n, flags),
         recipe=dict(recipe or {}),
-        notes=tuple(dict.fromkeys((*notes, *about_shared(known, held_out), *clones.notes))),
+        notes=tuple(
+            dict.fromkeys((*notes, *about_shared(known, dataset, held_out), *clones.notes))
+        ),
     )  # fmt: skip
 
 
