@@ -38,7 +38,7 @@ _NODES = 2000
 _CLEAR = 3.0  # standard errors
 
 # what a failed check of the gate says against a verdict
-_OF_ANOTHER_KIND = {
+OF_ANOTHER_KIND = {
     "finite": "some of its numbers are infinite or none at all",
     "scale": "samples and data differ in scale",
     "likeness": "its samples are not like the data",
@@ -54,7 +54,7 @@ _MORE_COPIES = {
     "held-out-duplicates": "held-out points that are training points decide what chance is",
     "chance-duplicates": "duplicates among the training points decide what chance is",
 }
-REASONS = _OF_ANOTHER_KIND | _MORE_COPIES
+REASONS = OF_ANOTHER_KIND | _MORE_COPIES
 MEANS = dict(
     zip(
         VERDICTS,
@@ -133,6 +133,33 @@ def judged(
         kind, None if kind == OPEN else lean.confidence,
         dict(zip(VERDICTS, lean.probabilities, strict=True)),
         headline, tuple(x for x in sentences if x),
+    )  # fmt: skip
+
+
+def judged_beside(
+    share: Share,
+    baseline: Share,
+    baseline_of: str,
+    gate: tuple[Flag, ...],
+    told: str,
+    what: str,
+) -> Judgement:
+    """The verdict of another view: `told`, so many samples `what`."""
+    lean = leaning(share, baseline)
+    kind, against = decision(lean, gate)
+    counted = f"{told} {share.count} of {share.of} samples {what} ({share.in_percent()})"
+    chance = f"{baseline.count} of {baseline.of} {baseline_of} ({baseline.in_percent()})"
+    words = {"memorises": "more than half do", "copies some": "between 1 % and half do",
+             "does not copy": "at most 1 % do"}[lean.kind]  # fmt: skip
+    sure = f"confidence {sureness(lean.confidence)} that {words}, beyond what chance brings"
+    if against:
+        sure = f"open{_but(against)}"
+    elif kind == OPEN:
+        sure = f"open, the counts make it {sureness(lean.confidence)} probable that {words}"
+    return Judgement(
+        kind, None if kind == OPEN else lean.confidence,
+        dict(zip(VERDICTS, lean.probabilities, strict=True)),
+        f"{counted}.", (f"{counted}, by chance {chance}: {sure}.",),
     )  # fmt: skip
 
 

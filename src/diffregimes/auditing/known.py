@@ -83,7 +83,7 @@ def known_points(
         count = int(alike.sum())
         return Known(training, None, shared, None, left_out_baseline(training, points), count)
     held_out = held_out if len(kept) == held_out.n else held_out.take(kept)
-    law = same_law(points[_first(training.one)], held_out.points[_first(held_out.groups)], seed)
+    law = same_law(points[first_of(training.one)], held_out.points[first_of(held_out.groups)], seed)
     if law.ok:
         baseline = held_out_baseline(training, held_out.points, len(shared))
     else:
@@ -101,7 +101,7 @@ def counted_once(
         codes = np.unique(groups, return_inverse=True)[1]
         one, twins = joined(one, codes), twins.across(codes)
         why = f"by duplicates and the {codes.max() + 1} groups (--group)"
-    count = len(_first(one))
+    count = len(first_of(one))
     if count < 3:
         raise InputError(
             f"the {search.n} training points are {count} different ones, {why}; expected three or "
@@ -110,7 +110,7 @@ def counted_once(
     return Training(search, twins, by, one)
 
 
-def _first(numbers: np.ndarray | None) -> Any:
+def first_of(numbers: np.ndarray | None) -> Any:
     """The first point of each number; all points without: points of one group are no two draws."""
     return slice(None) if numbers is None else np.unique(numbers, return_index=True)[1]
 
