@@ -11,7 +11,7 @@ belong into eval mode.
 
 from __future__ import annotations
 
-import importlib
+import pkgutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -78,36 +78,29 @@ def named_features(text: str, pipelines: Sequence[Path], device: str) -> Encoder
         return _vae(text, pipelines, device)
     if text.lower().endswith(".npy"):
         return _arrays([x.strip() for x in text.split(",")])
-    module, _, name = text.rpartition(":")
-    if not module or not name:
+    if text.count(":") != 1 or not all(text.split(":")):
         raise InputError(f"features (--features) is {text!r}; expected {_WAYS}.")
-    return Encoder(text, _function(text, module, name))
+    return Encoder(text, _function(text))
 
 
-def _function(text: str, module: str, name: str) -> Callable[[Tensor], Any]:
+def _function(text: str) -> Callable[[Tensor], Any]:
     here = str(Path.cwd())
     sys.path.insert(0, here)  # a file beside the data is a module too
     try:
-        found: Any = importlib.import_module(module)
+        found: Any = pkgutil.resolve_name(text)
     except (Exception, SystemExit) as error:  # what runs there is the user's
+        module, _, name = text.partition(":")
         raise InputError(
-            f"features (--features) is {text!r}, and the module {module} cannot be imported "
-            f"({type(error).__name__}: {why(error)}); expected one that is installed, or a file "
-            f"{module.replace('.', '/')}.py in this folder."
+            f"features (--features) is {text!r}, which cannot be imported ({type(error).__name__}: "
+            f"{why(error)}); expected a function {name} in the module {module}, which is installed "
+            f"or a file {module.replace('.', '/')}.py in this folder."
         ) from error
     finally:
         sys.path.remove(here)
-    for part in name.split("."):
-        if not hasattr(found, part):
-            raise InputError(
-                f"features (--features) is {text!r}, and {module} has no {name}; expected a "
-                "function in it."
-            )
-        found = getattr(found, part)
     if not callable(found) or isinstance(found, type):
         raise InputError(
-            f"features (--features) is {text!r}, which is {type(found).__name__}; expected a "
-            "function of a batch of images."
+            f"features (--features) is {text!r}, a {type(found).__name__}; expected a function of "
+            "a batch of images."
         )
     function: Callable[[Tensor], Any] = found
     return function
@@ -232,9 +225,9 @@ def _check_steady(
         )
 
 
-def comparable(training: np.ndarray, others: Sequence[np.ndarray | None], direction: bool
-               ) -> tuple[np.ndarray, list[np.ndarray | None]]:  # fmt: skip
-    """Features (m, g, F) as they are compared, about the mean of those of the training points."""
+def comparable(training: np.ndarray, direction: bool) -> Callable[[np.ndarray], np.ndarray]:
+    """What brings features (m, g, F) to be compared: about the mean of those of the training
+    points, for float32 keeps few digits of what all have in common."""
 
     def one(x: np.ndarray) -> np.ndarray:
         y = x.astype(np.float64)
@@ -243,10 +236,8 @@ def comparable(training: np.ndarray, others: Sequence[np.ndarray | None], direct
         length = np.linalg.norm(y, axis=-1, keepdims=True)
         return np.asarray(y / np.where(length > 0, length, 1.0))
 
-    known = one(training)
-    mean = known[:, 0].mean(axis=0)
-    rest = [None if x is None else (one(x) - mean).astype(np.float32) for x in others]
-    return (known - mean).astype(np.float32), rest
+    mean = one(training[:, 0]).mean(axis=0)
+    return lambda x: (one(x) - mean).astype(np.float32)
 
 
 def metric(direction: bool) -> str:

@@ -8,12 +8,13 @@ features stay part of what chance brings: only equal pixels make them training p
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..common.checks import InputError
-from ..common.parallel import Progress
 from ..data.datasets import Dataset
 from ..data.neighbours import clusters
 from ..results import Flag
@@ -37,39 +38,93 @@ from .orbit import Orbit, orbit
 from .views import InFeatures
 
 
-def in_features(
+@dataclass(frozen=True)
+class Space:
+    """Training points in features, before there are samples: those as they are compared (n, g, F),
+    what brings others there, and what counts as one."""
+
+    features: Encoder | FeatureArrays
+    train: np.ndarray
+    compared: Callable[[np.ndarray], np.ndarray]
+    training: Training
+
+    @property
+    def direction(self) -> bool:
+        return isinstance(self.features, FeatureArrays) or self.features.direction
+
+
+def space_of(
     features: Encoder | FeatureArrays,
+    known: Known,
+    dataset: Dataset,
+    *,
+    memory_mib: int,
+    **how: Any,
+) -> Space:
+    """The data in features. `how` is that of `encoders.encoded`. Raises `InputError` for features
+    that are none, or tell nothing apart."""
+    if isinstance(features, Encoder):
+        by, direction = known.training.orbit, features.direction
+        raw = _under(by, features, dataset, dataset.points, "the data", **how)
+    else:
+        by, direction = orbit((), (1,)), True
+        raw = checked(features.training, dataset.n, features.name, "the data")[:, None]
+    compared = comparable(raw, direction)
+    train = compared(raw)
+    different = len(np.unique(train[:, 0], axis=0))
+    if different >= 3:
+        search = EmpiricalScore(train[:, 0], memory_mib=memory_mib, device=how.get("device", "cpu"))
+        twins = orbit_clusters(search, train, clusters(train[:, 0]), by)
+        one = joined(twins.of, known.training.one)
+        different = int(one.max()) + 1
+    if different < 3:
+        raise InputError(
+            f"the features {features.name} of the {dataset.n} training points are {different} "
+            "different ones; expected three or more: they tell nothing apart. Take others."
+        )
+    if dataset.groups is not None:
+        twins = twins.across(np.unique(dataset.groups, return_inverse=True)[1])
+    return Space(features, train, compared, Training(search, twins, by, one))
+
+
+def in_features(
+    space: Space,
     known: Known,
     dataset: Dataset,
     held_out: Dataset | None,
     states: np.ndarray,
     *,
     seed: int = 0,
-    batch: int | None = None,
-    device: str = "cpu",
-    memory_mib: int = 1024,
-    progress: Progress | None = None,
+    **how: Any,
 ) -> InFeatures:
     """Samples `states` (m, d) beside the points of an audit; `held_out` are those that were given,
-    of which `known` has what is left. Raises `InputError` for features that are none."""
+    of which `known` has what is left. `how` is that of `encoders.encoded`."""
     others = known.held_out if known.others is not None else None
+    features, training = space.features, space.training
     if isinstance(features, Encoder):
-        by, direction = known.training.orbit, features.direction
-        sets = (("the data", dataset.points), ("the samples", states),
-                ("the held-out points", None if others is None else others.points))  # fmt: skip
+        rest = None if others is None else others.points
         taken = [
-            None if x is None else _under(by, features, dataset, x, of, batch=batch,
-                                          device=device, progress=progress)
-            for of, x in sets
-        ]  # fmt: skip
+            None if x is None else _under(training.orbit, features, dataset, x, of, **how)
+            for of, x in (("the samples", states), ("the held-out points", rest))
+        ]
     else:
-        by, direction = orbit((), (1,)), True
-        taken = _given(features, dataset, held_out, others, len(states))
-    assert taken[0] is not None
-    train, (mine, out) = comparable(taken[0], taken[1:], direction)
+        taken = _given(features, held_out, others, len(states), space.train.shape[2])
+    mine, out = (None if x is None else space.compared(x) for x in taken)
     assert mine is not None
-    return _beside(features.name, direction, by, known, dataset, held_out, others,
-                   (train, mine, out), seed, device, memory_mib)  # fmt: skip
+    baseline, law = _chance(training, space.train, out, others, seed)
+    near = training.near(mine)
+    shared = () if out is None else shared_points(training, out)
+    flags = gate_of_features(
+        Evidence(mine, space.train, out if law is not None and law.ok else None, (), training, near,
+                 baseline, None, None, len(shared), law)
+    )  # fmt: skip
+    copies = found_copies(training, mine[:, 0], near, baseline)
+    return InFeatures(
+        of=features.name, dimension=mine.shape[2], distance=metric(space.direction), gate=flags,
+        **named(copies, training.clusters, shared, dataset, others),
+        verdict=judged_beside(copies.share, baseline.share, baseline.of, flags,
+                              f"In the features {features.name}", "are copies"),
+    )  # fmt: skip
 
 
 def _under(
@@ -82,14 +137,12 @@ def _under(
 
 def _given(
     arrays: FeatureArrays,
-    dataset: Dataset,
     held_out: Dataset | None,
     others: Dataset | None,
     count: int,
+    width: int,
 ) -> list[np.ndarray | None]:
-    """Features (m, 1, F) that were taken already, of the held-out points that are left."""
-    train = checked(arrays.training, dataset.n, arrays.name, "the data")
-    width = train.shape[1]
+    """Features (m, 1, F) that were taken already, of the samples and the held-out points left."""
     mine = checked(arrays.samples, count, arrays.name, "the samples", width)
     if (held_out is None) != (arrays.held_out is None):
         raise InputError(
@@ -102,60 +155,7 @@ def _given(
         out = checked(arrays.held_out, held_out.n, arrays.name, "the held-out points", width)
         rows = [] if others is None else [held_out.place_of(int(k)) for k in others.indices]
         out = out[np.array(rows, dtype=np.int64)] if rows else None
-    return [None if x is None else x[:, None] for x in (train, mine, out)]
-
-
-def _beside(
-    name: str,
-    direction: bool,
-    by: Orbit,
-    known: Known,
-    dataset: Dataset,
-    held_out: Dataset | None,
-    others: Dataset | None,
-    seen: tuple[np.ndarray, np.ndarray, np.ndarray | None],
-    seed: int,
-    device: str,
-    memory_mib: int,
-) -> InFeatures:
-    """What features (m, g, F) of the data, the samples and the held-out points tell."""
-    train, mine, out = seen
-    training = _training(name, by, known, dataset, train, device, memory_mib)
-    baseline, law = _chance(training, train, out, others, seed)
-    near = training.near(mine)
-    shared = () if out is None else shared_points(training, out)
-    flags = gate_of_features(
-        Evidence(mine, train, out if law is None or law.ok else None, (), training, near, baseline,
-                 None, None, len(shared), law)
-    )  # fmt: skip
-    copies = found_copies(training, mine, near, baseline)
-    told = f"In the features {name}"
-    return InFeatures(
-        of=name, dimension=train.shape[2], distance=metric(direction), gate=flags,
-        **named(copies, training.clusters, shared, dataset, others or held_out),
-        verdict=judged_beside(copies.share, baseline.share, baseline.of, flags, told,
-                              "are copies"),
-    )  # fmt: skip
-
-
-def _training(
-    name: str, by: Orbit, known: Known, dataset: Dataset, train: np.ndarray, device: str,
-    memory_mib: int,
-) -> Training:  # fmt: skip
-    different = len(np.unique(train[:, 0], axis=0))
-    if different >= 3:
-        search = EmpiricalScore(train[:, 0], memory_mib=memory_mib, device=device)
-        twins = orbit_clusters(search, train, clusters(train[:, 0]), by)
-        one = joined(twins.of, known.training.one)
-        different = int(one.max()) + 1
-    if different < 3:
-        raise InputError(
-            f"the features {name} of the {dataset.n} training points are {different} different "
-            "ones; expected three or more: they tell nothing apart. Take features of another kind."
-        )
-    if dataset.groups is not None:
-        twins = twins.across(np.unique(dataset.groups, return_inverse=True)[1])
-    return Training(search, twins, by, one)
+    return [None if x is None else x[:, None] for x in (mine, out)]
 
 
 def _chance(

@@ -11,9 +11,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..common.checks import InputError, in_range
+from ..common.parallel import Progress
 from ..data.datasets import Dataset, describe
 from ..scores import EmpiricalScore
+from .encoders import encoder_of
+from .features import space_of
 from .findings import SamplesAudit
+from .further import further
 from .judgement import judged
 from .known import Known, beside, known_points
 from .naming import named
@@ -26,9 +30,12 @@ def audit_samples(
     held_out: Dataset | None = None,
     *,
     augment: Sequence[str] = (),
+    features: Any = None,
     seed: int = 0,
+    batch: int | None = None,
     device: str = "cpu",
     memory_mib: int = 1024,
+    progress: Progress | None = None,
     recipe: Mapping[str, Any] | None = None,
     model: Mapping[str, Any] | None = None,
     notes: tuple[str, ...] = (),
@@ -37,7 +44,8 @@ def audit_samples(
 
     samples : generated, of the size of the data and prepared by their map
         (`load(folder, pixel_range=data.pixel_map)`)
-    held_out, augment, model, notes : as in `audit`; recipe, device, memory_mib as there
+    features : as in `audit`, or features that were taken already (`FeatureArrays`)
+    held_out, augment, model, notes, batch, progress : as in `audit`; recipe, device, memory_mib too
 
     Raises `InputError` where samples, data and held-out points do not go together.
     """
@@ -49,12 +57,21 @@ def audit_samples(
         check_alike(dataset, points, what)
     search = EmpiricalScore(dataset.points, memory_mib=memory_mib, device=device)
     known = known_points(search, dataset, held_out, augment, seed)
+    encoder = None if features is None else encoder_of(features)
+    space = None if encoder is None else space_of(
+        encoder, known, dataset, memory_mib=memory_mib, batch=batch, device=device,
+        progress=progress,
+    )  # fmt: skip
     copies, flags = beside(known, dataset, samples.points)
     return SamplesAudit(
         model=dict(model or {}), dataset=describe(dataset),
         held_out=None if known.held_out is None else describe(known.held_out),
         gate=flags, **named(copies, known.training.clusters, known.shared, dataset, held_out),
-        verdict=judged(copies, None, None, (), dataset.n, flags),
+        **further(
+            judged(copies, None, None, (), dataset.n, flags), copies, flags, known, dataset,
+            held_out, space=space, seed=seed, batch=batch, device=device, memory_mib=memory_mib,
+            progress=progress,
+        ),
         recipe=dict(recipe or {}),
         notes=tuple(dict.fromkeys((*notes, *about_shared(known, dataset, held_out)))),
     )  # fmt: skip

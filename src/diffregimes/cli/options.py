@@ -241,8 +241,9 @@ class GroupedDataOptions(DataOptions):
             rich_help_panel=DATA,
             metavar="COLUMN|FILE",
             help="What points have in common that are one thing seen again, such as the patient or "
-            "the scene: where it stands, as --labels has it, or folder, that of an image file. A "
-            "group counts as one and is never on both sides of what is held out.",
+            "the scene: where it stands, as --labels has it (a second FILE for held-out points after a "
+            "comma), or folder, that of an image file. A group counts as one and is never on both "
+            "sides of what is held out.",
             show_default="none",
         ),
     ] = None
@@ -256,9 +257,13 @@ class GroupedDataOptions(DataOptions):
         skip_unreadable: bool = False,
         group: str | None = None,
     ) -> Dataset:
-        return super().read(
-            source, scale, progress, skip_unreadable=skip_unreadable, group=group or self.group
-        )
+        own = group or (self.group and self.group.split(",")[0])
+        return super().read(source, scale, progress, skip_unreadable=skip_unreadable, group=own)
+
+    def read_other(self, source: str, scale: Range, progress: Progress | None) -> Dataset:
+        """Points beside those of the data, whose groups may stand in a file of their own."""
+        other = self.group and self.group.split(",")[-1]
+        return self.read(source, scale, progress, group=other)
 
 
 @dataclass(frozen=True, kw_only=True)
