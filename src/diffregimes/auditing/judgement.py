@@ -149,13 +149,13 @@ def judged_beside(
     kind, against = decision(lean, gate)
     counted = f"{told} {share.count} of {share.of} samples {what} ({share.in_percent()})"
     chance = f"{baseline.count} of {baseline.of} {baseline_of} ({baseline.in_percent()})"
-    words = {"memorises": "more than half do", "copies some": "between 1 % and half do",
-             "does not copy": "at most 1 % do"}[lean.kind]  # fmt: skip
-    sure = f"confidence {sureness(lean.confidence)} that {words}, beyond what chance brings"
+    words = {"memorises": "more than half of them", "copies some": "between 1 % and half of them",
+             "does not copy": "at most 1 % of them"}[lean.kind]  # fmt: skip
+    sure = f"confidence {sureness(lean.confidence)} that it is {words}, beyond what chance brings"
     if against:
         sure = f"open{_but(against)}"
     elif kind == OPEN:
-        sure = f"open, the counts make it {sureness(lean.confidence)} probable that {words}"
+        sure = f"open, the counts make it {sureness(lean.confidence)} probable that it is {words}"
     return Judgement(
         kind, None if kind == OPEN else lean.confidence,
         dict(zip(VERDICTS, lean.probabilities, strict=True)),

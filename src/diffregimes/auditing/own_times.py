@@ -76,9 +76,9 @@ def _words(
 ) -> str:
     of = f"{p} training points" if p == n else f"{p} of {n} training points"
     if rho is None or low is None or high is None:
-        return f"of {of} {int((count > 0).sum())} came out: too few to tell which do"
+        return f"Of {of} {int((count > 0).sum())} came out: too few to tell which do"
     text = (
-        f"own collapse time and number of copies of {of} have the rank correlation {rho:.2f} "
+        f"Own collapse time and number of copies of {of} have the rank correlation {rho:.2f} "
         f"({low:.2f} to {high:.2f} at 95 %)"
     )
     if low > 0:

@@ -201,15 +201,14 @@ class AuditOptions:
         """What --features names, beside the model that was opened."""
         from ..auditing.encoders import named_features
 
-        if self.features is None:
-            return None
-        if self.features == "vae" and opened is not None and opened.score.latents is not None:
+        latent = opened is not None and opened.score.latents is not None
+        if self.features == "vae" and latent:
             raise InputError(
                 "features (--features) is 'vae', and the points are latents of the model's VAE "
                 "already: copies are told in these. Leave it out, or name other features."
             )
         places = [x for x in (self.model, self.network.base) if x is not None]
-        return named_features(self.features, places, self.computation.device)
+        return self.features and named_features(self.features, places, self.computation.device)
 
 
 def audit(options: AuditOptions) -> None:
@@ -325,11 +324,10 @@ def _opened(
 
 
 def _judge(options: AuditOptions, training: Dataset) -> Judge | None:
-    if options.classifier is None:
-        return None
     from ..learned.classifier import load_classifier
 
-    return load_classifier(options.classifier, training, device=options.computation.device)
+    where = options.classifier
+    return where and load_classifier(where, training, device=options.computation.device)
 
 
 def _recipe(

@@ -241,9 +241,9 @@ class GroupedDataOptions(DataOptions):
             rich_help_panel=DATA,
             metavar="COLUMN|FILE",
             help="What points have in common that are one thing seen again, such as the patient or "
-            "the scene: where it stands, as --labels has it (a second FILE for held-out points after a "
-            "comma), or folder, that of an image file. A group counts as one and is never on both "
-            "sides of what is held out.",
+            "the scene: where it stands, as --labels has it (a second FILE for held-out points "
+            "after a comma), or folder, that of an image file. A group counts as one and is never "
+            "on both sides of what is held out.",
             show_default="none",
         ),
     ] = None
