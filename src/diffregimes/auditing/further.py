@@ -16,10 +16,20 @@ from ..common.parallel import Progress
 from ..data.datasets import Dataset
 from ..results import Flag
 from .features import Space, in_features
+from .judgement import MORE_COPIES, UNSURE
 from .known import Known
 from .own_times import ranked
 from .parts import in_parts
-from .views import IN_FEATURES, IN_PARTS, VERDICTS, Copies, InFeatures, InParts, Judgement
+from .views import (
+    IN_FEATURES,
+    IN_PARTS,
+    OPEN,
+    VERDICTS,
+    Copies,
+    InFeatures,
+    InParts,
+    Judgement,
+)
 
 
 def further(
@@ -60,22 +70,34 @@ def further(
 def overall(
     whole: Judgement, copies: Copies, features: InFeatures | None, parts: InParts | None
 ) -> Judgement:
-    """The verdict on whole samples, or where these are no copies on what else was found."""
-    views = [
+    """The verdict on whole samples, or where these are no copies on what else was found: that more
+    than a few are, whatever the view leaves open of how many."""
+    views: list[tuple[str, InFeatures | InParts | None, str]] = [
         (IN_FEATURES, features, f"images, as the features {features and features.of} see them"),
         (IN_PARTS, parts, "parts of its training images"),
     ]
     told = tuple(x for _, view, _ in views if view for x in view.verdict.sentences)
-    found = [x for x in views if x[1] is not None and x[1].verdict.kind in VERDICTS[:2]]
-    if whole.kind in VERDICTS[:2] or not found:
+    found = [x for x in views if x[1] is not None and _copying(x[1].verdict) >= UNSURE]
+    if _copying(whole) >= UNSURE or not found:
         return replace(whole, sentences=(*whole.sentences, *told))
-    kind, view, what = found[0]
-    assert view is not None
-    count = view.verdict.headline.partition(" samples ")[2]
-    share = view.copies.share if isinstance(view, InFeatures) else view.found
+    for kind, view, what in found:
+        if view is not None and all(x.ok or x.name not in MORE_COPIES for x in view.gate):
+            count = view.verdict.headline.partition(" samples ")[2]
+            share = view.copies.share if isinstance(view, InFeatures) else view.found
+            return Judgement(
+                kind, _copying(view.verdict), whole.probabilities,
+                f"This model copies {what}: {share.count} of {share.of} samples {count}",
+                (f"As they are {copies.share.count} of {copies.share.of} samples are copies.",
+                 *told, *whole.sentences),
+            )  # fmt: skip
     return Judgement(
-        kind, view.verdict.confidence, whole.probabilities,
-        f"This model copies {what}: {share.count} of {share.of} samples {count}",
-        (f"As they are {copies.share.count} of {copies.share.of} samples are copies.",
-         *told, *whole.sentences),
+        OPEN, None, whole.probabilities,
+        f"Open: {copies.share.count} of {copies.share.of} samples are copies as they are, but it "
+        "may copy otherwise, and how much of that chance would bring is not known well enough.",
+        (*told, *whole.sentences),
     )  # fmt: skip
+
+
+def _copying(verdict: Judgement) -> float:
+    """Probability that more than a few are copies, by the counts."""
+    return 1 - verdict.probabilities[VERDICTS[2]]

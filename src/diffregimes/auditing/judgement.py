@@ -46,7 +46,7 @@ OF_ANOTHER_KIND = {
     "loss": "it denoises the data as if it did not know them",
     "stein": "its score is not that of its own samples",
 }
-_MORE_COPIES = {
+MORE_COPIES = {
     "orientation": "flipped or turned, more of them are",
     "brightness": "brightness and contrast aside, more of them are",
     "half-way": "many lie half-way to one training point",
@@ -54,7 +54,7 @@ _MORE_COPIES = {
     "held-out-duplicates": "held-out points that are training points decide what chance is",
     "chance-duplicates": "duplicates among the training points decide what chance is",
 }
-REASONS = OF_ANOTHER_KIND | _MORE_COPIES
+REASONS = OF_ANOTHER_KIND | MORE_COPIES
 MEANS = dict(
     zip(
         VERDICTS,
@@ -166,7 +166,7 @@ def judged_beside(
 def decision(lean: Leaning, gate: tuple[Flag, ...]) -> tuple[str, list[Flag]]:
     """`kind` of the verdict, and the failed checks that speak against it: copies that were found
     stay found."""
-    names = REASONS if lean.kind == "does not copy" else _MORE_COPIES
+    names = REASONS if lean.kind == "does not copy" else MORE_COPIES
     against = [x for x in gate if not x.ok and x.name in names]
     return lean.kind if lean.confidence >= UNSURE and not against else OPEN, against
 

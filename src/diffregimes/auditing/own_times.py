@@ -20,7 +20,7 @@ from .views import Copies, OwnTimes
 
 FEWEST = 20  # copies, and points, of which something is said
 _MOST, _ROOM = 256, 1_000_000  # points that are timed, and times the number of all points
-_RESAMPLED = 2000
+_RESAMPLED = 1000
 
 
 def ranked(

@@ -215,8 +215,7 @@ def audit(options: AuditOptions) -> None:
     """Read the model and its points, audit, write, print."""
     options.check()
     if options.model is None:
-        _of_samples(options)
-        return
+        return _of_samples(options)
     from ..report.terminal.bar import progress_bar
 
     with progress_bar() as progress:
@@ -324,10 +323,10 @@ def _opened(
 
 
 def _judge(options: AuditOptions, training: Dataset) -> Judge | None:
-    from ..learned.classifier import load_classifier
+    from ..learned.classifier import load_classifier as load
 
-    where = options.classifier
-    return where and load_classifier(where, training, device=options.computation.device)
+    where, device = options.classifier, options.computation.device
+    return None if where is None else load(where, training, device=device)
 
 
 def _recipe(

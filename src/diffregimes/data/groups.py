@@ -41,7 +41,9 @@ def groups_of(request: Request, group: str, read: Callable[[Request], Raw]) -> n
     except InputError as error:
         # what is said of labels is said of groups
         told = str(error).replace("labels (--labels)", "group (--group)")
-        raise InputError(told.replace("--labels", "--group")) from None
+        told = told.replace("--labels", "--group")
+        named = "group (--group)" in told
+        raise InputError(told if named else f"group (--group) is {group!r}: {told}") from None
 
 
 def _folders(raw: Raw, request: Request) -> np.ndarray:
