@@ -28,7 +28,7 @@ def test_times_are_those_of_the_points_at_risk():
     found = audit_samples(copied(np.ones(N))[0], DATA).own_times
     own = dict(zip(found.index.tolist(), found.t, strict=True))
     assert len(own) == N
-    exposed = analyze(DATA, draws=512).exposed
+    exposed = analyze(DATA, draws=512).points
     assert len(exposed) > 5
     for x in exposed:
         assert abs(own[x.index] - x.t) < 4 * np.hypot(x.se, x.se)
