@@ -130,6 +130,20 @@ def right(kind: str, w: float, parts: bool) -> bool:
     return bool(low <= w <= high) or (parts and kind == "does not copy" and w == 0)
 
 
+def table(rows: list[Row]) -> None:
+    print("| samples | cases | right | open | wrong | wrong, confidence > 99 % |")
+    print("|---|---|---|---|---|---|")
+    for name in dict.fromkeys(x[0] for x in rows):
+        mine = [x for x in rows if x[0] == name]
+        opened = sum(x[1] == "open" for x in mine)
+        wrong = [x for x in mine
+                 if x[1] != "open" and not right(x[1], x[3], x[0].startswith("all"))]  # fmt: skip
+        sure = sum(x[2] > 0.99 for x in wrong)
+        shown = (f"{100 * x / len(mine):.1f} %"
+                 for x in (len(mine) - opened - len(wrong), opened, len(wrong)))  # fmt: skip
+        print(f"| {name} | {len(mine)} | {' | '.join(shown)} | {sure} |", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--laws", type=int, default=30)
@@ -143,17 +157,8 @@ def main() -> None:
             if row[1] != "open" and not right(row[1], row[3], row[0].startswith("all")):
                 print(f"wrong at law {given.seed + k}: {row}", flush=True)
         print(f"{k + 1} laws", flush=True)
-    print("| samples | cases | right | open | wrong | wrong, confidence > 99 % |")
-    print("|---|---|---|---|---|---|")
-    for name in dict.fromkeys(x[0] for x in rows):
-        mine = [x for x in rows if x[0] == name]
-        opened = sum(x[1] == "open" for x in mine)
-        wrong = [x for x in mine
-                 if x[1] != "open" and not right(x[1], x[3], x[0].startswith("all"))]  # fmt: skip
-        sure = sum(x[2] > 0.99 for x in wrong)
-        shown = (f"{100 * x / len(mine):.1f} %"
-                 for x in (len(mine) - opened - len(wrong), opened, len(wrong)))  # fmt: skip
-        print(f"| {name} | {len(mine)} | {' | '.join(shown)} | {sure} |", flush=True)
+        if (k + 1) % 5 == 0 or k + 1 == given.laws:
+            table(rows)
 
 
 if __name__ == "__main__":
