@@ -163,6 +163,13 @@ class Clusters:
         """The first point of each cluster, in order."""
         return np.sort(np.unique(self.of, return_index=True)[1])
 
+    def across(self, groups: np.ndarray) -> Clusters:
+        """The same without pairs within a group (n,)."""
+        pairs = tuple(x for x in self.pairs if groups[x.index] != groups[x.other])
+        one, two = (np.array([getattr(x, k) for x in pairs], dtype=np.int64)
+                    for k in ("index", "other"))  # fmt: skip
+        return Clusters(_components(len(self.of), one, two), pairs, self.radius)
+
     def linked(self, one: np.ndarray, two: np.ndarray, distance: np.ndarray) -> Clusters:
         """The same with further near pairs."""
         new = tuple(
