@@ -481,7 +481,7 @@ FAULTS = (
     Fault("auditing/copies.py", "other = self.one[index] != self.one[point]",
           "other = index != point",
           COPIED),
-    Fault("auditing/copies.py", "gaps[of == own[open_, None]] = np.inf",
+    Fault("auditing/copies.py", "gaps[self.own[points] == own[open_, None]] = np.inf",
           "gaps[:, 0] = np.inf",
           COPIED),
     Fault("auditing/copies.py", "is_copy(near.ratio) | again",
