@@ -5,9 +5,16 @@ from . import findings as findings
 from . import gate as gate
 from . import judgement as judgement
 from . import known as known
+from . import levels as levels
+from . import logbook as logbook
+from . import looking as looking
 from . import losses as losses
+from . import monitor as monitor
 from . import orbit as orbit
 from . import samples as samples
+from . import stopping as stopping
+from . import undisturbed as undisturbed
+from . import watched as watched
 from .entropy import model_entropy as model_entropy
 from .findings import Audit as Audit
 from .findings import Judgement as Judgement

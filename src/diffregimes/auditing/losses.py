@@ -140,7 +140,7 @@ def denoising_losses(
 
     def one(task: tuple[np.ndarray, int]) -> np.ndarray:
         points, start = task
-        return _block(both, points, t, range(start, min(start + BLOCK, draws)), rows, seed)
+        return noised_losses(both, points, t, range(start, min(start + BLOCK, draws)), rows, seed)
 
     done: list[np.ndarray] = []
     each = 32 * min(rows, BLOCK) * training.shape[1] // 2**20
@@ -153,14 +153,14 @@ def denoising_losses(
     columns = []
     for k, (_, points) in enumerate(sets):
         values = np.concatenate(done[k * len(starts) : (k + 1) * len(starts)], axis=1)
-        columns.append([_mean_over_points(x, len(points), seed) for x in values])
+        columns.append([mean_over_points(x, len(points), seed) for x in values])
     if held_out is None:
         columns.append([(nothing, nothing), (nothing, nothing)])
     (train, exact), (out, exact_out) = columns
     return Losses(t, *train, *out, *exact, *exact_out)
 
 
-def _block(
+def noised_losses(
     scores: Sequence[AbstractScore],
     points: np.ndarray,
     times: np.ndarray,
@@ -195,7 +195,7 @@ def _noise(d: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:
         yield torch.randn(1, d, generator=generator)
 
 
-def _mean_over_points(values: np.ndarray, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def mean_over_points(values: np.ndarray, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Mean (T,) and standard error of `values` (draws, T), each point as often as any other."""
     draws = len(values)
     # a point that comes more than once is one observation
