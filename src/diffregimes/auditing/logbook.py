@@ -63,7 +63,10 @@ class Logbook:
         self.found, path = found, self.folder / TABLE
         if path.exists():
             with readable(path, "the table of a monitor"):
-                self.rows = [_row(x) for x in csv.DictReader(path.read_text("utf-8").splitlines())]
+                table = csv.DictReader(path.read_text("utf-8").splitlines())
+                if "step" not in (table.fieldnames or ()):
+                    raise ValueError("no column of steps")
+                self.rows = [_row(x) for x in table]
 
     def open(self, facts: Mapping[str, Any]) -> None:
         """Write monitor.json: the recipe, and `facts` found for it."""
@@ -108,8 +111,8 @@ def _way_of(writer: Any) -> str:
 
 
 def _row(line: Mapping[str | Any, Any]) -> Row:
-    if None in line or not line.get("step"):
-        raise ValueError("a row without a step, or longer than the head")
+    if None in line or None in line.values() or not line["step"]:
+        raise ValueError("a row that is not as long as the head, or without a step")
     return {k: float(v) if v else float("nan") for k, v in line.items()}
 
 

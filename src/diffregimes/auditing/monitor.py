@@ -214,12 +214,13 @@ def monitor(
                 "aside: kept, out = learned.training.split(labels, 0.1)."
             )
         others = _dataset(held_out, "held_out", points)
-        if label is not None:
-            points, others = _of_label(points, label), _of_label(others, label)
         check_alike(points, others)
         options = {"label": label, "prompt": prompt, "guidance": guidance, "batch": batch or 256}
         watched = Watched(model, scheduler, points.sample_shape, options)
         with watched.now() as score:
+            label = getattr(score, "label", label)
+            if label is not None:
+                points, others = _of_label(points, label), _of_label(others, label)
             check_fits(score, points)
             ends = float(getattr(score, "earliest", 1e-9)), float(getattr(score, "latest", 300.0))
         plan = Plan(draws, samples, steps, seed, batch, memory_mib)

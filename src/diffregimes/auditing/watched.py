@@ -63,6 +63,7 @@ class Watched:
                 "EMAModel, a pipeline, a score, or a function without arguments that gives one."
             )
         if isinstance(self.scheduler, Schedule):
+            self._check_plain()
             first = (self.shape[-1], *self.shape[:-1])
             score = module_score(given, self.scheduler, shape=first, batch=self.options["batch"])
         else:
@@ -70,6 +71,16 @@ class Watched:
         if given is self.model or given is self._average:  # what a function gives may be let go
             self._known = given, score
         return score
+
+    def _check_plain(self) -> None:
+        """Raise for a condition that nobody would hand to a plain module."""
+        asked = [k for k in ("label", "prompt", "guidance") if self.options.get(k) is not None]
+        if asked:
+            raise InputError(
+                f"{asked[0]} is {self.options[asked[0]]!r}, and a module with a Schedule is called "
+                "with state and step alone; expected a score: module_score of a function of your "
+                "own that knows its condition."
+            )
 
 
 def _gives(model: Any) -> bool:
