@@ -590,3 +590,99 @@ def test_tensors_as_networks_take_them(tmp_path):
     assert {k: v for k, v in again.rows[0].items() if k not in drop and v == v} == {
         k: v for k, v in watch.rows[0].items() if k not in drop and v == v
     }
+
+
+@pytest.fixture(scope="module")
+def few_images():
+    pytest.importorskip("diffusers")
+    images = torch.randn(30, 8, 8, 1, generator=torch.Generator().manual_seed(2)).numpy()
+    labels = np.arange(20) % 2
+    return from_arrays(images[:20], labels), from_arrays(images[20:], labels[:10])
+
+
+def small_unet(**more):
+    import diffusers
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return diffusers.UNet2DModel(
+            sample_size=8, in_channels=1, out_channels=1, block_out_channels=(8, 8),
+            layers_per_block=1, norm_num_groups=4, down_block_types=("DownBlock2D",) * 2,
+            up_block_types=("UpBlock2D",) * 2, **more,
+        )  # fmt: skip
+
+
+FEW = {"draws": 16, "samples": 4, "steps": 2}
+
+
+def numbers_of(row):
+    return {k: v for k, v in row.items() if k not in ("seconds", "step") and v == v}
+
+
+def test_running_averages(tmp_path, few_images):
+    """EMAModel, its weights at each look, and AveragedModel: as the network with these weights."""
+    import diffusers
+    from diffusers.training_utils import EMAModel
+
+    data, others = few_images
+    unet, scheduler = small_unet(), diffusers.DDPMScheduler()
+    average = EMAModel(
+        unet.parameters(), decay=0.5, model_cls=diffusers.UNet2DModel, model_config=unet.config
+    )
+    mean = torch.optim.swa_utils.AveragedModel(unet)
+    state = torch.get_rng_state()
+    watches = [
+        dr.monitor(x, scheduler, data, others, out=tmp_path / str(k), every=1, **FEW)
+        for k, x in enumerate((average, mean, lambda: unet))
+    ]
+    assert torch.equal(torch.get_rng_state(), state)
+    assert numbers_of(watches[0].rows[0]) == numbers_of(watches[2].rows[0])
+    assert numbers_of(watches[1].rows[0]) == numbers_of(watches[2].rows[0])
+    for _ in range(2):
+        with torch.no_grad():
+            for x in unet.parameters():
+                x.mul_(0.9)
+        average.step(unet.parameters())
+    for x in watches:
+        x.step(1)
+    plain = small_unet()
+    average.copy_to(plain.parameters())
+    wanted = dr.monitor(plain, scheduler, data, others, out=tmp_path / "wanted", **FEW)
+    assert numbers_of(watches[0].rows[1]) == numbers_of(wanted.rows[0])
+    assert numbers_of(watches[0].rows[1]) != numbers_of(watches[2].rows[1])
+    assert numbers_of(watches[1].rows[1]) == numbers_of(watches[1].rows[0])  # it was not updated
+    bare = EMAModel(unet.parameters())
+    with pytest.raises(dr.InputError, match="knows its weights and not its network"):
+        dr.monitor(bare, scheduler, data, others, out=tmp_path / "bare", **FEW)
+
+
+def test_a_conditional_network(tmp_path, few_images):
+    """Asked for one class, whose points count; as `load_score` of the same."""
+    import diffusers
+
+    data, others = few_images
+    unet, scheduler = small_unet(num_class_embeds=2), diffusers.DDPMScheduler()
+    watch = dr.monitor(unet, scheduler, data, others, label=1, out=tmp_path / "a", **FEW)
+    score = dr.load_score(unet, scheduler, label=1)
+    again = dr.monitor(score, None, data.only("1"), others.only("1"), out=tmp_path / "b", **FEW)
+    assert numbers_of(watch.rows[0]) == numbers_of(again.rows[0])
+    other = dr.monitor(unet, scheduler, data, others, label=0, out=tmp_path / "c", **FEW)
+    assert numbers_of(watch.rows[0]) != numbers_of(other.rows[0])
+    with pytest.raises(dr.InputError, match="label"):
+        dr.monitor(unet, scheduler, data, others, out=tmp_path / "d", **FEW)
+
+
+def test_a_pipeline_and_what_accelerate_prepares(tmp_path, few_images):
+    import diffusers
+    from accelerate import Accelerator
+
+    data, others = few_images
+    unet, scheduler = small_unet().train(), diffusers.DDPMScheduler()
+    pipeline = diffusers.DDPMPipeline(unet=unet, scheduler=scheduler)
+    prepared = Accelerator(cpu=True).prepare(unet)
+    one, two = (
+        dr.monitor(*x, data, others, out=tmp_path / str(k), **FEW)
+        for k, x in enumerate(((pipeline, None), (torch.nn.DataParallel(prepared), scheduler)))
+    )
+    assert unet.training
+    assert numbers_of(one.rows[0]) == numbers_of(two.rows[0])
