@@ -7,7 +7,8 @@ Prints when the monitor says stop, and beside it what audits say of the averaged
 on training points at gamma is that of the exact score at gamma_eff < gamma tells points apart as
 the exact score does there,
 
-    mmse_exact(gamma_eff(t)) = loss_train(t),    phi_C of the network(t) = phi_C exact(gamma_eff(t)),
+    mmse_exact(gamma_eff(t)) = loss_train(t),
+    phi_C of the network at t = phi_C of the exact score at gamma_eff(t),
 
 so that its losses alone would say at which t half of its clones end on the same training point. It
 is compared with its clones. docs/monitor.md has the tables.
