@@ -48,7 +48,7 @@ LARGEST = 6_000_000  # numbers in a set of points: larger ones take minutes each
 TRUTH_DRAWS = 20_000
 PHI = "headline", "balance", "clone-loo"
 KNOWN = *PHI, "spectral"
-RELATIVE = "clone", "free-energy", "entropy", "clone (collapse)"
+RELATIVE = ("clone", "bounded-free-energy (collapse)", "free-energy", "entropy", "clone (collapse)")
 
 
 def random_law(seed: int) -> tuple[GaussianMixture, int]:

@@ -11,7 +11,21 @@ from pathlib import Path
 
 import pytest
 
+from command import without_drawing
+
 EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+# what a quick run can do with less of, where a test of its own holds the numbers
+SMALLER = {
+    "diffregimes.common.numerics.RESAMPLES": 40,
+    "diffregimes.transitions.scaling.RESAMPLES": 40,
+    "diffregimes.reproduce.figure_2.DIMENSIONS": (256, 1024),
+    "diffregimes.reproduce.figure_2.STEPS": 20,
+    "diffregimes.reproduce.figure_3.DIMENSIONS": {16: (512, 0.01)},
+    "diffregimes.transitions.comparison.DRAWS": 1500,
+    "diffregimes.transitions.exact_times._CLOSE": 2**18,
+}
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +38,9 @@ def run(tmp_path_factory):
             out = tmp_path_factory.mktemp(Path(name).stem)
             printed = io.StringIO()
             with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
+                without_drawing(patch)
+                for place, value in SMALLER.items():
+                    patch.setattr(place, value)
                 patch.setattr(sys, "argv", [name, "--quick", "--out", str(out)])
                 runpy.run_path(str(EXAMPLES / name), run_name="__main__")
             done[name] = out, printed.getvalue()

@@ -416,6 +416,15 @@ def test_held_out_points_of_another_law(tmp_path, whole):
     assert not watch.stop
 
 
+def test_held_out_points_of_the_groups_of_training_points(tmp_path):
+    law, training, held_out = drawn(2, 30)
+    groups = np.arange(30)
+    data, others = (from_arrays(x, groups=groups) for x in (training, held_out))
+    with pytest.raises(dr.InputError, match="all held-out points are of groups"):
+        dr.monitor(MixtureScore(law), None, data, others, out=tmp_path / "m")
+    assert not (tmp_path / "m").exists()
+
+
 # when it looks
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from command import contents, runner
+from command import contents, runner, without_drawing
 from diffregimes.auditing.findings import Share
 from diffregimes.backward.clones import nearest_classes, run_clones, run_uturns
 from diffregimes.backward.descent import Run
@@ -37,6 +37,7 @@ QUICK = {"epochs": 20, "held_out": 0.25}
 
 @pytest.fixture
 def run(monkeypatch, capfd):
+    without_drawing(monkeypatch)
     return lambda name, *arguments: runner(monkeypatch, capfd)(*arguments, command=(name,))
 
 
@@ -188,8 +189,8 @@ def test_numbers_are_places_in_class_names():
 def test_classes_weigh_alike():
     """Two Gaussians at -1 and 1, nine of one to one of the other: the border stays in the middle,
     and does not go to log(9)/2 = 1.1."""
-    labels = (np.arange(6000) % 10 == 0).astype(int)
-    noise = np.random.default_rng(0).standard_normal((6000, 2))
+    labels = (np.arange(3000) % 10 == 0).astype(int)
+    noise = np.random.default_rng(0).standard_normal((3000, 2))
     points = noise + np.array([1.0, 0]) * (2 * labels[:, None] - 1)
     found = train_classifier(from_arrays(points, labels))
     line = torch.linspace(-2, 2, 401)
@@ -251,7 +252,7 @@ def test_a_state_is_judged_on_its_own(judge, digits):
 
 def test_phi_agrees_with_that_of_the_nearest_points(judge, digits):
     """Under the exact score ends are training points, whose class is known."""
-    setup = experiment(digits, classify=judge, grid="log-snr", steps=200, count=6)
+    setup = experiment(digits, classify=judge, grid="log-snr", steps=120, count=4)
     training = EmpiricalScore(digits.points)
     nearest = nearest_classes(training, digits.labels)
     run = Run(setup.grid, dtype=setup.dtype)
@@ -298,12 +299,12 @@ def test_a_wrong_judge_stays_within_the_bound(digits):
 def test_phi_under_the_law_of_a_mixture(run, tmp_path):
     """Its forward curves know of no training points; those of the classes hold for any judge that
     is nearly always right."""
-    data = readers.load("gmm:d=64,n=1000")
+    data = readers.load("gmm:d=64,n=500")
     judge = train_classifier(data, **QUICK)
     save_classifier(judge, tmp_path / "judge")
     ran = run(
-        "clones", "gmm:d=64,n=1000", "--classifier", tmp_path / "judge", "--grid", "log-snr",
-        "--steps", 200, "--pairs", 500, "--out", tmp_path / "out",
+        "clones", "gmm:d=64,n=500", "--classifier", tmp_path / "judge", "--grid", "log-snr",
+        "--steps", 120, "--pairs", 500, "--out", tmp_path / "out",
     )  # fmt: skip
     assert ran.code == 0, ran.err
     found = json.loads((tmp_path / "out" / "results.json").read_text())["curves"]

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from command import without_drawing
 from diffregimes.common.checks import InputError
 from diffregimes.common.readable import interval_text
 from diffregimes.report.figures.audit import FIGURES
@@ -101,6 +102,8 @@ def test_plot_without_axes_is_a_figure_of_pyplot():
 
 @pytest.mark.parametrize("name", FILES)
 def test_save_writes_all_or_nothing(name, tmp_path, monkeypatch):
+    if name in ("analysis", "audit"):  # drawn in test_report.py and test_audit_page.py
+        without_drawing(monkeypatch)
     result = RESULTS[name]()
     assert result.save(tmp_path / "out") == tmp_path / "out"
     written = {str(x.relative_to(tmp_path / "out")) for x in (tmp_path / "out").rglob("*.*")}
@@ -116,7 +119,8 @@ def test_save_writes_all_or_nothing(name, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["analysis", "audit"])
-def test_a_report_shows_pictures_where_the_dataset_is_given(name, tmp_path):
+def test_a_report_shows_pictures_where_the_dataset_is_given(name, tmp_path, monkeypatch):
+    without_drawing(monkeypatch)
     result = RESULTS[name]()
     plain = result.report(tmp_path / "plain.html").read_text()
     whole = result.report(tmp_path / "whole.html", digits(0, 1)).read_text()
@@ -135,6 +139,7 @@ def test_curves_have_no_points_to_show(tmp_path):
 
 
 def test_a_figure_that_is_not_placed_is_an_error(monkeypatch, tmp_path):
+    without_drawing(monkeypatch)
     monkeypatch.setitem(FIGURES, "new", FIGURES["ratios"])
     with pytest.raises(RuntimeError, match=r"audit\.html\.j2 places no figure new"):
         make_audit().report(tmp_path / "never.html")

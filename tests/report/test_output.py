@@ -76,7 +76,7 @@ def hidden(folder):
 # what a run writes
 
 
-def test_the_contract(run, tmp_path):
+def test_the_contract(run, tmp_path, monkeypatch):
     assert run("pixels.npz", *QUICK, "--out", "out", "--per-class", "15").code == 0
     files = contents(tmp_path / "out")
     assert set(files) > FILES
@@ -132,8 +132,13 @@ def test_the_contract(run, tmp_path):
     assert found["verdict"]["headline"].split(".")[0] in files["report.html"].decode()
     assert facts["fingerprint"][:12] in files["report.html"].decode()
 
+    # that the figures are the same bytes as well: test_report.py
+    without_drawing(monkeypatch)
     assert run("pixels.npz", *QUICK, "--out", "again", "--per-class", "15").code == 0
-    assert contents(tmp_path / "again") == files
+    again = contents(tmp_path / "again")
+    for name in FILES - {"report.html"}:
+        assert again[name] == files[name]
+    assert set(again) == set(files)
 
 
 def test_a_known_law_is_compared_with_its_theory(run, tmp_path, monkeypatch):
@@ -252,7 +257,6 @@ def start(*arguments):
 
 def test_a_killed_run_leaves_no_trace_once_it_is_repeated(run, earlier, tmp_path, monkeypatch):
     without_report(monkeypatch)
-    save_pixels(tmp_path / "pixels.npz", n=300)
     command = ["pixels.npz", "--draws", "6000", *QUICK[2:]]
     assert run(*command, "--out", "undisturbed").code == 0
     killed(command_line("analyze", *command, "--out", "out"), lambda: hidden(tmp_path))
@@ -264,8 +268,32 @@ def test_a_killed_run_leaves_no_trace_once_it_is_repeated(run, earlier, tmp_path
     assert not hidden(tmp_path)
 
 
-@pytest.mark.parametrize("signals", [1, 2])
-def test_ctrl_c_ends_at_once_with_a_message(earlier, tmp_path, signals):
+def test_ctrl_c_in_the_draws(run, earlier, tmp_path, monkeypatch):
+    """Once, in this process, where the modules are loaded; twice, in one of its own, below."""
+    sweep = sys.modules["diffregimes.posterior.sweep"]
+    draw, calls = sweep.draw_block, []
+
+    def told(*given, **more):
+        calls.append(1)
+        if len(calls) == 100:
+            os.kill(os.getpid(), signal.SIGINT)
+        assert len(calls) < 10_000, "it goes on as if nothing had been"
+        return draw(*given, **more)
+
+    monkeypatch.setattr(sweep, "draw_block", told)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        said = run("pixels.npz", "--draws", "100000000", *QUICK[2:], "--out", "out")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert (said.code, said.out) == (2, "")
+    assert "stopped" in said.err
+    assert "Traceback" not in said.err
+    assert contents(tmp_path / "out") == earlier
+    assert not hidden(tmp_path)
+
+
+def test_ctrl_c_twice_ends_at_once_with_a_message(earlier, tmp_path):
     process = start("pixels.npz", "--draws", "100000000", *QUICK[2:])
     # well into the draws: an interrupt while modules load may get lost in a callback of theirs
     limit = time.monotonic() + 300  # modules load slowly on a busy machine
@@ -273,7 +301,7 @@ def test_ctrl_c_ends_at_once_with_a_message(earlier, tmp_path, signals):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < limit
         time.sleep(0.01)
-    for _ in range(signals):
+    for _ in range(2):
         process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)  # the draws asked for would take hours
     assert process.returncode == 2

@@ -54,11 +54,25 @@ def test_last_changes_at_the_very_end(times):
         assert (np.diff(bars.get_data().edges) > 0).all()
 
 
+# turned into a file as well, which takes most of the time: what a case or a figure alone has
+TO_FILES = (
+    {("both", name) for name in plotting.FIGURES}
+    | {(case, "regimes") for case in CASES}
+    | {
+        ("neither", "point_times"),
+        ("theory", "entropy"),
+        ("theory, nothing judged", "probabilities"),
+    }
+)
+
+
 @pytest.mark.parametrize("name", plotting.FIGURES)
 @pytest.mark.parametrize("case", CASES)
 def test_every_figure_draws_every_analysis(name, case):
     ax = plotting.FIGURES[name](CASES[case]())
-    assert len(style.svg_bytes(ax.figure)) > 1000
+    assert ax.get_xlabel()
+    if (case, name) in TO_FILES:
+        assert len(style.svg_bytes(ax.figure)) > 1000
 
 
 @pytest.mark.parametrize("name", plotting.FIGURES)
@@ -176,7 +190,8 @@ def test_settings_and_backend_of_the_user_stay_as_they_are():
 def test_the_same_figure_is_the_same_bytes(name):
     one, two = (plotting.FIGURES[name](make_analysis()).figure for _ in range(2))
     assert style.svg_bytes(one) == style.svg_bytes(two)
-    assert style.png_bytes(one) == style.png_bytes(two)
+    if name == "entropy":  # by the same backend for all
+        assert style.png_bytes(one) == style.png_bytes(two)
 
 
 def test_an_inline_figure_takes_its_colours_from_the_page_and_shares_no_ids():

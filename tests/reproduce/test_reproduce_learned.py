@@ -17,7 +17,7 @@ from command import runner
 from diffregimes import InputError, analyze, load
 from diffregimes.backward.clones import nearest_classes
 from diffregimes.data.spectrum import first_channel
-from diffregimes.learned import fitting, training
+from diffregimes.learned import fitting, networks, training
 from diffregimes.process import linear_schedule
 from diffregimes.reproduce import (
     figure_1,
@@ -44,6 +44,8 @@ TINY = sources.PRESETS["tiny"]
 def make_micro(monkeypatch):
     """The preset tiny becomes three steps of training and two dozen pairs on digits."""
     monkeypatch.setitem(sources.PRESETS, "tiny", MICRO)
+    narrow = replace(networks.PRESETS["tiny"], channels=(8, 16), groups=4)
+    monkeypatch.setitem(networks.PRESETS, "tiny", narrow)
     monkeypatch.setattr(training, "EVALUATED", 8)
     monkeypatch.setattr(fitting, "STEPS", 4)
     monkeypatch.setattr(fitting, "EPOCHS", 0)

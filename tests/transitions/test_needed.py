@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import numpy as np
 import pytest
@@ -96,6 +97,13 @@ def test_times_that_are_none(t):
 
 # datasets
 
+EARLY = collapse_time(TwoGaussians(16), math.log(2048))
+
+
+@cache
+def clean():
+    return points_needed(EARLY, cloud_of(16, n=512))
+
 
 def test_the_curves_enclose_the_information():
     """log n - E[H(w)] <= I <= log(n - 1) - F on average over clouds; the middle errs by less."""
@@ -116,11 +124,11 @@ def test_the_curves_enclose_the_information():
 
 @pytest.mark.parametrize(("d", "seed"), [(16, 0), (256, 0)])
 def test_subsets_tell_what_eight_times_as_many_would_do(d, seed):
-    found, truth = found_at_eight_times(d, seed)
+    found, truth = found_at_eight_times(d, seed, n=1024)
     assert found.low < found.log_n < found.high
     assert found.low <= truth <= found.high
     assert found.high - found.low < 1  # a factor of e at most
-    assert "subsets of 32 to 2048 points" in found.method
+    assert "subsets of 32 to 1024 points" in found.method
 
 
 @pytest.mark.slow
@@ -138,13 +146,13 @@ def test_the_intervals_cover(mu):
 
 def test_the_offset_of_the_collapse():
     """F = 0 at log n = I + c, c near 0.55 whatever n."""
-    data = cloud_of(64)
+    data = cloud_of(64, n=1024)
     found = needed.scan(data)
     offset = np.log(found.n) - information(TwoGaussians(64), found.t)
     for n in np.unique(found.n):
         here = offset[found.n == n]
         assert abs(here.mean() - 0.55) < 4 * 0.05 / math.sqrt(len(here))
-    small = found.n <= 64
+    small = found.n <= 1024 // needed.CLEAR
     assert np.isnan(found.information[~small]).all()
     measured = (np.log(found.n) - found.information)[small]
     assert abs(measured.mean() - 0.55) < 0.05
@@ -155,10 +163,9 @@ def test_the_offset_of_the_collapse():
 
 
 def test_the_same_seed_gives_the_same_numbers():
-    data = cloud_of(8, n=512)
     seen = []
-    one = points_needed(0.2, data, progress=lambda *x: seen.append(x))
-    assert points_needed(0.2, data) == one
+    one = points_needed(EARLY, cloud_of(16, n=512), progress=lambda *x: seen.append(x))
+    assert one == clean()
     assert seen[-1][0] == seen[-1][1] > 512
     assert [x[0] for x in seen] == sorted(x[0] for x in seen)
 
@@ -180,9 +187,8 @@ def test_a_few_duplicates_do_no_harm():
     data = cloud_of(16, n=512)
     points = data.points.copy()
     points[:10] = points[10:20]
-    t = collapse_time(TwoGaussians(16), math.log(2048))
-    clean, dirty = points_needed(t, data), points_needed(t, from_arrays(points, data.labels))
-    assert abs(clean.log_n - dirty.log_n) < 0.3
+    dirty = points_needed(EARLY, from_arrays(points, data.labels))
+    assert abs(clean().log_n - dirty.log_n) < 0.3
 
 
 # one analysis

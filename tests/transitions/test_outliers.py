@@ -138,8 +138,8 @@ def test_criteria_that_differ_are_told(free, clone, named):
 LOW = {
     "moons": make_moons(300, noise=0.05, random_state=0),
     "circles": make_circles(300, noise=0.05, factor=0.5, random_state=0),
-    "line": (rng(0).standard_normal((500, 1)), np.arange(500) % 2),
-    "plane": (rng(0).standard_normal((400, 2)), np.arange(400) % 2),
+    "line": (rng(0).standard_normal((300, 1)), np.arange(300) % 2),
+    "plane": (rng(0).standard_normal((250, 2)), np.arange(250) % 2),
     "tight": (
         np.repeat(np.eye(3), 100, axis=0) + 1e-3 * rng(0).standard_normal((300, 3)),
         np.repeat(np.arange(3), 100),
@@ -154,7 +154,7 @@ def test_the_collapse_is_found_in_few_dimensions(name):
     x = x.astype(np.float32)
     found = dr.analyze(x, labels, draws=1024).time("collapse")
     assert found.t is not None
-    n, draws = len(x), 1000
+    n, draws = len(x), 500
     mu, z = rng(1).integers(n, size=draws), rng(2).standard_normal((draws, x.shape[1]))
     means, log_n = [], math.log(n)
     centred = (x - x.mean(axis=0)).astype(np.float64)

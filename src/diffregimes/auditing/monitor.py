@@ -231,10 +231,15 @@ def monitor(
         logbook = Logbook(Path(out), told, writers)
         search = EmpiricalScore(points.points, memory_mib=memory_mib)
         known = known_points(search, points, others, seed=seed)
+        if known.held_out is None:
+            raise InputError(
+                "all held-out points are of groups that training points are of; expected some of "
+                "groups (groups=) that the network is not trained on."
+            )
         found = _levels(logbook, points, ends, seed, memory_mib, progress)
         eye = Eye(known, points.points, found, plan)
         logbook.open(_facts(eye, known))
-    notes = about_shared(known, others)
+    notes = about_shared(known, points, others)
     if known.law is not None and not known.law.ok:
         notes = (*notes, f"the gap counts for no stop: {known.law.message}")
         warnings.warn(f"diffregimes: {notes[-1]}", RuntimeWarning, stacklevel=2)

@@ -138,6 +138,11 @@ class Weights:
         """Of the whole set and without each group, (1 + G, ...)."""
         return self.dealt.without(self.of_sets.double() @ self.dealt.set_in_group).clamp_min(LEAST)
 
+    def same_point(self) -> Tensor:
+        """sum w^2 of the whole set, (...)."""
+        total = self.of_sets.double().sum(-1).clamp_min(LEAST)
+        return self.squares.sum(-1) / total.square()
+
 
 def _both_signs(
     square: Tensor, along: Tensor, chosen: Tensor, gamma: float, beta: float = 1.0

@@ -73,7 +73,7 @@ def _rows(
     cloud = grouped.cloud
     # products of more rows than the exponentials take: each reads the whole cloud
     together = pairs_together(cloud.n)
-    entries = 64 * len(dealt.lengths) if dealt.compiled else cloud.n
+    entries = 64 * len(dealt.lengths) if dealt.compiled else 2 * cloud.n  # of both signs
     rows = int(np.clip(TILE // entries, 1, together))
     for some in draw_block(cloud, block, seed).split(together):
         needed = largest if dealt.compiled else None
@@ -175,8 +175,7 @@ def heated_log_odds(
                 density = by_class.log().mean(1) - competing  # (1 + G, p, K)
                 apart = (density * mine).sum(-1, keepdim=True) - density
                 odds[k] += torch.einsum("gp,pa,gpb->gab", kept, mine, apart).cpu().numpy()
-                participation = weights.squares.sum(-1) / weights.total[0].square()
-                same[k] += float(participation.mean(0).sum())
+                same[k] += float(weights.same_point().mean(0).sum())
         return odds.reshape(*beta.shape, *odds.shape[1:]), same.reshape(beta.shape)
 
     done = list(_mapped(sums, blocks, device, memory_mib, progress))
@@ -184,6 +183,26 @@ def heated_log_odds(
     odds = np.sum([x[0] for x in done], axis=0) / np.maximum(units, 1)[..., None]
     same = np.sum([x[1] for x in done], axis=0) / (blocks * PAIRS_PER_BLOCK)
     return HeatedLogOdds(np.asarray(times), np.asarray(beta), odds, same)
+
+
+def heated_same_point(
+    cloud: Cloud, times: np.ndarray, beta: np.ndarray, *, seed: int = 0, memory_mib: int = 1024
+) -> np.ndarray:
+    """E[sum w'^2] (T, B) as in `heated_log_odds`, from one block: the log-odds take longest."""
+    parts = grouped(cloud, seed=seed)
+    device = cloud.coordinates.device
+    dealt = Dealt(parts, device, 2 * PAIRS_PER_BLOCK)
+    scaled = np.repeat(snr(times) * cloud.scale**2, beta.shape[1])
+
+    def sums(block: int) -> np.ndarray:
+        same = np.zeros(beta.size)
+        for chosen, square, along in _rows(parts, block, seed, scaled.max(), dealt):
+            each = weights_of(square, along, chosen, scaled, beta.ravel(), dealt)
+            same += [float(weights.same_point().mean(0).sum()) for weights in each]
+        return same
+
+    (same,) = _mapped(sums, 1, device, memory_mib, None)
+    return np.asarray(same.reshape(beta.shape) / PAIRS_PER_BLOCK)
 
 
 def _kept(group: Tensor) -> Tensor:

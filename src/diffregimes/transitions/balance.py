@@ -41,7 +41,7 @@ from ..common.parallel import Progress
 from ..common.readable import number
 from ..data.cloud import Cloud
 from ..posterior.groups import GROUPS, T95, jackknife_error
-from ..posterior.left_out import heated_log_odds
+from ..posterior.left_out import heated_log_odds, heated_same_point
 from ..process import Schedule, time_from_snr
 from ..results import TransitionTime
 from ..theory import class_channel
@@ -238,11 +238,10 @@ def _calm(cloud: Cloud, times: np.ndarray, seed: int, memory_mib: int) -> np.nda
     out = np.zeros(len(times))
     left = np.arange(len(times))
     for few in np.array_split(_COOLING, 4):
-        seen = heated_log_odds(
-            cloud, times[left], np.tile(few, (len(left), 1)), blocks=1, seed=seed,
-            memory_mib=memory_mib,
-        )  # fmt: skip
-        calm = seen.same_point <= most
+        tried = np.tile(few, (len(left), 1))
+        calm = (
+            heated_same_point(cloud, times[left], tried, seed=seed, memory_mib=memory_mib) <= most
+        )
         some = calm.any(axis=1)
         out[left[some]] = few[calm[some].argmax(axis=1)]
         left = left[~some]

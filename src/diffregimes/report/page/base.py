@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
@@ -16,6 +17,7 @@ from ...data.datasets import Dataset
 from ..words import symbols
 
 
+@functools.cache  # templates are compiled once, not for each page
 def environment() -> Environment:
     """The templates of the package; whatever a dataset brings into them is escaped."""
     made = Environment(
