@@ -615,8 +615,6 @@ FAULTS = (
           f"{WATCH}::test_a_network_that_draws_in_eval_mode"),
     Fault("auditing/undisturbed.py", "torch.set_rng_state(states[2])", "pass",
           f"{WATCH}::test_a_network_that_draws_in_eval_mode"),
-    Fault("auditing/undisturbed.py", "torch.clear_autocast_cache()", "pass",
-          f"{WATCH}::test_inside_an_autocast"),
     Fault("auditing/undisturbed.py", "x.training = mode", "pass",
           f"{WATCH}::test_the_same_training_bit_for_bit"),
     Fault("auditing/undisturbed.py", "            network.eval()", "            pass",

@@ -270,6 +270,7 @@ def test_inside_an_autocast(tmp_path):
     """What a look casts must not be what the next step of the training takes its gradient of."""
     _, training, held_out = drawn(2)
     net = _fresh().eval()
+    net.forward = torch.autocast("cpu", dtype=torch.bfloat16)(net.forward)  # as accelerate does
     watch = watching(net, training, held_out, tmp_path)
     x, k = torch.ones(4, D), torch.zeros(4)
     with torch.autocast("cpu", dtype=torch.bfloat16):
