@@ -16,12 +16,12 @@ PAGES = sorted([*ROOT.glob("docs/*.md"), ROOT / "README.md"])
 CODE = re.compile(r"`([^`\n]+)`")
 FILES = {".py", ".md", ".json", ".csv", ".html", ".txt", ".toml", ".cff"}
 # objects that the text around them names: attributes of a result or a score, not of the package
-OBJECTS = {"curves", "score"}
+OBJECTS = {"curves", "score", "watch"}
 
 
 def exists(name: str) -> bool:
     """Whether `module.attribute...` can be found in the package, or among its public names."""
-    parts = name.removeprefix("diffregimes.").split(".")
+    parts = name.removeprefix("diffregimes.").removeprefix("dr.").split(".")
     for cut in range(len(parts), 0, -1):
         try:
             found = importlib.import_module(".".join(["diffregimes", *parts[:cut]]))

@@ -39,7 +39,7 @@ ORDER = [
 RANK = {name: rank for rank, line in enumerate(ORDER) for name in line.split()}
 
 HEAVY = {"diffusers", "transformers", "dask", "xarray", "sklearn", "matplotlib", "accelerate"}
-HEAVY |= {"h5py", "pyarrow", "pandas", "numba"}
+HEAVY |= {"h5py", "pyarrow", "pandas", "numba", "lightning", "tensorboard", "wandb"}
 # these may load matplotlib as they load
 DRAWS = {"report", "reproduce"}
 COMPILED = "posterior.compiled"  # itself imported late

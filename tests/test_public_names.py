@@ -14,7 +14,7 @@ import diffregimes as dr
 from diffregimes._moved import MOVED
 
 ROOMS = ["theory", "populations", "process", "backward", "learned", "auditing"]
-VERBS = ["load", "from_arrays", "analyze", "audit", "run_clones", "load_score"]
+VERBS = ["load", "from_arrays", "analyze", "audit", "monitor", "run_clones", "load_score"]
 # what the pages of the first version imported
 OLD = {
     "audit_page": "write_audit",

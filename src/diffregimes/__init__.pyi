@@ -13,6 +13,8 @@ from . import transitions as transitions
 from .analysis import analyze as analyze
 from .auditing.audit import audit as audit
 from .auditing.findings import Audit as Audit
+from .auditing.monitor import Monitor as Monitor
+from .auditing.monitor import monitor as monitor
 from .backward.clones import run_clones as run_clones
 from .backward.outcome import Outcome as Outcome
 from .common.checks import InputError as InputError

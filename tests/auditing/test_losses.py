@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from diffregimes import InputError, load
+from diffregimes import InputError, audit, load
 from diffregimes.auditing.losses import Losses, denoising_losses
 from diffregimes.data.cloud import prepare
 from diffregimes.populations.mixture import two_gaussians
 from diffregimes.posterior.sweep import sweep
-from diffregimes.scores import EmpiricalScore, MixtureScore
+from diffregimes.scores import AbstractScore, EmpiricalScore, MixtureScore
 from diffregimes.theory import TwoGaussians, collapse_time
 
 D, N = 32, 400
@@ -122,3 +122,50 @@ def test_shapes_are_checked():
         denoising_losses(score, data.points, data.points[:, :9], TIMES)
     with pytest.raises(InputError, match="draws"):
         denoising_losses(score, data.points, data.points, TIMES, draws=1)
+
+
+class Counting(AbstractScore):
+    """A score that keeps how many states it was given at a time."""
+
+    def __init__(self, score):
+        self.score, self.seen, self.dimension = score, [], score.dimension
+
+    def denoise(self, x, t):
+        self.seen.append(len(x))
+        return self.score.denoise(x, t)
+
+
+@pytest.mark.parametrize(("batch", "most"), [(7, 7), (300, 256), (None, 256)])
+def test_batch_binds_and_changes_nothing(sets, batch, most):
+    law, training, held_out = sets
+    score = Counting(MixtureScore(law))
+    whole = denoising_losses(score.score, training, held_out, TIMES[:3], draws=300)
+    found = denoising_losses(score, training, held_out, TIMES[:3], draws=300, batch=batch)
+    assert max(score.seen) == most
+    for name in ("train", "held_out", "exact_held_out"):
+        np.testing.assert_allclose(getattr(found, name), getattr(whole, name), rtol=1e-5)
+
+
+def test_large_states_come_few_at_a_time(monkeypatch, sets):
+    """About a million numbers without a batch; here a thousand, of 32 each."""
+    law, training, _ = sets
+    monkeypatch.setattr("diffregimes.auditing.losses.NUMBERS", 1000)
+    score = Counting(MixtureScore(law))
+    found = denoising_losses(score, training, None, TIMES[:2], draws=300)
+    assert max(score.seen) == 1000 // D
+    again = denoising_losses(score.score, training, None, TIMES[:2], draws=300, batch=300)
+    np.testing.assert_allclose(found.train, again.train, rtol=1e-5)
+
+
+def test_the_batch_of_an_audit_binds_in_its_losses(few_forward_draws):
+    data = load("digits", classes=["0", "1"], per_class=20)
+    data, others = data.take(np.arange(30)), data.take(np.arange(30, 40))
+    score = Counting(EmpiricalScore(data.points))
+    audit(score, data, others, samples=16, pairs=16, steps=3, draws=64, batch=9)
+    assert max(score.seen) == 9
+
+
+def test_a_batch_of_nothing_is_refused(sets):
+    law, training, _ = sets
+    with pytest.raises(InputError, match="batch is 0"):
+        denoising_losses(MixtureScore(law), training, None, TIMES, batch=0)

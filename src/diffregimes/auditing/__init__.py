@@ -1,6 +1,8 @@
 """What a trained model copies: its samples, losses, entropy and clones beside the exact score.
 
-The verb is `dr.audit`; `audit` is its module, `findings` what comes out, `judgement` the verdict.
+The verbs are `dr.audit` and, while a model trains, `dr.monitor`; `audit` and `monitor` are their
+modules, `findings` what comes out of an audit, `judgement` the verdict, `stopping` the rule of a
+monitor.
 """
 
 import lazy_loader as lazy

@@ -173,6 +173,7 @@ def _losses(
         np.geomspace(max(0.25 * low, run.grid[-2]), min(1.5 * high, run.grid[0]), LOSS_TIMES),
         draws=draws,
         seed=run.seed,
+        batch=run.batch,
         memory_mib=run.memory_mib,
         device=run.device,
         progress=run.progress,

@@ -16,12 +16,15 @@ tell it from memory.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from ..backward.descent import NUMBERS
 from ..common.checks import InputError, in_range, increasing
 from ..common.parallel import Progress, workers
 from ..common.rng import point_of_pair, torch_generator
@@ -108,6 +111,7 @@ def denoising_losses(
     *,
     draws: int = 2048,
     seed: int = 0,
+    batch: int | None = None,
     memory_mib: int = 1024,
     device: str = "cpu",
     progress: Progress | None = None,
@@ -115,7 +119,8 @@ def denoising_losses(
     """Losses of `score` on `draws` noised points of each set, (n, d) arrays in its scale.
 
     The same noise serves at every t, for both sets and for both scores. `device` is that of the
-    exact score; a network stays where it is.
+    exact score; a network stays where it is. `batch` is how many states a score is given at a
+    time, as in `backward.descent.Run`: numbers depend on it to rounding only.
     """
     t = increasing("times", times)
     in_range("draws", draws, 2, 10**9)
@@ -126,16 +131,19 @@ def denoising_losses(
                 f"{name} has the shape {points.shape}; expected (n, {training.shape[-1]}) and two "
                 "points or more."
             )
+    if batch is not None:
+        in_range("batch", batch, 1, 10**9)
+    rows = batch or max(1, NUMBERS // training.shape[1])
     both = score, EmpiricalScore(training, memory_mib=memory_mib, device=device)
     starts = range(0, draws, BLOCK)
     tasks = [(points, start) for _, points in sets for start in starts]
 
     def one(task: tuple[np.ndarray, int]) -> np.ndarray:
         points, start = task
-        return _block(both, points, t, start, min(BLOCK, draws - start), seed)
+        return noised_losses(both, points, t, range(start, min(start + BLOCK, draws)), rows, seed)
 
     done: list[np.ndarray] = []
-    each = 32 * BLOCK * training.shape[1] // 2**20
+    each = 32 * min(rows, BLOCK) * training.shape[1] // 2**20
     with workers(torch.device(device), memory_mib, each, len(tasks)) as pool:
         for found in pool.map(one, tasks):
             done.append(found)
@@ -145,35 +153,49 @@ def denoising_losses(
     columns = []
     for k, (_, points) in enumerate(sets):
         values = np.concatenate(done[k * len(starts) : (k + 1) * len(starts)], axis=1)
-        columns.append([_mean_over_points(x, len(points), seed) for x in values])
+        columns.append([mean_over_points(x, len(points), seed) for x in values])
     if held_out is None:
         columns.append([(nothing, nothing), (nothing, nothing)])
     (train, exact), (out, exact_out) = columns
     return Losses(t, *train, *out, *exact, *exact_out)
 
 
-def _block(
+def noised_losses(
     scores: Sequence[AbstractScore],
     points: np.ndarray,
     times: np.ndarray,
-    start: int,
-    size: int,
+    draws: range,
+    rows: int,
     seed: int,
 ) -> np.ndarray:
-    """|a - D(x_t)|^2 (scores, size, T) of the draws from number `start` on."""
-    chosen = point_of_pair(len(points), start, size, seed)
-    a = torch.from_numpy(np.asarray(points[chosen], dtype=np.float32))
-    z = torch.randn(a.shape, generator=torch_generator(seed, "losses", start // BLOCK))
-    out = np.empty((len(scores), size, len(times)))
-    for k, time in enumerate(times.tolist()):
-        x = float(signal(time)) * a + math.sqrt(float(variance(time))) * z
-        with torch.no_grad():
-            for i, score in enumerate(scores):
-                out[i, :, k] = (a - score.denoise(x, time)).double().square().sum(1).numpy()
+    """|a - D(x_t)|^2 (scores, draws, T) of a block of draws, so many rows at a time."""
+    chosen = point_of_pair(len(points), draws.start, len(draws), seed)
+    noise = _noise(points.shape[1], len(draws), torch_generator(seed, "losses", draws[0] // BLOCK))
+    out = np.empty((len(scores), len(draws), len(times)))
+    for first in range(0, len(draws), rows):
+        part = slice(first, first + rows)
+        a = torch.from_numpy(np.asarray(points[chosen[part]], dtype=np.float32))
+        z = torch.cat(list(islice(noise, len(a))))
+        for k, time in enumerate(times.tolist()):
+            x = float(signal(time)) * a + math.sqrt(float(variance(time))) * z
+            with torch.no_grad():
+                for i, score in enumerate(scores):
+                    loss = (a - score.denoise(x, time)).double().square().sum(1)
+                    out[i, part, k] = loss.numpy()
     return out
 
 
-def _mean_over_points(values: np.ndarray, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _noise(d: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """Rows (1, d) of noise, the same however many are taken at a time; large ones are drawn one by
+    one."""
+    if size * d <= NUMBERS:
+        yield from torch.split(torch.randn(size, d, generator=generator), 1)
+        return
+    for _ in range(size):
+        yield torch.randn(1, d, generator=generator)
+
+
+def mean_over_points(values: np.ndarray, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Mean (T,) and standard error of `values` (draws, T), each point as often as any other."""
     draws = len(values)
     # a point that comes more than once is one observation

@@ -31,7 +31,7 @@ from ..scores import AbstractScore
 from .samplers import Step, decreasing, sampler
 
 BLOCK = 256
-_NUMBERS = 2**20  # in the states of one step, by default: what a step needs beside is some times it
+NUMBERS = 2**20  # in the states of one step, by default: what a step needs beside is some times it
 _PAUSE = 0.25  # seconds between two reports of progress
 # Birth of a group: the states already there (rows, d), None at first -> new rows
 Birth = Callable[[Tensor | None], Tensor]
@@ -93,7 +93,7 @@ class Run:
 
     def rows(self, d: int) -> int:
         """States of d numbers at a time."""
-        return self.batch or max(1, _NUMBERS // d)
+        return self.batch or max(1, NUMBERS // d)
 
     def block(
         self,
