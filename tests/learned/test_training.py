@@ -257,9 +257,7 @@ def test_the_network_of_the_paper():
 
 
 def test_weights_belong_to_the_seed():
-    first, same, other = (
-        network(TINY, (8, 8, 1), seed).conv_in.weight for seed in (0, 0, 1)
-    )
+    first, same, other = (network(TINY, (8, 8, 1), seed).conv_in.weight for seed in (0, 0, 1))
     assert torch.equal(first, same)
     assert not torch.equal(first, other)
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from command import without_drawing
 from diffregimes import process
 from diffregimes.auditing.findings import (
     Audit,
@@ -31,7 +32,6 @@ from diffregimes.report.page.audit import confidence, render_audit, write_audit
 from diffregimes.report.page.pictures import Painter
 from diffregimes.report.terminal.audit import print_audit
 from diffregimes.results import Flag
-from command import without_drawing
 from pages import Loads, colour_images, visible
 from sample_analysis import digits, plain_points
 from sample_audit import (

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from command import without_drawing
 from diffregimes.common.checks import InputError
 from diffregimes.common.readable import interval_text
 from diffregimes.report.figures.audit import FIGURES
 from diffregimes.report.folder import LAST
-from command import without_drawing
 from pages import Loads, visible
 from sample_analysis import digits, make_analysis, with_theory
 from sample_audit import make_audit, make_clones

@@ -55,9 +55,15 @@ def test_last_changes_at_the_very_end(times):
 
 
 # turned into a file as well, which takes most of the time: what a case or a figure alone has
-TO_FILES = {("both", name) for name in plotting.FIGURES} | {
-    (case, "regimes") for case in CASES
-} | {("neither", "point_times"), ("theory", "entropy"), ("theory, nothing judged", "probabilities")}
+TO_FILES = (
+    {("both", name) for name in plotting.FIGURES}
+    | {(case, "regimes") for case in CASES}
+    | {
+        ("neither", "point_times"),
+        ("theory", "entropy"),
+        ("theory, nothing judged", "probabilities"),
+    }
+)
 
 
 @pytest.mark.parametrize("name", plotting.FIGURES)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
+from command import without_drawing
 from diffregimes import process
 from diffregimes.common import readable
 from diffregimes.common.checks import InputError
@@ -31,7 +32,6 @@ from diffregimes.report.page.strip import centre, noised_strip
 from diffregimes.results import Analysis
 from diffregimes.transitions.criteria import METHODS
 from diffregimes.transitions.points import named
-from command import without_drawing
 from pages import Loads, colour_images, visible
 from sample_analysis import digits, make_analysis, plain_points, with_theory
 
