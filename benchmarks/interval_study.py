@@ -48,7 +48,7 @@ LARGEST = 6_000_000  # numbers in a set of points: larger ones take minutes each
 TRUTH_DRAWS = 20_000
 PHI = "headline", "balance", "clone-loo"
 KNOWN = *PHI, "spectral"
-RELATIVE = "clone", "free-energy", "entropy", "clone (collapse)"
+RELATIVE = ("clone", "bounded-free-energy (collapse)", "free-energy", "entropy", "clone (collapse)")
 
 
 def random_law(seed: int) -> tuple[GaussianMixture, int]:
@@ -151,7 +151,9 @@ def measured(
         out[name] = [one.t, one.low, one.high, list(one.warnings)]
     out["headline"] = out[result.recipe.headline.speciation]
     needed = result.points_needed
-    out["needed"] = needed and [needed.log_n, needed.low, needed.high]
+    if needed:
+        high = math.inf if needed.high is None else needed.high
+        out["needed"] = [needed.log_n, needed.low, high]
     out["generalizes"] = result.verdict.generalizes
     out["level"] = clone_level(data.class_counts)
     return out

@@ -50,7 +50,8 @@ def right_of(points: np.ndarray, labels: np.ndarray | None, seed: int = 0) -> Ri
         kinds = np.unique(np.ravel(labels), return_inverse=True)[1][first]
     order = np.argsort(kinds, kind="stable")
     rows, kinds, count = rows[order] - rows.mean(axis=0), kinds[order], count[order]
-    curves = _curves(rows, kinds, np.random.default_rng(seed))
+    # a stream of its own: with that of the data the noise would be the points themselves
+    curves = _curves(rows, kinds, np.random.default_rng([*b"judge", seed]))
     ends = [_first(curves, "same_point", x) for x in COPIED]
     collapse = None if None in ends else (ends[1], ends[0])
     if labels is None:
@@ -235,12 +236,13 @@ def _unequal() -> tuple[Any, Any]:
     return points[kept], labels[kept]
 
 
-def _pairs() -> tuple[Any, Any]:
-    """5000 classes of two points each."""
+def pairs(classes: int = 5000) -> tuple[Any, Any]:
+    """Classes of two points each."""
     rng = np.random.default_rng(0)
-    labels = rng.permutation(np.repeat(np.arange(5000), 2))
-    centres = rng.standard_normal((5000, 64))
-    return (centres[labels] + 0.5 * rng.standard_normal((10_000, 64))).astype(np.float32), labels
+    labels = rng.permutation(np.repeat(np.arange(classes), 2))
+    centres = rng.standard_normal((classes, 64))
+    noise = 0.5 * rng.standard_normal((2 * classes, 64))
+    return (centres[labels] + noise).astype(np.float32), labels
 
 
 def _scaled(by: float) -> Callable[[], tuple[Any, Any]]:
@@ -313,7 +315,7 @@ ANALYSED = {
     "far from zero": lambda: (_two()[0] + 1e4, _two()[1]),
     "counts of words": _counts,
     "1 in 40 is of the other class": _unequal,
-    "5000 classes of two": _pairs,
+    "5000 classes of two": pairs,
 }
 REFUSED = {
     "two points": (lambda: (_gauss(2, 3), None), "expected at least 2"),

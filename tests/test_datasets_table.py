@@ -6,6 +6,8 @@ import warnings
 
 import numpy as np
 import pytest
+from scipy.spatial.distance import cdist
+from scipy.special import softmax
 
 import datasets_table as table
 from command import runner, without_report
@@ -81,6 +83,23 @@ def test_what_cannot_be_analysed_is_refused(name, analyse):
     ran = analyse(*make())
     assert ran.code == 2
     assert words in " ".join(ran.err.split())
+
+
+def test_the_judge_has_noise_of_its_own():
+    """The data are from the seed of the judge, whose noise must not be their first numbers."""
+    points, labels = table.pairs(150)
+    low, high = table.right_of(points, labels).collapse
+    n = len(points)
+    rng = np.random.default_rng(1)
+    # where phi_C is 0.35 and 0.65 it is that by the plain weights of x_t as well
+    for t, level in ((low, table.COPIED[1]), (high, table.COPIED[0])):
+        mu = np.arange(2000) % n
+        noise = rng.standard_normal((len(mu), points.shape[1]))
+        x = np.exp(-t) * points[mu] + np.sqrt(-np.expm1(-2 * t)) * noise
+        weights = softmax(cdist(x, np.exp(-t) * points, "sqeuclidean") / (2 * np.expm1(-2 * t)), 1)
+        own = weights[np.arange(len(mu)), mu]
+        error = own.std() * np.sqrt(1 / len(mu) + 1 / table.DRAWS)
+        assert abs(own.mean() - level) < 4 * error
 
 
 def test_the_table_is_as_long_as_it_should_be():

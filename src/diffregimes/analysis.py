@@ -176,8 +176,8 @@ def _measured(
     resampled, counts = resample(sample, rng), dataset.class_counts
     blocks = min(MOST_BLOCKS, 2 * sample.units // BLOCK)
     evidence = Evidence(
-        resampled, eigen, seen.matrix, cloud, inner, clock, counts, rng, seed, memory_mib, blocks,
-        report,
+        sample, resampled, eigen, seen.matrix, cloud, inner, clock, counts, rng, seed, memory_mib,
+        blocks, report,
     )  # fmt: skip
     return sample, evidence
 

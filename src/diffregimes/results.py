@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from .common import serial
+from .common.curves import Curves as Curves
 from .common.provenance import DatasetFacts as DatasetFacts
 from .common.provenance import Headline as Headline
 from .common.provenance import Recipe as Recipe
@@ -55,55 +56,6 @@ class TransitionTime:
 
 
 serial.layout(TransitionTime, optional=("clock",))
-
-
-@dataclass(frozen=True)
-class Curves(Shown):
-    """Observables on a grid of times t (increasing), each with its standard error.
-
-    `values[name]` and `se[name]` are float64 arrays as long as `t`; `draws` is the number of
-    noised samples behind every entry. `curves["mmse"]` is short for `curves.values["mmse"]`.
-    """
-
-    t: np.ndarray
-    values: Mapping[str, np.ndarray]
-    se: Mapping[str, np.ndarray]
-    draws: int
-
-    def __repr__(self) -> str:
-        return (
-            f"<Curves: {', '.join(self.values)}; {len(self.t)} times, t = {self.t[0]:.3g} to "
-            f"{self.t[-1]:.3g}; {self.draws} draws>"
-        )
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        return self.values[name]
-
-    def to_dict(self) -> dict[str, list[float]]:
-        """Columns by name: t, then each curve and its standard error, NAME_se."""
-        out = {"t": self.t.tolist()}
-        for name, value in self.values.items():
-            out[name] = value.tolist()
-            out[f"{name}_se"] = self.se[name].tolist()
-        return out
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any], draws: int) -> Curves:
-        names = [k for k in data if k != "t" and not k.endswith("_se")]
-        return cls(
-            serial.array(data["t"]),
-            {k: serial.array(data[k]) for k in names},
-            {k: serial.array(data[f"{k}_se"]) for k in names},
-            draws,
-        )
-
-    def to_xarray(self) -> Any:
-        """The curves as an `xarray.Dataset` over `t` (needs the optional package xarray)."""
-        import xarray
-
-        both = {**self.values, **{f"{k}_se": v for k, v in self.se.items()}}
-        variables = {k: ("t", v) for k, v in both.items()}
-        return xarray.Dataset(variables, coords={"t": self.t}, attrs={"draws": self.draws})
 
 
 @dataclass(frozen=True)
@@ -203,12 +155,15 @@ class Flag:
 
 @dataclass(frozen=True)
 class PointsNeeded:
-    """How many training points would put the collapse at t: log n = I(a; x_t), in nats."""
+    """How many training points would put the collapse at t: log n = I(a; x_t), in nats.
+
+    `high` None: the data bound the time of the speciation by nothing below, and so not the points.
+    """
 
     t: float
     log_n: float
     low: float
-    high: float
+    high: float | None
     method: str
 
 
@@ -343,13 +298,5 @@ class Analysis(Shown):
         return serial.build({**data, "curves": curves}, cls, "analysis")
 
 
-def _curves(data: Mapping[str, Any], _: Any) -> Curves:
-    columns = {k: v for k, v in data.items() if k != "draws"}
-    return Curves.from_dict(columns, data["draws"])
-
-
-# curves lie in a file as columns, the draws beside them
-serial.converter.register_unstructure_hook(Curves, Curves.to_dict)
-serial.converter.register_structure_hook(Curves, _curves)
 # a result without duplicates is written as before there was a word for them
 serial.layout(Analysis, optional=("listed",))

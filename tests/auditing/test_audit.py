@@ -24,8 +24,8 @@ from diffregimes.auditing.findings import Share
 from diffregimes.auditing.judgement import excess_probability, judged
 from diffregimes.common.checks import InputError
 from diffregimes.data.datasets import from_arrays
+from diffregimes.data.groups import hold_out
 from diffregimes.learned.adapters import learned_score
-from diffregimes.learned.training import split
 from diffregimes.populations.mixture import two_gaussians
 from diffregimes.scores import EmpiricalScore, MixtureScore
 from dressed import Dressed, made
@@ -48,7 +48,7 @@ N, WIDTH = 200, 0.5
 def digits():
     points, labels = digits01()
     data = from_arrays(points.reshape(-1, 8, 8), labels)
-    kept, held_out = split(data.labels, 0.2)
+    kept, held_out = hold_out(data.labels, 0.2)
     return data.take(kept), data.take(held_out)
 
 

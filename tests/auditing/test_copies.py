@@ -27,7 +27,8 @@ def cloud(n: int, seed: int = 0) -> np.ndarray:
 
 def training(points: np.ndarray, *augment: str) -> Training:
     search, by = EmpiricalScore(points), orbit(augment, SHAPE)
-    return Training(search, orbit_clusters(search, points, clusters(points), by), by)
+    twins = orbit_clusters(search, points, clusters(points), by)
+    return Training(search, twins, by, twins.of)
 
 
 def by_hand(of: Training, points: np.ndarray, x: np.ndarray, own=None):

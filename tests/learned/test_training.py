@@ -18,11 +18,12 @@ from safetensors.torch import load_file
 from command import killed, runner
 from diffregimes.common.checks import InputError
 from diffregimes.data import readers
+from diffregimes.data.groups import hold_out
 from diffregimes.learned import checkpoints, training
 from diffregimes.learned.adapters import load_score
 from diffregimes.learned.checkpoints import WEIGHTS
 from diffregimes.learned.networks import PRESETS, network
-from diffregimes.learned.training import split, train
+from diffregimes.learned.training import train
 from diffregimes.process import linear_schedule
 
 DIGITS = "digits", "--classes", "0,1", "--per-class", "40", "--device", "cpu"
@@ -234,14 +235,14 @@ def test_a_network_of_unknown_origin_is_left_alone(run, tmp_path):
 
 def test_held_out_shares():
     labels = np.array([0] * 40 + [1] * 20)
-    kept, out = split(labels, 0.1)
+    kept, out = hold_out(labels, 0.1)
     assert np.bincount(labels[out]).tolist() == [4, 2]
     assert np.array_equal(np.sort([*kept, *out]), np.arange(60))
-    assert not np.array_equal(out, split(labels, 0.1, seed=1)[1])
-    assert len(split(labels, 0)[1]) == 0
+    assert not np.array_equal(out, hold_out(labels, 0.1, seed=1)[1])
+    assert len(hold_out(labels, 0)[1]) == 0
     for share in (-0.1, 1, float("nan"), 0.001, 0.99):
         with pytest.raises(InputError, match="held-out"):
-            split(labels, share)
+            hold_out(labels, share)
 
 
 def test_nothing_held_out(digits, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from diffregimes.common import memory
 from diffregimes.common.checks import InputError
 from diffregimes.populations.mixture import from_spec
 from diffregimes.populations.specs import EXAMPLE, FULL_EXAMPLE, parse_gmm
@@ -74,3 +75,12 @@ def test_unknown_keys_get_the_nearest():
         parse_gmm("gmm:d=2,n=5,sigm=1")
     with pytest.raises(InputError, match=f"the key 'qqq'; .*Write for example {EXAMPLE}"):
         parse_gmm("gmm:d=2,n=5,qqq=1")
+
+
+@pytest.mark.parametrize("sizes", ["d=1e9,n=2", "d=1,n=1e9", "d=3e4,n=3e4", "d=1e9,n=1e12"])
+def test_what_cannot_fit_is_refused_before_it_is_made(sizes, monkeypatch):
+    """Torch ends the process where memory runs out in a thread of its own."""
+    monkeypatch.setattr(memory, "available", lambda: 2**30)
+    with pytest.raises(InputError, match=rf"^'gmm:{sizes}', .* needs .* GiB .*fewer of either"):
+        from_spec(f"gmm:{sizes}")
+    assert from_spec("gmm:d=3e4,n=300")[1] == 300

@@ -351,6 +351,9 @@ def test_points_needed_are_a_power_of_ten_with_its_range():
     expected = analysis.points_needed.log_n / np.log(10)
     assert f"10<sup>{expected:.1f}</sup>" in words
     assert "With more than that a generalizing regime opens" in words
+    assert " to 10<sup>" in words
+    unbounded = dataclasses.replace(analysis.points_needed, high=None)
+    assert "or more)" in str(wording.needed_in_words(unbounded, analysis))
 
 
 @pytest.mark.parametrize(

@@ -45,12 +45,14 @@ HALF = Criterion(
 def evidence():
     dataset, cloud, matrix, spectrum = prepared(*blobs(80, 6))
     rng = np.random.default_rng(0)
-    curves = resample(sweep(cloud, TIMES, draws=512), rng)
+    sample = sweep(cloud, TIMES, draws=512)
+    curves = resample(sample, rng)
     counts = dataset.class_counts
     whole = Bulk(cloud, matrix, spectrum, np.empty(0, dtype=np.int64))
     return Evidence(
-        curves, spectrum, matrix, cloud, whole, SCHEDULE, counts, rng, 0, 1024, 2, lambda *_: None
-    )
+        sample, curves, spectrum, matrix, cloud, whole, SCHEDULE, counts, rng, 0, 1024, 2,
+        lambda *_: None,
+    )  # fmt: skip
 
 
 def test_the_names_of_the_criteria():

@@ -232,5 +232,9 @@ def test_the_points_needed_over_the_interval_of_the_time():
         one = needed.from_curves(place, line, result.curves, result.spectrum, data.n)
         assert getattr(wide, end) == getattr(one, end)
     assert wide.low < exact.low < exact.high < wide.high
+    assert at(None, None).high == exact.high
+    open_above = at(0.0, 1.2 * t)  # no number of points collapses at the data
+    assert open_above.high is None
+    assert (open_above.log_n, open_above.low) == (wide.log_n, wide.low)
     none = TransitionTime("speciation", "balance", None)
     assert needed.at_speciation(none, line, result.curves, result.spectrum, data.n) is None

@@ -60,8 +60,8 @@ def test_the_clone_loo_interval_covers_and_no_more():
         seen = crossing.resample(sample, rng(seed))
         whole = Bulk(cloud, matrix, spectrum, np.empty(0, dtype=np.int64))
         evidence = Evidence(
-            seen, spectrum, matrix, cloud, whole, SCHEDULE, (N // 2, N // 2), rng(seed), seed, 1024,
-            4, lambda *_: None,
+            sample, seen, spectrum, matrix, cloud, whole, SCHEDULE, (N // 2, N // 2), rng(seed),
+            seed, 1024, 4, lambda *_: None,
         )  # fmt: skip
         time = speciation.clone_loo_time(evidence.curves, SCHEDULE, evidence.level)
         alone = speciation.clone_loo_time(seen, SCHEDULE, evidence.level)

@@ -111,6 +111,9 @@ def test_the_number_of_points_is_said_as_it_is():
     assert "(9 000 to 4e+07, the upper end" in text
     assert "you have 700. Method: the method." in text
     assert "training points would" not in " ".join(said(1.0, 2.0).sentences)
+    unbounded = PointsNeeded(1.0, math.log(12_345), math.log(9_000), None, "the method")
+    text = " ".join(said(1.0, 2.0, unbounded).sentences)
+    assert "(9 000 or more, for nothing here bounds t_S from below)" in text
 
 
 @pytest.mark.parametrize(

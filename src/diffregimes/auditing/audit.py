@@ -10,7 +10,8 @@ these points does (it is what a model tends to that memorises) is asked of the m
 
 Nothing of this needs the model's own training run. What speaks against a verdict is looked for
 before it is spoken (`gate`). What it leaves open: a copy is one in Euclidean distance, over the
-flips and turns of `augment`; shifted, cropped or partial copies go unseen.
+flips and turns of `augment`. Parts at their place are seen through windows (`parts`), shifted and
+cropped copies by the features of an encoder alone (`features`).
 """
 
 from __future__ import annotations
@@ -37,13 +38,17 @@ from ..results import Curves
 from ..scores import AbstractScore
 from ..transitions.criteria import clone_level
 from ..transitions.crossing import band_crossing
+from .encoders import Encoder, encoder_of
 from .entropy import collapse, model_entropy
+from .features import space_of
 from .findings import Audit, Entropy, ModelTime
+from .further import further
 from .judgement import judged
 from .known import beside, known_points
 from .losses import Losses, denoising_losses
+from .naming import named
 from .orbit import orbit
-from .samples import about_shared, check_alike, named
+from .samples import about_shared, check_alike
 
 LOSS_TIMES, ENTROPY_TIMES = 20, 40
 
@@ -59,6 +64,7 @@ def audit(
     steps: int = 250,
     count: int = 8,
     augment: Sequence[str] = (),
+    features: Any = None,
     classify: Classify | None = None,
     seed: int = 0,
     batch: int | None = None,
@@ -77,6 +83,8 @@ def audit(
     samples, draws : generated in `steps` steps even in log-SNR; noised of each set for the losses
     pairs, count : clones, parting at so many times
     augment : flips and turns used in training, names of `auditing.orbit.AUGMENTATIONS`
+    features : a function of images (N, C, H, W) in [0, 1] that gives (N, F), or `encoders.Encoder`:
+        copies are looked for in these, too
     classify : the class of end points; that of the nearest training point without
     batch, device, memory_mib, store, recipe, progress : as in `backward.descent.Run`
     model, notes : what is to stand of the model in the result
@@ -91,6 +99,12 @@ def audit(
     run = Run(setup.grid, seed=seed, batch=batch, dtype=setup.dtype, device=device,
               memory_mib=memory_mib, recipe=recipe, progress=progress)  # fmt: skip
     known = known_points(setup.training, dataset, held_out, augment, seed)
+    space = None
+    if features is not None:  # what is wrong with them is told before the work
+        space = space_of(
+            _function(features), known, dataset, memory_mib=memory_mib, batch=batch, device=device,
+            progress=progress,
+        )  # fmt: skip
     tracked, ends = _trajectories(score, dataset.labels, setup, samples, pairs, run, store)
     clones = outcome(ends, setup)
     losses = _losses(score, dataset, known.held_out, clones.line, draws, run)
@@ -102,10 +116,16 @@ def audit(
         held_out=None if known.held_out is None else describe(known.held_out),
         losses=losses, entropy=entropy, clones=clones,
         speciation=_speciation(ends, clones.line, dataset, seed), collapse=times,
-        gate=flags, **named(copies, known, dataset, held_out),
-        verdict=judged(copies, losses, entropy, times, dataset.n, flags),
+        gate=flags, **named(copies, known.training.clusters, known.shared, dataset, held_out),
+        **further(
+            judged(copies, losses, entropy, times, dataset.n, flags), copies, flags, known, dataset,
+            held_out, space=space, seed=seed, batch=batch, device=device, memory_mib=memory_mib,
+            progress=progress,
+        ),
         recipe=dict(recipe or {}),
-        notes=tuple(dict.fromkeys((*notes, *about_shared(known, held_out), *clones.notes))),
+        notes=tuple(
+            dict.fromkeys((*notes, *about_shared(known, dataset, held_out), *clones.notes))
+        ),
     )  # fmt: skip
 
 
@@ -166,6 +186,17 @@ def _entropy(tracked: Tracked, setup: Experiment, line: Curves, n: int) -> Entro
     every = max(1, len(shown) // ENTROPY_TIMES)
     exact = setup.forward(setup.grid[shown[::every]][::-1])
     return model_entropy(tracked, setup.grid, exact, n)
+
+
+def _function(features: Any) -> Encoder:
+    encoder = encoder_of(features)
+    if not isinstance(encoder, Encoder):
+        raise InputError(
+            f"the features {encoder.name} were taken of samples that are there, and the samples of "
+            "a model are made by the audit; expected a function of images. Arrays of features go "
+            "with samples alone (auditing.audit_samples, --samples-from)."
+        )
+    return encoder
 
 
 def _check(

@@ -1,9 +1,12 @@
 """Generated samples beside the training points: which are copies, and how often chance makes one.
 
 A copy is three times nearer to one training point than to any other *different* one: equal points
-and near duplicates (`data.neighbours.clusters`) count as one, and so do all images of a point under
-the augmentations of the training. Points that cannot be copies, held-out ones or each training
-point among the others, are counted by the same rule: the baseline.
+and near duplicates (`data.neighbours.clusters`) count as one, and so do all points of a group and
+all images of a point under the augmentations of the training. Points that cannot be copies,
+held-out ones or each training point among the others, are counted by the same rule: the baseline.
+
+Points may be looked at in features: then each comes as its features under every element of the
+orbit, (m, g, F) in place of (m, d), for an encoder does not turn with the image.
 """
 
 from __future__ import annotations
@@ -13,6 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from ..backward.clones import EARLIEST
 from ..backward.tracking import copy_ratio, copy_share, is_copy
@@ -46,28 +51,30 @@ class Near:
 
 @dataclass(frozen=True)
 class Training:
-    """Training points to be near to: their search, clusters, and the orbit of each."""
+    """Training points to be near to: their search, clusters of duplicates, and the orbit of each;
+    `one` (n,) numbers the points that count as one, duplicates and groups."""
 
     search: EmpiricalScore
     clusters: Clusters
     orbit: Orbit
+    one: np.ndarray
 
     def near(self, x: np.ndarray, own: np.ndarray | None = None) -> Near:
-        """The two nearest different points over the orbits; `own` (m,) is a cluster left out."""
-        ways = [self._two(self.orbit.back(k, x), own) for k in range(len(self.orbit))]
+        """The two nearest different points over the orbits; `own` (m,) of `one` is left out."""
+        ways = [self.two(y, own) for y in seen_ways(self.orbit, x)]
         index, distance = (np.stack([way[i] for way in ways]) for i in (0, 1))  # (g, m, 2)
         rows = np.arange(len(x))
         element = distance[:, :, 0].argmin(axis=0)
         point = index[element, rows, 0]
-        # each element knows its own two: one of them is of another cluster than the nearest of all
-        other = self.clusters.of[index] != self.clusters.of[point][None, :, None]
+        # each element knows its own two: one of them is not one with the nearest of all
+        other = self.one[index] != self.one[point][None, :, None]
         left = np.where(other, distance, np.inf).transpose(1, 0, 2).reshape(len(x), -1)
         best = left.argmin(axis=1)
         second = index.transpose(1, 0, 2).reshape(len(x), -1)[rows, best]
         return Near(point, element, second, distance[element, rows, 0], left[rows, best])
 
-    def _two(self, x: np.ndarray, own: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-        """Nearest points of two clusters (m, 2), not the own one, and their distances."""
+    def two(self, x: np.ndarray, own: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        """Nearest two points that are not one (m, 2), nor the own one, and their distances."""
         index = np.zeros((len(x), 2), dtype=np.int64)
         distance = np.full((len(x), 2), np.inf)
         open_, count = np.arange(len(x)), min(_FEW, self.search.n)
@@ -76,7 +83,7 @@ class Training:
                 torch.from_numpy(np.ascontiguousarray(x[open_])), EARLIEST, count
             )
             points, gaps = found.cpu().numpy(), square.sqrt().cpu().numpy()
-            of = self.clusters.of[points]
+            of = self.one[points]
             if own is not None:
                 gaps[of == own[open_, None]] = np.inf
             rows = np.arange(len(open_))
@@ -89,6 +96,23 @@ class Training:
             open_ = open_[np.isinf(distance[open_, 1])]
             count = min(4 * count, self.search.n)
         return index, distance
+
+
+def seen_ways(orbit: Orbit, x: np.ndarray) -> list[np.ndarray]:
+    """Points as they are seen under every element of the orbit, moved back."""
+    if x.ndim == 3:
+        return [x[:, k] for k in range(x.shape[1])]
+    return [orbit.back(k, x) for k in range(len(orbit))]
+
+
+def joined(*numbers: np.ndarray) -> np.ndarray:
+    """What counts as one (n,) where points with one number in any of these (n,) do."""
+    n = len(numbers[0])
+    first = [np.unique(x, return_index=True, return_inverse=True)[1:] for x in numbers]
+    other = np.concatenate([index[of] for index, of in first])
+    mine = np.tile(np.arange(n), len(numbers))
+    edges = coo_array((np.ones(len(mine)), (mine, other)), shape=(n, n))
+    return np.asarray(connected_components(edges, directed=False)[1], dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -111,12 +135,12 @@ def held_out_baseline(training: Training, points: np.ndarray, shared: int = 0) -
 
 
 def left_out_baseline(training: Training, points: np.ndarray, most: int = MOST) -> Baseline:
-    """Of training points among those of other clusters.
+    """Of training points among those that are not one with them.
 
     Duplicates are chance rather than points listed twice only where fewer than half have one.
     """
     mine = np.linspace(0, len(points) - 1, min(most, len(points))).astype(np.int64)
-    near = training.near(points[mine], training.clusters.of[mine])
+    near = training.near(points[mine], training.one[mine])
     share, again = copy_share(near.ratio), training.clusters.repeated[mine]
     both = None
     if 0 < again.mean() < 0.5:
@@ -135,8 +159,8 @@ def found_copies(training: Training, states: np.ndarray, near: Near, baseline: B
 
 def orbit_clusters(search: EmpiricalScore, points: np.ndarray, of: Clusters, by: Orbit) -> Clusters:
     """Clusters with the duplicates that the orbit makes: one image is another one mirrored."""
-    for k in range(1, len(by)):
-        x = torch.from_numpy(np.ascontiguousarray(by.back(k, points)))
+    for way in seen_ways(by, points)[1:]:
+        x = torch.from_numpy(np.ascontiguousarray(way))
         index, square = search.nearest_points(x, EARLIEST, min(2, search.n))
         gap = square.sqrt().cpu().numpy()
         one, column = np.nonzero(gap < of.radius)

@@ -13,55 +13,23 @@ from typing import Any
 import numpy as np
 
 from ..backward.outcome import Outcome
-from ..backward.tracking import copy_ratio, is_copy
 from ..common import serial
 from ..common.readable import sureness
 from ..common.shown import Shown
-from ..results import DatasetFacts, Duplicate, Flag, Share
+from ..results import DatasetFacts, Duplicate, Flag
+from ..results import Share as Share
 from .losses import Losses
+from .views import OPEN as OPEN
+from .views import VERDICTS as VERDICTS
+from .views import Copies as Copies
+from .views import InFeatures as InFeatures
+from .views import InParts as InParts
+from .views import Judgement as Judgement
+from .views import Origin as Origin
+from .views import OwnTimes as OwnTimes
+from .views import counted, rows_of
 
 FORMAT = "diffregimes.audit/2"
-VERDICTS = ("memorises", "copies some", "does not copy")
-OPEN = "open"
-
-
-@dataclass(frozen=True)
-class Copies:
-    """Generated samples beside the training points, and points that cannot be copies beside both.
-
-    states (m, d)               the samples, in the scale of the data
-    point, second (m,)          nearest training point, and the nearest that is no duplicate of it,
-                                by index in the source
-    distance, second_distance   to them, the least over the orbits of the augmentations
-    moved (m,)                  what was done to the nearest point: "as it is", "mirror", ...
-    share                       of samples with distance < second_distance/3
-    baseline                    the same share of held-out points, or of training points among the
-                                others (`baseline_of`: "held-out points" or "training points against
-                                one another"): how often chance alone brings two points so near
-    baseline_ratio              distance/second_distance of these
-    files                       of these points, by index, where they come from a folder
-    """
-
-    states: np.ndarray
-    point: np.ndarray
-    second: np.ndarray
-    distance: np.ndarray
-    second_distance: np.ndarray
-    moved: np.ndarray
-    share: Share
-    baseline: Share
-    baseline_of: str
-    baseline_ratio: np.ndarray
-    files: Mapping[int, str] = field(default_factory=dict)
-
-    @property
-    def ratio(self) -> np.ndarray:
-        return copy_ratio(self.distance, self.second_distance)
-
-    @property
-    def copied(self) -> np.ndarray:
-        """Which samples (m,) are copies."""
-        return is_copy(self.ratio)
 
 
 @dataclass(frozen=True)
@@ -102,38 +70,6 @@ class ModelTime:
     words: str
 
 
-@dataclass(frozen=True)
-class Origin:
-    """A training point that came out, by its index in the source and its `file` in a folder:
-    `copies` of it among the samples, `samples` their places in `Copies.states`, nearest first;
-    `twins` are its duplicates, of which the same is true."""
-
-    index: int
-    copies: int
-    samples: tuple[int, ...]
-    twins: tuple[int, ...] = ()
-    file: str | None = None
-
-
-serial.layout(Origin, optional=("file",))
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """`kind` is one of VERDICTS or "open", `confidence` its posterior probability given the samples
-    (None where open); `probabilities` are those of VERDICTS, by the samples alone."""
-
-    kind: str
-    confidence: float | None
-    probabilities: Mapping[str, float]
-    headline: str
-    sentences: tuple[str, ...]
-
-    @property
-    def open(self) -> bool:
-        return self.kind == OPEN
-
-
 @dataclass(frozen=True, repr=False)
 class SamplesAudit(Shown):
     """What `audit_samples` finds out about samples alone: the half of an audit that needs no score.
@@ -145,7 +81,9 @@ class SamplesAudit(Shown):
     gate        what was checked before the verdict; see `auditing.gate`
     duplicates  equal and nearly equal training points
     shared      held-out points (`other`) that are training points (`index`) as well, left out
-    verdict     `kind` of VERDICTS with its confidence, or "open"; the reasons in words
+    verdict     `kind` of VERDICTS or BESIDES with its confidence, or "open"; the reasons in words
+    in_features, in_parts, own_times
+                the other views of `auditing.views`; None where there is nothing to be seen
     recipe      what it takes to repeat the audit; `notes` say what a reader must know
     """
 
@@ -160,6 +98,9 @@ class SamplesAudit(Shown):
     verdict: Judgement
     recipe: Mapping[str, Any]
     notes: tuple[str, ...]
+    in_features: InFeatures | None = field(default=None, kw_only=True)
+    in_parts: InParts | None = field(default=None, kw_only=True)
+    own_times: OwnTimes | None = field(default=None, kw_only=True)
 
     def __repr__(self) -> str:
         share, verdict = self.copies.share, self.verdict
@@ -180,21 +121,14 @@ class SamplesAudit(Shown):
 
     def samples(self) -> dict[str, Sequence[Any]]:
         """One row a generated sample."""
-        c = self.copies
-        files = {
-            f"{name}_file": [c.files.get(int(k), "") for k in points]
-            for name, points in (("nearest", c.point), ("second", c.second))
-        }
-        return {
-            "nearest_point": c.point.tolist(),
-            "second_point": c.second.tolist(),
-            **(files if c.files else {}),
-            "distance": c.distance.tolist(),
-            "second_distance": c.second_distance.tolist(),
-            "ratio": c.ratio.tolist(),
-            "moved": c.moved.tolist(),
-            "copy": c.copied.astype(int).tolist(),
-        }
+        seen, parts = self.in_features, self.in_parts
+        out = rows_of(self.copies)
+        if seen is not None:
+            out |= {f"feature_{k}": x for k, x in rows_of(seen.copies).items()}
+        if parts is not None:
+            known = [x if x >= 0 else None for x in parts.point.tolist()]
+            out |= {"part": parts.share.tolist(), "part_point": known}
+        return out
 
     def curves(self) -> dict[str, dict[str, list[float | None]]]:
         """Columns of numbers by name: samples alone have none."""
@@ -205,7 +139,6 @@ class SamplesAudit(Shown):
         return {}
 
     def to_dict(self) -> dict[str, Any]:
-        c = self.copies
         return {
             "format": FORMAT,
             "model": self.model,
@@ -213,15 +146,15 @@ class SamplesAudit(Shown):
             "held_out": serial.plain(self.held_out),
             "verdict": serial.plain(self.verdict),
             "gate": [asdict(x) for x in self.gate],
-            "memorised": {"share": c.share.value, **asdict(c.share)},
-            "baseline": {
-                "share": c.baseline.value, **asdict(c.baseline), "points": c.baseline_of,
-            },
+            **counted(self.copies),
             "origins": serial.plain(self.origins),
             "duplicates": {
                 "training": serial.plain(self.duplicates),
                 "held_out": serial.plain(self.shared),
             },
+            "features": self.in_features and self.in_features.told(),
+            "parts": self.in_parts and self.in_parts.told(),
+            "own_times": self.own_times and self.own_times.told(),
             **self._of_score(),
             "recipe": dict(self.recipe),
             "notes": list(self.notes),

@@ -92,6 +92,14 @@ def gate(e: Evidence) -> tuple[Flag, ...]:
     return tuple(x for x in checks if x is not None)
 
 
+def gate_of_features(e: Evidence) -> tuple[Flag, ...]:
+    """Those checks that features (m, g, F) can tell of."""
+    checks = (
+        _likeness(e), _variety(e.states[:, 0], e.points[:, 0]), _half_way(e), _chance(e), e.law,
+    )  # fmt: skip
+    return tuple(x for x in checks if x is not None)
+
+
 def _share(ratio: np.ndarray, cut: float = 1 / 3) -> Share:
     return Share.counted(int((ratio < cut).sum()), len(ratio))
 

@@ -38,7 +38,7 @@ _NODES = 2000
 _CLEAR = 3.0  # standard errors
 
 # what a failed check of the gate says against a verdict
-_OF_ANOTHER_KIND = {
+OF_ANOTHER_KIND = {
     "finite": "some of its numbers are infinite or none at all",
     "scale": "samples and data differ in scale",
     "likeness": "its samples are not like the data",
@@ -46,7 +46,7 @@ _OF_ANOTHER_KIND = {
     "loss": "it denoises the data as if it did not know them",
     "stein": "its score is not that of its own samples",
 }
-_MORE_COPIES = {
+MORE_COPIES = {
     "orientation": "flipped or turned, more of them are",
     "brightness": "brightness and contrast aside, more of them are",
     "half-way": "many lie half-way to one training point",
@@ -54,7 +54,7 @@ _MORE_COPIES = {
     "held-out-duplicates": "held-out points that are training points decide what chance is",
     "chance-duplicates": "duplicates among the training points decide what chance is",
 }
-REASONS = _OF_ANOTHER_KIND | _MORE_COPIES
+REASONS = OF_ANOTHER_KIND | MORE_COPIES
 MEANS = dict(
     zip(
         VERDICTS,
@@ -136,10 +136,37 @@ def judged(
     )  # fmt: skip
 
 
+def judged_beside(
+    share: Share,
+    baseline: Share,
+    baseline_of: str,
+    gate: tuple[Flag, ...],
+    told: str,
+    what: str,
+) -> Judgement:
+    """The verdict of another view: `told`, so many samples `what`."""
+    lean = leaning(share, baseline)
+    kind, against = decision(lean, gate)
+    counted = f"{told} {share.count} of {share.of} samples {what} ({share.in_percent()})"
+    chance = f"{baseline.count} of {baseline.of} {baseline_of} ({baseline.in_percent()})"
+    words = {"memorises": "more than half of them", "copies some": "between 1 % and half of them",
+             "does not copy": "at most 1 % of them"}[lean.kind]  # fmt: skip
+    sure = f"confidence {sureness(lean.confidence)} that it is {words}, beyond what chance brings"
+    if against:
+        sure = f"open{_but(against)}"
+    elif kind == OPEN:
+        sure = f"open, the counts make it {sureness(lean.confidence)} probable that it is {words}"
+    return Judgement(
+        kind, None if kind == OPEN else lean.confidence,
+        dict(zip(VERDICTS, lean.probabilities, strict=True)),
+        f"{counted}.", (f"{counted}, by chance {chance}: {sure}.",),
+    )  # fmt: skip
+
+
 def decision(lean: Leaning, gate: tuple[Flag, ...]) -> tuple[str, list[Flag]]:
     """`kind` of the verdict, and the failed checks that speak against it: copies that were found
     stay found."""
-    names = REASONS if lean.kind == "does not copy" else _MORE_COPIES
+    names = REASONS if lean.kind == "does not copy" else MORE_COPIES
     against = [x for x in gate if not x.ok and x.name in names]
     return lean.kind if lean.confidence >= UNSURE and not against else OPEN, against
 

@@ -8,19 +8,19 @@ ones the share says nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from ..common.checks import InputError, in_range
+from ..common.parallel import Progress
 from ..data.datasets import Dataset, describe
-from ..results import Duplicate
 from ..scores import EmpiricalScore
-from .copies import origins
-from .findings import Copies, Origin, SamplesAudit
+from .encoders import encoder_of
+from .features import space_of
+from .findings import SamplesAudit
+from .further import further
 from .judgement import judged
 from .known import Known, beside, known_points
+from .naming import named
 from .orbit import orbit
 
 
@@ -30,9 +30,12 @@ def audit_samples(
     held_out: Dataset | None = None,
     *,
     augment: Sequence[str] = (),
+    features: Any = None,
     seed: int = 0,
+    batch: int | None = None,
     device: str = "cpu",
     memory_mib: int = 1024,
+    progress: Progress | None = None,
     recipe: Mapping[str, Any] | None = None,
     model: Mapping[str, Any] | None = None,
     notes: tuple[str, ...] = (),
@@ -41,7 +44,8 @@ def audit_samples(
 
     samples : generated, of the size of the data and prepared by their map
         (`load(folder, pixel_range=data.pixel_map)`)
-    held_out, augment, model, notes : as in `audit`; recipe, device, memory_mib as there
+    features : as in `audit`, or features that were taken already (`FeatureArrays`)
+    held_out, augment, model, notes, batch, progress : as in `audit`; recipe, device, memory_mib too
 
     Raises `InputError` where samples, data and held-out points do not go together.
     """
@@ -53,14 +57,23 @@ def audit_samples(
         check_alike(dataset, points, what)
     search = EmpiricalScore(dataset.points, memory_mib=memory_mib, device=device)
     known = known_points(search, dataset, held_out, augment, seed)
+    encoder = None if features is None else encoder_of(features)
+    space = None if encoder is None else space_of(
+        encoder, known, dataset, memory_mib=memory_mib, batch=batch, device=device,
+        progress=progress,
+    )  # fmt: skip
     copies, flags = beside(known, dataset, samples.points)
     return SamplesAudit(
         model=dict(model or {}), dataset=describe(dataset),
         held_out=None if known.held_out is None else describe(known.held_out),
-        gate=flags, **named(copies, known, dataset, held_out),
-        verdict=judged(copies, None, None, (), dataset.n, flags),
+        gate=flags, **named(copies, known.training.clusters, known.shared, dataset, held_out),
+        **further(
+            judged(copies, None, None, (), dataset.n, flags), copies, flags, known, dataset,
+            held_out, space=space, seed=seed, batch=batch, device=device, memory_mib=memory_mib,
+            progress=progress,
+        ),
         recipe=dict(recipe or {}),
-        notes=tuple(dict.fromkeys((*notes, *about_shared(known, held_out)))),
+        notes=tuple(dict.fromkeys((*notes, *about_shared(known, dataset, held_out)))),
     )  # fmt: skip
 
 
@@ -84,51 +97,24 @@ def check_alike(dataset: Dataset, held_out: Dataset | None, words: str = "held-o
         )
 
 
-def named(
-    copies: Copies, known: Known, dataset: Dataset, held_out: Dataset | None
-) -> dict[str, Any]:
-    """Copies, origins and duplicates with the names that points have in the source."""
-    clusters = known.training.clusters
-    return {
-        "copies": _copies_named(copies, dataset),
-        "origins": tuple(_origin_named(x, dataset) for x in origins(copies, clusters)),
-        "duplicates": tuple(_named(x, dataset, dataset) for x in clusters.pairs),
-        "shared": tuple(_named(x, dataset, held_out or dataset) for x in known.shared),
-    }
-
-
-def about_shared(known: Known, held_out: Dataset | None) -> tuple[str, ...]:
-    """What is to be said of held-out points that are training points."""
-    count = len({x.other for x in known.shared})
-    if held_out is None or not count:
+def about_shared(known: Known, dataset: Dataset, held_out: Dataset | None) -> tuple[str, ...]:
+    """What is to be said of held-out points that are training points, or of their groups."""
+    if held_out is None:
         return ()
-    said = f"{count} of {held_out.n} held-out points are training points as well: left out"
-    return (said,)
-
-
-def _named(pair: Duplicate, one: Dataset, two: Dataset) -> Duplicate:
-    """A pair of rows of two datasets, by their indices in the source and their files."""
-    return replace(
-        pair,
-        index=int(one.indices[pair.index]),
-        other=int(two.indices[pair.other]),
-        file=one.file_of(pair.index),
-        other_file=two.file_of(pair.other),
-    )
-
-
-def _copies_named(copies: Copies, dataset: Dataset) -> Copies:
-    """The training points by their index in the source, and their files, in place of their rows."""
-    shown = np.unique([copies.point, copies.second]).tolist() if dataset.files else []
-    files = {int(dataset.indices[k]): dataset.files[k] for k in shown}
-    point, second = dataset.indices[copies.point], dataset.indices[copies.second]
-    return replace(copies, point=point, second=second, files=files)
-
-
-def _origin_named(origin: Origin, dataset: Dataset) -> Origin:
-    return replace(
-        origin,
-        index=int(dataset.indices[origin.index]),
-        twins=tuple(int(x) for x in dataset.indices[list(origin.twins)]),
-        file=dataset.file_of(origin.index),
-    )
+    count, said = len({x.other for x in known.shared}), list[str]()
+    if count:
+        said.append(
+            f"{count} of {held_out.n} held-out points are training points as well: left out"
+        )
+    if known.grouped:
+        rest = "; none is left: chance is that among training points of other groups"
+        said.append(
+            f"{known.grouped} of {held_out.n} held-out points are of groups that training points "
+            f"are of: left out{'' if known.held_out else rest}"
+        )
+    elif dataset.groups is not None and held_out.groups is None:
+        said.append(
+            "the held-out points have no groups: whether training points are of the same is not "
+            "known"
+        )
+    return tuple(said)

@@ -164,7 +164,6 @@ def analyze(options: Analyze) -> None:
         dataset, clock = _prepared(options, scale, times, folder, progress)
         if not options.dry_run:
             from ..report.folder import staged
-            from ..report.runs import write_run
 
             with staged(folder) as stage:
                 analysis = _analysed(options, dataset, times, clock, progress)
@@ -173,6 +172,8 @@ def analyze(options: Analyze) -> None:
                 )
                 analysis = dataclasses.replace(analysis, recipe=recipe)
                 progress(0, 1, "report")
+                from ..report.runs import write_run  # the figures are no part of the peak
+
                 write_run(analysis, dataset, stage)
                 progress(1, 1, "report")
     if options.dry_run:

@@ -22,7 +22,7 @@ from .options import (
     Batch,
     Classifier,
     Computation,
-    DataOptions,
+    GroupedDataOptions,
     Out,
     flowing,
     place,
@@ -67,6 +67,8 @@ Examples:
 
   diffregimes audit run/checkpoint-500 --base path/to/pipeline --data images/
 
+  diffregimes audit path/to/pipeline --data scans/ --group patient --features mine:encode
+
   diffregimes audit --samples-from generated/ --data images/
 
   diffregimes audit path/to/pipeline --data cars.npz --classes 1,7 --samples 2048 --device cuda
@@ -74,7 +76,7 @@ Examples:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AuditedDataOptions(DataOptions):
+class AuditedDataOptions(GroupedDataOptions):
     """On the scale of the model that is audited."""
 
     pixel_range: Annotated[
@@ -146,6 +148,17 @@ class AuditOptions:
             show_default="none",
         ),
     ] = None
+    features: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel=DATA,
+            metavar="MODULE:FUNCTION|FILE.npy,...",
+            help="Look for copies in these features, too: a function of images (N, C, H, W) in "
+            "[0, 1] that gives (N, F); vae, or the folder of a VAE; or, with --samples-from, the "
+            "files DATA.npy,SAMPLES.npy[,HELD-OUT.npy].",
+            show_default="none",
+        ),
+    ] = None
     network: NetworkOptions
     classifier: Classifier = None
     batch: Batch = None
@@ -184,13 +197,25 @@ class AuditOptions:
         """What --augment names."""
         return [x.strip() for x in (self.augment or "").split(",") if x.strip()]
 
+    def encoder(self, opened: Opened | None = None) -> Any:
+        """What --features names, beside the model that was opened."""
+        from ..auditing.encoders import named_features
+
+        latent = opened is not None and opened.score.latents is not None
+        if self.features == "vae" and latent:
+            raise InputError(
+                "features (--features) is 'vae', and the points are latents of the model's VAE "
+                "already: copies are told in these. Leave it out, or name other features."
+            )
+        places = [x for x in (self.model, self.network.base) if x is not None]
+        return self.features and named_features(self.features, places, self.computation.device)
+
 
 def audit(options: AuditOptions) -> None:
     """Read the model and its points, audit, write, print."""
     options.check()
     if options.model is None:
-        _of_samples(options)
-        return
+        return _of_samples(options)
     from ..report.terminal.bar import progress_bar
 
     with progress_bar() as progress:
@@ -216,6 +241,7 @@ def audit(options: AuditOptions) -> None:
                 pairs=options.pairs,
                 steps=options.steps,
                 augment=options.ways,
+                features=options.encoder(opened),
                 classify=judge,
                 seed=computation.seed,
                 batch=options.batch,
@@ -256,7 +282,7 @@ def _of_samples(options: AuditOptions) -> None:
         made = points.alike().read(source, data.pixel_map, progress)
         held_out = None
         if options.held_out is not None:
-            held_out = points.read(options.held_out, data.pixel_map, progress)
+            held_out = points.read_other(options.held_out, data.pixel_map, progress)
         recipe = {
             "command": "audit",
             "options": options.recorded(),
@@ -266,7 +292,8 @@ def _of_samples(options: AuditOptions) -> None:
             "versions": versions(),
         }
         audited = audit_samples(
-            made, data, held_out, augment=options.ways, seed=computation.seed,
+            made, data, held_out, augment=options.ways, features=options.encoder(),
+            seed=computation.seed, batch=options.batch, progress=progress,
             device=computation.device, memory_mib=computation.memory_mib, recipe=recipe,
             model={"name": source_name(source), "samples": source, "made": made.n},
             notes=(_SAMPLES_ALONE, *(x for x in made.notes if "principal" not in x)),
@@ -289,17 +316,17 @@ def _opened(
     if options.held_out is None:
         return opened, opened.held_out, opened.notes
     # by the map of the training data: between their own extremes they would be other points
-    held_out = opened.prepared(points.read(options.held_out, data.pixel_map, progress), progress)
+    held_out = points.read_other(options.held_out, data.pixel_map, progress)
+    held_out = opened.prepared(held_out, progress)
     said = (f"held-out points: {x}" for x in held_out.notes if x not in opened.training.notes)
     return opened, held_out, (*opened.notes, *said)
 
 
 def _judge(options: AuditOptions, training: Dataset) -> Judge | None:
-    if options.classifier is None:
-        return None
-    from ..learned.classifier import load_classifier
+    from ..learned.classifier import load_classifier as load
 
-    return load_classifier(options.classifier, training, device=options.computation.device)
+    where, device = options.classifier, options.computation.device
+    return None if where is None else load(where, training, device=device)
 
 
 def _recipe(

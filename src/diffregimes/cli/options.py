@@ -206,6 +206,7 @@ class DataOptions:
         progress: Progress | None = None,
         *,
         skip_unreadable: bool = False,
+        group: str | None = None,
     ) -> Dataset:
         """The dataset in `source`, its pixels on `scale`."""
         from ..data import readers  # torch takes seconds to import: --help must not wait for it
@@ -215,6 +216,7 @@ class DataOptions:
             source,
             labels=self.labels,
             key=self.key,
+            group=group,
             classes=None if self.classes is None else [x.strip() for x in self.classes.split(",")],
             per_class=self.per_class,
             pixel_range=scale,
@@ -227,6 +229,41 @@ class DataOptions:
             skip_unreadable=skip_unreadable,
             progress=progress,
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupedDataOptions(DataOptions):
+    """Of points of which several may be one thing seen again."""
+
+    group: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel=DATA,
+            metavar="COLUMN|FILE",
+            help="What points have in common that are one thing seen again, such as the patient or "
+            "the scene: where it stands, as --labels has it (a second FILE for held-out points "
+            "after a comma), or folder, that of an image file. A group counts as one and is never "
+            "on both sides of what is held out.",
+            show_default="none",
+        ),
+    ] = None
+
+    def read(
+        self,
+        source: str,
+        scale: Range,
+        progress: Progress | None = None,
+        *,
+        skip_unreadable: bool = False,
+        group: str | None = None,
+    ) -> Dataset:
+        own = group or (self.group and self.group.split(",")[0])
+        return super().read(source, scale, progress, skip_unreadable=skip_unreadable, group=own)
+
+    def read_other(self, source: str, scale: Range, progress: Progress | None) -> Dataset:
+        """Points beside those of the data, whose groups may stand in a file of their own."""
+        other = self.group and self.group.split(",")[-1]
+        return self.read(source, scale, progress, group=other)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -249,6 +249,9 @@ def everything(options: Everything) -> None:
     trained, out = options.trained, options.out
     trained.check()
     seed = trained.seed
+    from ..report.folder import check_target
+
+    check_target(out)  # else every figure would be told of it
     from ..reproduce import figure_1, figure_2, figure_3
     from ..reproduce.sources import MissingData
     from ..reproduce.terminal import print_ends

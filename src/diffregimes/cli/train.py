@@ -17,7 +17,7 @@ from .command import command, recorded
 from .options import (
     ACCURACY,
     TRAINING,
-    DataOptions,
+    GroupedDataOptions,
     Out,
     Seed,
     Source,
@@ -53,7 +53,7 @@ Examples:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingDataOptions(DataOptions):
+class TrainingDataOptions(GroupedDataOptions):
     """On the scale that diffusers' pipelines give their images."""
 
     pixel_range: Annotated[
@@ -102,7 +102,9 @@ class Train:
     held_out: Annotated[
         float,
         typer.Option(
-            rich_help_panel=TRAINING, metavar="SHARE", help="Share of each class not trained on."
+            rich_help_panel=TRAINING,
+            metavar="SHARE",
+            help="Share of each class not trained on; with --group whole groups.",
         ),
     ] = 0.1
     memorised: Annotated[

@@ -44,6 +44,11 @@ def power_of_ten(log_n: float) -> str:
     return f"10^{exponent:.0f}"
 
 
+def powers_of_ten(low: float, high: float | None) -> str:
+    """The numbers from exp(low) to exp(high) for people: '12 000 to 10^41', '12 000 or more'."""
+    return f"{power_of_ten(low)} {'or more' if high is None else f'to {power_of_ten(high)}'}"
+
+
 def number(value: float | None, digits: int = 3) -> str:
     """`digits` significant digits, without an exponent where that reads well; – for None."""
     if value is None or not np.isfinite(value):

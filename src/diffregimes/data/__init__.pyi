@@ -7,6 +7,7 @@ from . import datasets as datasets
 from . import declared as declared
 from . import extras as extras
 from . import features as features
+from . import groups as groups
 from . import kinds as kinds
 from . import labelled as labelled
 from . import layout as layout

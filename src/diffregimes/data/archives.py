@@ -216,6 +216,8 @@ def _named(request: Request, archive: Archive) -> Raw:
         labels = _one_column(archive.small(name), name, column, archive)
         if wanted is None and label_key != "labels":
             notes.append(f"the labels are the array {label_key}")
+    if request.labels_only and labels is not None:
+        return Raw(np.empty((len(labels), 0)), labels)
     turned = archive.columns and _turned(shape, labels)
     if turned:
         notes.append(f"{key} {shape}: its last axis counts the points")
@@ -295,7 +297,7 @@ def _label_key(request: Request, archive: Archive, key: str) -> str | None:
     fitting = [
         name
         for name, (shape, dtype) in headers.items()
-        if name != key and part_of(name) in (None, part_of(key)) and shape
+        if name not in (key, request.group) and part_of(name) in (None, part_of(key)) and shape
         and dtype.kind in ("iuUSf" if _says_labels(name) else "iuUS")
         and (max(shape) == np.prod(shape) or _says_labels(name))
         and (shape[0] in counts or (archive.columns and max(shape) in counts))

@@ -141,6 +141,8 @@ def from_rows(
     values = None if label is None else _labels(rows, label)
     if label is not None:
         notes = [*notes, f"the labels are the column {label}"]
+    if request.labels_only:
+        return Raw(np.empty((rows.count, 0)), values)
     if key in pictures:
         found = _pictures(rows, key, beside)
         raw = read_pictures(found, values, request, notes=notes, class_names=class_names)
@@ -206,7 +208,8 @@ def _data_column(request: Request, rows: Rows, found: Sequence[str]) -> str | No
 
 def _label_column(request: Request, rows: Rows, key: str | None) -> str | None:
     """The column of labels beside images or lists; `tables` finds that of a table."""
-    wanted, names = request.labels, [x for x in rows.schema.names if x != key]
+    wanted = request.labels
+    names = [x for x in rows.schema.names if x not in (key, request.group)]
     if wanted == "none":
         return None
     if key is None:

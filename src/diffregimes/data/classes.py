@@ -87,6 +87,17 @@ def checked_labels(labels: Any, n: int) -> np.ndarray:
     )
 
 
+def grouped(groups: Any, n: int) -> np.ndarray:
+    """Groups (n,) of integers or strings; `InputError` says what is not."""
+    values = to_numpy(groups, "groups")
+    if values.shape != (n,) or values.dtype.kind not in "iubUSOT":
+        raise InputError(
+            f"groups have the shape {values.shape} and dtype {values.dtype} for {n} points; "
+            f"expected ({n},) integers or strings, one for each point."
+        )
+    return checked_labels(values, n)
+
+
 def _check_told_apart(values: np.ndarray) -> None:
     """Raise for floats so large that two whole numbers may be one of them."""
     most = float(np.abs(values).max(initial=0))

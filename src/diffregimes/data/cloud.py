@@ -46,11 +46,8 @@ class Cloud:
     @cached_property
     def norms(self) -> Tensor:
         """Squared norms of the points (n,), float64."""
-        parts = [
-            self.coordinates[start : start + COLUMNS].double().square().sum(1)
-            for start in range(0, self.n, COLUMNS)
-        ]
-        return torch.cat(parts)
+        parts = self.coordinates.split(together(self.coordinates.shape[1]))
+        return torch.cat([part.double().square_().sum(1) for part in parts])
 
     def to(self, device: str | torch.device) -> Cloud:
         moved = self.coordinates.to(device), self.labels.to(device)
@@ -82,8 +79,9 @@ def prepare(points: np.ndarray, labels: np.ndarray) -> Cloud:
         for rows in np.array_split(np.arange(n), math.ceil(n / 4096)):
             coordinates[rows] = points[np.ix_(order[rows], varying)] - mean
     scale = math.sqrt(np.einsum("ij,ij->", coordinates, coordinates, dtype=np.float64) / n)
+    coordinates /= scale
     return Cloud(
-        torch.from_numpy(np.ascontiguousarray(coordinates / scale, dtype=np.float32)),
+        torch.from_numpy(np.ascontiguousarray(coordinates, dtype=np.float32)),
         torch.from_numpy(labels[order].astype(np.int64)),
         order,
         (0, *np.cumsum(counts).tolist()),
@@ -92,16 +90,22 @@ def prepare(points: np.ndarray, labels: np.ndarray) -> Cloud:
     )
 
 
+def together(r: int) -> int:
+    """Points of r coordinates at a time: `COLUMNS`, or as many as take 8 MiB in float64."""
+    return int(np.clip(2**20 // max(r, 1), 128, COLUMNS))
+
+
 def square_distances(rows: Tensor, columns: Tensor) -> Tensor:
-    """|a_i - a_j|^2 (p, c), float32 from float64 products of some thousand columns at a time."""
+    """|a_i - a_j|^2 (p, c), float32 from float64 products of some columns at a time."""
     out = rows.new_empty(len(rows), len(columns))
     rows = rows.double()
     own = rows.square().sum(1)[:, None]
-    for start in range(0, len(columns), COLUMNS):
-        part = columns[start : start + COLUMNS].double()
-        norms = own + part.square().sum(1)
-        square = torch.addmm(norms, rows, part.T, alpha=-2).clamp_(min=0)
-        out[:, start : start + COLUMNS] = square
+    step = together(rows.shape[1])
+    for start in range(0, len(columns), step):
+        part = columns[start : start + step].double()
+        square = own + part.square().sum(1)
+        square.addmm_(rows, part.T, alpha=-2)
+        out[:, start : start + step] = square.clamp_(min=0)
     return out
 
 

@@ -24,6 +24,7 @@ from .classes import (
     check_no_choice,
     checked_labels,
     conditions,
+    grouped,
     listed,
     select,
     to_numpy,
@@ -48,8 +49,9 @@ class Dataset:
 
     Points are named by `indices` (n,), where they stand in the source, and by `files` (n,), their
     paths inside a folder, whatever part of the source was taken. `conditions` are the numbers by
-    which a conditional network that was trained on the source is asked for each class. `decode`
-    makes pictures (m, H, W, C) in [0, 1] of points (m, d) that are a code of images.
+    which a conditional network that was trained on the source is asked for each class. `groups`
+    (n,) name what points have in common that count as one, such as a patient. `decode` makes
+    pictures (m, H, W, C) in [0, 1] of points (m, d) that are a code of images.
     """
 
     points: np.ndarray
@@ -65,6 +67,7 @@ class Dataset:
     indices: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     files: tuple[str, ...] = ()
     conditions: tuple[int, ...] = ()
+    groups: np.ndarray | None = None
     decode: Callable[[np.ndarray], np.ndarray] | None = field(
         default=None, repr=False, compare=False
     )
@@ -123,6 +126,7 @@ class Dataset:
             labels=self.labels[places],
             indices=self.indices[places],
             files=tuple(self.files[int(k)] for k in places) if self.files else (),
+            groups=None if self.groups is None else self.groups[places],
         )
 
     def split(self) -> Dataset:
@@ -155,6 +159,7 @@ def from_arrays(
     *,
     class_names: Sequence[str] | None = None,
     classes: Sequence[int | str] | str | None = None,
+    groups: Any = None,
     per_class: int | None = None,
     pixel_range: Range = None,
     pad: int = 0,
@@ -181,7 +186,8 @@ def from_arrays(
     by index where all of them are indices into it, else the distinct labels in sorted order.
     `classes` keeps these classes (labels or names) and sets their order, sorted otherwise;
     `per_class` keeps the first so many points of each; `pad` adds so many pixels to each side of
-    images, at the lower end of the scale. `files` names the file of each point.
+    images, at the lower end of the scale. `files` names the file of each point, `groups` (n,),
+    integers or strings, what it has in common with others.
 
     Raises `InputError` for anything that cannot be analysed, with what to do about it.
     """
@@ -197,6 +203,7 @@ def from_arrays(
         indices, codes, names, known = _chosen(
             checked_labels(labels, len(array)), class_names, classes, per_class, said
         )
+    own_groups = None if groups is None else grouped(groups, len(array))[indices]
     check_room(array, len(indices), pad)
     values = picked(array, indices)
     ends = extremes(array, values, indices, of_all(array.dtype, wanted, white))
@@ -209,7 +216,7 @@ def from_arrays(
         said.append("no labels: the two classes are the two sides of the first principal component")
     return Dataset(
         flat, codes, names, shape, done.scale, source, labels is not None, tuple(said), None,
-        done, indices, own_files, known,
+        done, indices, own_files, known, own_groups,
     )  # fmt: skip
 
 

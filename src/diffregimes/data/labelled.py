@@ -52,7 +52,7 @@ def _split_column(raw: Raw, column: int) -> Raw:
         points, labels = raw.points.leaving(column), raw.points.column(column)
     else:
         points, labels = np.delete(raw.points, column, axis=1), raw.points[:, column]
-    return replace(raw, points=points, labels=labels, notes=(*raw.notes, note))
+    return replace(raw, points=points, labels=labels, notes=(*raw.notes, note), columns_taken=True)
 
 
 def rows_of_classes(

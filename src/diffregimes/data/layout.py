@@ -60,6 +60,9 @@ def listing(tree: Tree, labels: str | None, split: str | None) -> Listing:
     if labels is not None:
         if split_column(labels)[0].suffix.lower() == ".csv":
             return found.labelled(labels_by_name(labels, found.names, found.root))
+        # a bare name is a column of the table that lies beside the images
+        if not split_column(labels)[0].exists() and (known := _metadata(tree, found, labels)):
+            return found.labelled(known)
         return found.labelled((labels_in_order(labels, len(found.names)), []))
     for told in (_metadata, _dataset_json, _beside_each, _annotations):
         if (known := told(tree, found)) is not None:
@@ -120,8 +123,9 @@ def _deep(below: Sequence[str]) -> bool:
     return all(x.count("/") > 2 for x in below)
 
 
-def _metadata(tree: Tree, found: Listing) -> Known | None:
-    """Of a table with a column file_name, as Hugging Face's imagefolder has it."""
+def _metadata(tree: Tree, found: Listing, column: str | None = None) -> Known | None:
+    """Of a table with a column file_name, as Hugging Face's imagefolder has it; `column` is the one
+    of the labels where it is named."""
     name = next((x for x in _METADATA if f"{found.root}{x}" in tree.names), None)
     if name is None:
         return None
@@ -138,7 +142,12 @@ def _metadata(tree: Tree, found: Listing) -> Known | None:
             f"{where} has the columns {listed(header)}; expected one called file_name. Rename it, "
             'or leave labels out by labels="none" (--labels none).'
         )
-    column = label_name(header)
+    if column is not None and column not in header:
+        raise InputError(
+            f"labels (--labels) is {column!r}, neither a file nor a column of {where}, which has "
+            f"{listed(header)}. Name one of these."
+        )
+    column = column or label_name(header)
     if column is None:
         said = f"{name} has no column called label ({listed(header)})"
         return None, [f"{said}: name one by labels (--labels {where}:COLUMN)"]

@@ -28,7 +28,7 @@ from scipy.special import bdtrc
 from ..common import numerics
 from ..common.checks import InputError
 from ..results import Duplicate
-from .cloud import Cloud, prepare
+from .cloud import COLUMNS, Cloud, prepare, square_distances
 from .datasets import Dataset
 from .spectrum import covariance
 
@@ -38,6 +38,7 @@ FEWEST = 4  # different points that there is something to say of
 _SCREEN = 64
 _NEIGHBOURS = 3
 _LISTED = 8  # a point may be listed so many times, each a little changed, and all be one
+_ROWS = 128  # at a time; divides COLUMNS
 _TREE = 8  # dimensions up to which a tree finds neighbours faster than all pairs do
 
 
@@ -49,8 +50,6 @@ def nearest_neighbours(
     The k, `count` if there are so many, are nearest by the lower bound of the module's law;
     `matrix` is the covariance.
     """
-    from sklearn.neighbors import NearestNeighbors
-
     rows = cloud.coordinates.cpu().numpy()
     k = min(count, cloud.n - 1)
     screen = rows
@@ -59,15 +58,43 @@ def nearest_neighbours(
         inside = rows @ vectors
         total = np.einsum("ij,ij->i", rows, rows) - np.einsum("ij,ij->i", inside, inside)
         screen = np.column_stack([inside, np.sqrt(np.maximum(total, 0))])
-    algorithm = "kd_tree" if screen.shape[1] <= _TREE else "brute"
-    search = NearestNeighbors(n_neighbors=k, algorithm=algorithm).fit(screen)
-    near = search.kneighbors(return_distance=False)
+    near = (_by_tree if screen.shape[1] <= _TREE else _by_all_pairs)(screen, k)
     exact = np.empty(near.shape)
     for part in np.array_split(np.arange(cloud.n), math.ceil(cloud.n / 1024)):
         for j in range(k):
             gap = rows[part].astype(np.float64) - rows[near[part, j]]
             exact[part, j] = np.sqrt(np.einsum("ij,ij->i", gap, gap)) * cloud.scale
     return near, exact
+
+
+def _by_tree(points: np.ndarray, k: int) -> np.ndarray:
+    """The rows (n, k) of the nearest others."""
+    from scipy.spatial import cKDTree  # scikit-learn's takes 100 MiB to load
+
+    seen = cKDTree(points).query(points, k + 1, workers=torch.get_num_threads())[1]
+    # a point need not be its own first, nor among these at all, where others are at its place
+    others = seen != np.arange(len(points))[:, None]
+    others[others.all(axis=1), -1] = False
+    return np.asarray(seen[others].reshape(-1, k))
+
+
+def _by_all_pairs(points: np.ndarray, k: int) -> np.ndarray:
+    """Likewise, from the distances of all, some at a time."""
+    every, near = torch.from_numpy(points), []
+    for start in range(0, len(every), _ROWS):
+        rows = every[start : start + _ROWS]
+        least, found = rows.new_empty(len(rows), 0), torch.empty(len(rows), 0, dtype=torch.int64)
+        for first in range(0, len(every), COLUMNS):
+            square = square_distances(rows, every[first : first + COLUMNS])
+            if first <= start < first + COLUMNS:
+                square.diagonal(start - first).fill_(math.inf)
+            some = square.topk(min(k, square.shape[1]), largest=False)
+            found = torch.cat([found, some.indices + first], dim=1)
+            least = torch.cat([least, some.values], dim=1)
+            least, kept = least.topk(min(k, least.shape[1]), largest=False)
+            found = found.gather(1, kept)
+        near.append(found)
+    return torch.cat(near).numpy()
 
 
 def near_duplicates(distance: np.ndarray) -> np.ndarray:
@@ -135,6 +162,13 @@ class Clusters:
     def kept(self) -> np.ndarray:
         """The first point of each cluster, in order."""
         return np.sort(np.unique(self.of, return_index=True)[1])
+
+    def across(self, groups: np.ndarray) -> Clusters:
+        """The same without pairs within a group (n,)."""
+        pairs = tuple(x for x in self.pairs if groups[x.index] != groups[x.other])
+        one, two = (np.array([getattr(x, k) for x in pairs], dtype=np.int64)
+                    for k in ("index", "other"))  # fmt: skip
+        return Clusters(_components(len(self.of), one, two), pairs, self.radius)
 
     def linked(self, one: np.ndarray, two: np.ndarray, distance: np.ndarray) -> Clusters:
         """The same with further near pairs."""

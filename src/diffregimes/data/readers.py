@@ -22,6 +22,7 @@ from .arrayfiles import IDX_NAME
 from .classes import listed
 from .datasets import Dataset, from_arrays
 from .declared import ARRAYS, OPTIONAL, PICTURES, ROWS, Held, Reader
+from .groups import groups_of
 from .pictures import SUFFIXES
 from .pixels import Range
 from .request import Raw, Request
@@ -107,6 +108,7 @@ def load(
     labels: str | int | PathLike[str] | None = None,
     label: str | None = None,
     key: str | None = None,
+    group: str | int | PathLike[str] | None = None,
     classes: Sequence[int | str] | str | None = None,
     per_class: int | None = None,
     pixel_range: Range = None,
@@ -126,6 +128,7 @@ def load(
     out of the points; a file (.npy, .txt, .csv, "file.csv:column", IDX) of labels in the order
     of the points, or for images a .csv of file names and labels; or "none" to leave
     labels out. `key` names the data among the arrays of an archive or the columns of a dataset.
+    `group` says what the groups of the points are, as `labels` does, in "folder" that of a file.
     `split` names the part to read where there are several, train unless given. `resize` brings
     images to so many pixels on each side (Lanczos), `crop` cuts out their centre squares before.
     `classes`, `per_class`, `pixel_range`, `pad` and `standardize` are those of `from_arrays`.
@@ -142,6 +145,7 @@ def load(
         key, classes, per_class, pixel_range, pad, split, resize, crop, standardize,
         skip_unreadable, progress,
         source if in_memory else None,
+        None if group is None else str(group),
     )  # fmt: skip
     raw = _read(request)
     data = from_arrays(
@@ -158,7 +162,17 @@ def load(
         files=raw.files,
         notes=raw.notes,
     )
-    return _named(data, raw)
+    data = _named(data, raw)
+    if request.group is None:
+        return data
+    groups = groups_of(request, request.group, _read)
+    n = int(data.indices.max()) + 1 if raw.indices is not None else len(raw.points)
+    if len(groups) < n or (raw.indices is None and len(groups) > n):
+        raise InputError(
+            f"group (--group) is {request.group!r}, {len(groups)} groups for the {n} points of "
+            f"{request.text}; expected one for each, in the same order."
+        )
+    return replace(data, groups=groups[data.indices])
 
 
 def _read(request: Request) -> Raw:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Request:
     """A source and the options of `readers.load` that came with it; `held` is a source that is an
-    object in memory and no file."""
+    object in memory and no file. `group` names what are no values of a point either; with
+    `labels_only` all labels are asked for and no points."""
 
     text: str
     path: Path
@@ -36,6 +37,8 @@ class Request:
     skip_unreadable: bool = False
     progress: Progress | None = None
     held: Any = None
+    group: str | None = None
+    labels_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,8 @@ class Raw:
     """What a source holds; `white`, `class_names` and `files` are those of `from_arrays`.
 
     `indices` and `classes` where a part of the source was read alone: where the points stand in it,
-    and the sorted names of all of its classes.
+    and the sorted names of all of its classes. `columns_taken` where labels were a column of the
+    points.
     """
 
     points: Any
@@ -55,3 +59,4 @@ class Raw:
     indices: np.ndarray | None = None
     files: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
+    columns_taken: bool = False

@@ -24,7 +24,7 @@ from scipy.optimize import brentq
 
 from ..common.numerics import largest_eigenvector
 from ..results import Spectrum
-from .cloud import Cloud
+from .cloud import Cloud, together
 from .datasets import Dataset
 
 _ROUNDING = 1e-12  # of the largest: eigenvalues below it are zero
@@ -68,8 +68,8 @@ def first_channel(dataset: Dataset) -> tuple[float, float]:
 def covariance(cloud: Cloud) -> torch.Tensor:
     """Sample covariance (r, r), float64, in data units; the coordinates are centred already."""
     total = torch.zeros((cloud.coordinates.shape[1],) * 2, dtype=torch.float64)
-    for start in range(0, cloud.n, 8192):
-        rows = cloud.coordinates[start : start + 8192].cpu().double()
+    for part in cloud.coordinates.split(together(cloud.coordinates.shape[1])):
+        rows = part.cpu().double()
         total.addmm_(rows.T, rows)
     return total * (cloud.scale**2 / (cloud.n - 1))
 

@@ -86,12 +86,15 @@ def from_table(request: Request, table: Table) -> Raw:
     """The points and labels of a table."""
     label, notes = _label_column(request, table)
     labels = None if label is None else table.read([label])
+    if request.labels_only and labels is not None:
+        return Raw(np.empty((len(labels), 0)), labels.reshape(len(labels)))
     if labels is not None and labels.ndim == 2:
         labels = labels[:, 0]
         if request.labels is None and (labels % 1 != 0).any():
             notes.append(f"the column {label} holds numbers that are no classes: read as a value")
             label = labels = None
-    others = [x for x in table.numeric if x != label]
+    group = _column("group (--group)", request.group, table)
+    others = [x for x in table.numeric if x not in (label, group)]
     values = [x for x in others if table.numeric[x]]
     words = [x for x in others if not table.numeric[x]]
     if words or not values:
@@ -122,22 +125,31 @@ def _label_column(request: Request, table: Table) -> tuple[str | None, list[str]
     if wanted == "none":
         return None, []
     if wanted is not None:
-        bare = wanted.removeprefix("column:")
-        if wanted in names or bare in names:
-            return (wanted if wanted in names else bare), []
-        if re.fullmatch(r"-?\d{1,9}", bare) and -len(names) <= int(bare) < len(names):
-            return names[int(bare)], []
-        if split_column(wanted)[0].is_file():
-            return None, []
-        raise InputError(
-            f"labels (--labels) is {wanted!r}, neither a column of {table.where} nor a file; its "
-            f"columns are {listed(names)}. Name one of these."
-        )
+        return _column("labels (--labels)", wanted, table), []
+    group = _column("group (--group)", request.group, table)
+    names = [x for x in names if x != group]
     said = label_name(names)
     if said is None:
-        words = [x for x, number in table.numeric.items() if not number]
+        words = [x for x in names if not table.numeric[x]]
         said = words[0] if len(words) == 1 and len(names) > 1 else None
     return said, []
+
+
+def _column(option: str, wanted: str | None, table: Table) -> str | None:
+    """The column that an option names by its name or number, None where it names a file."""
+    if wanted is None:
+        return None
+    names, bare = list(table.numeric), wanted.removeprefix("column:")
+    if wanted in names or bare in names:
+        return wanted if wanted in names else bare
+    if re.fullmatch(r"-?\d{1,9}", bare) and -len(names) <= int(bare) < len(names):
+        return names[int(bare)]
+    if split_column(wanted)[0].is_file():
+        return None
+    raise InputError(
+        f"{option} is {wanted!r}, neither a column of {table.where} nor a file; its columns are "
+        f"{listed(names)}. Name one of these."
+    )
 
 
 def _counts(values: np.ndarray) -> bool:

@@ -34,11 +34,11 @@ from ..common.provenance import INDEXED
 from ..common.reading import read_json
 from ..data.classes import listed
 from ..data.datasets import Dataset
+from ..data.groups import hold_out
 from ..results import Share
 from .checkpoints import weights_digest
 from .fitting import fit
 from .resnet import ClassNetwork
-from .training import split
 from .weights import PICKLES
 
 FORMAT = "diffregimes.classifier/1"
@@ -127,7 +127,7 @@ def train_classifier(
     _check_labels(dataset)
     in_range("held_out (--held-out)", held_out, 1e-6, 0.9, "They tell what it is worth.")
     in_range("seed (--seed)", seed, 0, 10**18)
-    kept, out = split(dataset.labels, held_out, seed)
+    kept, out = hold_out(dataset.labels, held_out, seed)
     _check_kept(dataset, kept)
     if epochs is not None:
         in_range("epochs (--epochs)", epochs, 1, 10**6)

@@ -42,8 +42,9 @@ from ..common import serial
 from ..common.checks import InputError, in_range
 from ..common.parallel import Progress
 from ..common.provenance import INDEXED
-from ..common.rng import numpy_generator, point_of_pair, torch_generator
+from ..common.rng import point_of_pair, torch_generator
 from ..data.datasets import Dataset
+from ..data.groups import hold_out
 from . import checkpoints
 from .checkpoints import Row
 from .networks import TrainingPreset, network, planned
@@ -74,26 +75,6 @@ class Trained:
         return sum(x.numel() for x in self.pipeline.unet.parameters())
 
 
-def split(labels: np.ndarray, share: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of the training points and of the held-out ones, a share of each class, in order."""
-    if not 0 <= share < 1:
-        raise InputError(f"held_out (--held-out) is {share!r}; expected a share from 0 to below 1.")
-    held = [np.zeros(0, dtype=np.int64)]
-    for code in np.unique(labels):
-        mine = np.flatnonzero(labels == code)
-        order = numpy_generator(seed, "held-out", int(code)).permutation(len(mine))
-        held.append(mine[order[: round(share * len(mine))]])
-    out = np.sort(np.concatenate(held))
-    kept = np.setdiff1d(np.arange(len(labels)), out)
-    if len(kept) < 2 or (share and not len(out)):
-        raise InputError(
-            f"held_out (--held-out) {share:g} of each class leaves {len(kept)} training points and "
-            f"{len(out)} held out; expected two to train on and one held out, or 0 to hold out "
-            "none."
-        )
-    return kept, out
-
-
 def train(
     dataset: Dataset,
     folder: str | Path,
@@ -112,7 +93,7 @@ def train(
     """Train a DDPM on the images of a dataset; checkpoints, loss.csv and recipe.json in `folder`.
 
     preset : a name in networks.PRESETS; steps, batch, every : instead of those of the preset
-    held_out : share of each class that is never trained on
+    held_out : share of each class that is never trained on; of data with groups whole ones
     memorised : samples generated for each row, for their memorised fraction; 0 for none
     device : cpu, cuda or mps; without, the best there is. Processes are those of accelerate launch
     recipe : what else is to stand in recipe.json
@@ -126,7 +107,7 @@ def train(
     in_range("memorised (--memorised)", memorised, 0, 10**6)
     in_range("seed (--seed)", seed, 0, 10**18)
     unet = network(plan, dataset.sample_shape, seed)
-    kept, out = split(dataset.labels, held_out, seed)
+    kept, out = hold_out(dataset.labels, held_out, seed, dataset.groups)
     full = {
         **(recipe or {}),
         "preset": {"name": preset, **asdict(plan)},

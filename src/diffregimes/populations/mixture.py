@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from ..common.checks import InputError, in_range, increasing
+from ..common.memory import check_fits
 from ..common.rng import numpy_generator
 from ..process import signal, variance
 from ..results import Curves
@@ -31,6 +32,8 @@ from ..theory.gaussian_mixture import TwoGaussians
 from .covariances import Covariance, Noised, listed_covariances, normal, numbers
 from .curves import assemble, block_rows, components, mean_and_error, points_of, shared_curves
 from .specs import parse_gmm
+
+_LAW = 48  # bytes that the law takes for a feature
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -317,8 +320,11 @@ def from_spec(text: str) -> tuple[GaussianMixture, int, int]:
     d and n are required; the others have these values unless given. Raises `InputError`.
     """
     values = parse_gmm(text)
-    mixture = two_gaussians(int(values["d"]), values["mu"], values["sigma"], values["weight"])
-    return mixture, int(values["n"]), int(values["seed"])
+    d, n = int(values["d"]), int(values["n"])
+    # the points, their numbers, and what the law keeps of each feature
+    need = 4 * d * n + 16 * n + _LAW * d
+    check_fits(need, f"{text!r}, {n} points of {d} features,", "Ask for fewer of either.")
+    return two_gaussians(d, values["mu"], values["sigma"], values["weight"]), n, int(values["seed"])
 
 
 def _weights(given: Any, n: int) -> Tensor:

@@ -20,7 +20,7 @@ def near_square(cloud: Cloud) -> float:
     quartile over some points."""
     rows = np.unique(np.linspace(0, cloud.n - 1, _ROWS).astype(np.int64))
     coordinates = cloud.coordinates
-    norms = coordinates.double().square().sum(1)
+    norms = cloud.norms
     nearest = []
     for few in np.array_split(rows, math.ceil(len(rows) / 16)):
         square = square_distances(coordinates[few], coordinates)

@@ -24,7 +24,7 @@ from .observables import PRECISION_CURVES, observables
 from .sample import Gathered, Sample, Values
 
 FIRST_BLOCKS = 8  # blocks before the number of draws is settled
-_PROBABILITIES = 2**21  # of a class, at a time, at a point of a draw: 8 MiB
+_PROBABILITIES = 2**20  # of a class, at a time, at a point of a draw: 8 MiB
 _USUAL = 8192  # draws, where their number is not known before
 QUEUED = 256  # blocks at a time: Ctrl-C among a million being queued can be lost
 

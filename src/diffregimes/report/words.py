@@ -97,12 +97,12 @@ def power(log_n: float) -> Markup:
 def needed_in_words(needed: PointsNeeded, analysis: Analysis) -> Markup:
     """How many points put the collapse at `needed.t`, and what that means for this dataset."""
     words = Markup(
-        "With about <b>n = {}</b> points ({} to {}) collapse would come at <i>t</i> = {:.3g}; "
+        "With about <b>n = {}</b> points ({} {}) collapse would come at <i>t</i> = {:.3g}; "
         "this dataset has {}. More points make collapse later."
     ).format(
         power(needed.log_n),
         power(needed.low),
-        power(needed.high),
+        Markup("or more" if needed.high is None else f"to {power(needed.high)}"),
         needed.t,
         count(analysis.dataset.n),
     )

@@ -19,11 +19,13 @@ from ..common.rng import numpy_generator
 from ..data.cloud import Cloud
 from ..posterior.groups import jackknife_covariance, jackknife_error
 from ..posterior.left_out import left_out_means
+from ..posterior.sample import Sample
 from ..process import Schedule, snr, time_from_snr
 from ..results import Headline, Spectrum, TransitionTime
 from ..theory.gaussian_mixture import CLONE_LEVEL
 from . import balance, collapse, outliers, speciation
 from .crossing import Resampled, mean_crossing, of_population, straight
+from .shares import of_class_shares
 
 
 def blind_level(class_counts: Iterable[int]) -> float:
@@ -47,6 +49,7 @@ class Evidence:
     the criteria in turn; `seed` is for draws of their own, `blocks` of them at most.
     """
 
+    sample: Sample
     seen: Resampled
     spectrum: Spectrum
     matrix: np.ndarray
@@ -92,13 +95,26 @@ class Evidence:
             self.cloud, times, blocks=self.blocks, seed=self.seed, memory_mib=self.memory_mib,
             progress=self.report,
         )  # fmt: skip
-        errors = {name: float(jackknife_error(means[name])[0]) for name in places}
+        errors = {
+            name: math.hypot(float(jackknife_error(means[name])[0]), self._by_shares(name, place))
+            for name, place in places.items()
+        }
         curves = of_population(self.seen, places, errors)
         if not ends:
             return curves
         covariance = jackknife_covariance(means[collapse.EXCESS])
+        covariance += of_class_shares(self.sample, self.cloud, collapse.EXCESS, np.array(ends))
         rng = numpy_generator(self.seed, "entropy line")
         return straight(curves, collapse.EXCESS, np.array(ends), covariance, rng)
+
+    def _by_shares(self, name: str, log_gamma: float) -> float:
+        """Standard error that the chance of the class counts adds; the level of phi moves along
+        with them."""
+        if name in (LOO, OWN, "same_class_probability"):
+            return 0.0
+        return math.sqrt(
+            of_class_shares(self.sample, self.cloud, name, np.array([log_gamma]))[0, 0]
+        )
 
     @cached_property
     def line(self) -> collapse.EntropyLine | None:

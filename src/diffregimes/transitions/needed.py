@@ -45,7 +45,6 @@ FEWEST = 16 * SMALLEST  # below it no subset's collapse lies clear of that of th
 CLEAR = 32  # sizes up to n/32 measure c, or the smallest
 SUBSETS = 6  # at most so many subsets of each size
 _PILOT, _DRAWS = 512, 2048
-_EARLIEST = 1e-3  # of t, that the end of an interval may be
 
 
 @dataclass(frozen=True)
@@ -174,16 +173,23 @@ def _fits(scanned: Scan, rows: np.ndarray, at: float) -> tuple[float, float, flo
 def at_speciation(
     time: TransitionTime, line: EntropyLine | None, curves: Curves, spectrum: Spectrum, n: int
 ) -> PointsNeeded | None:
-    """`from_curves` at a transition time, its interval that over all of the time's."""
+    """`from_curves` at a transition time, its interval that over all of the time's.
+
+    No upper end where the time's reaches down to 0: no number of points collapses there.
+    """
     if time.t is None:
         return None
-    value = from_curves(time.t, line, curves, spectrum, n)
-    early, late = (
-        from_curves(max(x, _EARLIEST * time.t), line, curves, spectrum, n)
-        for x in (time.t if time.low is None else time.low, time.high or time.t)
-    )
-    ends = min(value.low, late.low), max(value.high, early.high)
-    return replace(value, low=ends[0], high=ends[1])
+
+    def at(t: float) -> PointsNeeded:
+        return from_curves(t, line, curves, spectrum, n)
+
+    value, late = at(time.t), at(time.high or time.t)
+    value = replace(value, low=min(value.low, late.low))
+    if time.low is None:
+        return value
+    early = at(time.low).high if time.low > 0 else None
+    high = None if early is None or value.high is None else max(value.high, early)
+    return replace(value, high=high)
 
 
 def from_curves(
@@ -210,6 +216,7 @@ def from_curves(
     method = "information extrapolated along the entropy line"
     value = float(nats[0])
     # resampling knows nothing of the extrapolation; the Gaussian bound is what limits it above
+    assert bound.high is not None
     top = max(value, bound.high, most or value)
     return PointsNeeded(t, value, min(value, least or value), top, method)
 

@@ -34,7 +34,7 @@ def far_out(cloud: Cloud, distance: np.ndarray) -> np.ndarray:
     """Rows of the cloud that lie far out, the farthest first; `distance` (n, k) to near points, as
     `neighbours.nearest_neighbours` gives it."""
     nearest = distance.min(axis=1)
-    from_mean = np.linalg.norm(cloud.coordinates.cpu().numpy().astype(np.float64), axis=1)
+    from_mean = cloud.norms.cpu().sqrt().numpy()
     apart = nearest[nearest > 0]
     if not len(apart):
         return np.empty(0, dtype=np.int64)

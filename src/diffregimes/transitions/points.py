@@ -32,7 +32,7 @@ from ..results import Exposure
 
 _PAIRS = 16  # noise pairs behind the collapse time of a listed point
 _ALONE = 0.1  # gamma |a - b|^2 at which no point is told from its neighbour
-_STEP = 0.5  # in log gamma
+_STEP, _FINE = 0.5, 0.25  # in log gamma
 _MOST_GAMMA = 1e30  # in units of the cloud, where float32 ends: all is long resolved
 
 
@@ -122,6 +122,29 @@ def _own_time(weight: Callable[[float], np.ndarray], gamma: np.ndarray) -> tuple
     around = range(max(first - 1, 0), min(last + 3, count))
     t, *left_out = _half(np.log(gamma[around]), np.stack([means(k) for k in around], axis=1))
     return float(t), math.sqrt((_PAIRS - 1) * np.var(left_out))
+
+
+def own_times(
+    cloud: Cloud, rows: np.ndarray, *, seed: int = 0, memory_mib: int = 1024
+) -> np.ndarray:
+    """The own collapse time (p,) of these rows of a cloud of different points; NaN: none."""
+    some = cloud.coordinates[torch.from_numpy(rows)]
+    square = square_distances(some, cloud.coordinates).double()
+    square[torch.arange(len(rows)), torch.from_numpy(rows)] = math.inf
+    nearest = square.min(dim=1).values.cpu().numpy() * cloud.scale**2
+    nearest = nearest[nearest > 0]  # a twin is never told apart
+    # from where the nearest neighbours are told apart to where no point is
+    high, low = 60 * math.log(cloud.n + 1) / float(nearest.min()), _ALONE / float(nearest.max())
+    gamma = np.geomspace(high, low, 2 + math.ceil(math.log(high / low) / _FINE))
+    device = cloud.coordinates.device
+
+    def own_time(row: int) -> float:
+        generator = torch_generator(seed, "exposure", int(cloud.order[row]))
+        noise = torch.randn(_PAIRS, cloud.coordinates.shape[1], generator=generator)
+        return _own_time(_own_weight(cloud, row, noise.to(device)), gamma)[0]
+
+    with workers(device, memory_mib) as pool:
+        return np.array(list(pool.map(own_time, rows.tolist())))
 
 
 def most_exposed(

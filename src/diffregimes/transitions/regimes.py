@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from ..common.readable import TINY, moment, number, power_of_ten
+from ..common.readable import TINY, moment, number, power_of_ten, powers_of_ten
 from ..results import PointsNeeded, TransitionTime, Verdict
 
 
@@ -196,10 +196,12 @@ def _copying_first(needed: PointsNeeded | None, n: int) -> list[str]:
     """What t_C >= t_S means."""
     sentences = []
     if needed is not None:
+        end = "the upper end a Gaussian bound from this sample's spectrum"
+        if needed.high is None:
+            end = "for nothing here bounds t_S from below"
         sentences.append(
             f"About {power_of_ten(needed.log_n)} training points would open a generalizing regime "
-            f"({power_of_ten(needed.low)} to {power_of_ten(needed.high)}, the upper end a Gaussian "
-            f"bound from this sample's spectrum); you have {n}. "
+            f"({powers_of_ten(needed.low, needed.high)}, {end}); you have {n}. "
             f"Method: {needed.method}."
         )
     sentences.append(

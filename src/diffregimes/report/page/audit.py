@@ -17,6 +17,7 @@ from ...auditing.entropy import AT_COLLAPSE
 from ...auditing.findings import Audit, ModelTime, Origin, SamplesAudit
 from ...auditing.judgement import decided
 from ...auditing.orbit import AS_IT_IS
+from ...auditing.views import Copies
 from ...common import serial
 from ...common.checks import InputError
 from ...common.files import write_atomically
@@ -104,6 +105,7 @@ def render_audit(
         origins=shown,
         nearest=_samples(audit, dataset, nearest, painter),
         first=_samples(audit, dataset, range(min(MOST_SAMPLES, len(copies.point))), painter),
+        **_beside(audit, dataset, painter),
         scale=scale_in_words(audit.dataset.scale),
         recipe=list(flat({k: v for k, v in told.items() if v})),
     )
@@ -185,6 +187,48 @@ def _origin(
     }
 
 
+def _beside(
+    audit: SamplesAudit, dataset: Dataset | None, painter: pictures.Painter | None
+) -> dict[str, Any]:
+    """The further views: samples beside what they copy in features, and in parts."""
+    features, parts = audit.in_features, audit.in_parts
+    seen, pieces = list[dict[str, Any]](), list[dict[str, Any]]()
+    if features is not None:
+        order = np.argsort(features.copies.ratio, kind="stable")[:MOST_SAMPLES].tolist()
+        seen = _samples(audit, dataset, order, painter, features.copies)
+    if parts is not None:
+        # copies of the whole stand above: here they come last
+        order = np.lexsort((-parts.share, audit.copies.copied))
+        order = order[parts.copied[order]][:MOST_SAMPLES]
+        pieces = [_part(audit, dataset, k, painter) for k in order.tolist()]
+    failed = {
+        f"{name}_failed": [x for x in view.gate if not x.ok] if view else []
+        for name, view in (("features", features), ("parts", parts))
+    }
+    grouped = dataset is not None and dataset.groups is not None
+    return {"features": features, "seen": seen, "parts": parts, "pieces": pieces,
+            "grouped": grouped, **failed}  # fmt: skip
+
+
+def _part(
+    audit: SamplesAudit, dataset: Dataset | None, k: int, painter: pictures.Painter | None
+) -> dict[str, Any]:
+    """A sample with all but the part faded, and whose it is."""
+    parts = audit.in_parts
+    assert parts is not None
+    index = int(parts.point[k])
+    state = audit.copies.states[k].astype(np.float64)
+    row = rows_of(audit.dataset, dataset)(index)
+    return {
+        "place": k,
+        "share": f"{100 * parts.share[k]:.0f}",
+        "picture": painter and painter.part(state, parts.mask[k]),
+        "index": index,
+        "file": None if dataset is None or row is None else dataset.file_of(row),
+        "near": _seen(audit, dataset, index, painter),
+    }
+
+
 def _seen(
     audit: SamplesAudit, dataset: Dataset | None, index: int, painter: pictures.Painter | None
 ) -> dict[str, str | None]:
@@ -201,9 +245,11 @@ def _samples(
     dataset: Dataset | None,
     places: Iterable[int],
     painter: pictures.Painter | None,
+    copies: Copies | None = None,
 ) -> list[dict[str, Any]]:
-    """Generated samples, each with its nearest and second nearest training point."""
-    copies = audit.copies
+    """Generated samples, each with its nearest and second nearest training point, as `copies` has
+    them: those of whole samples without."""
+    copies = copies or audit.copies
 
     def named(what: str, index: int) -> dict[str, Any]:
         seen = _seen(audit, dataset, index, painter)
@@ -215,7 +261,7 @@ def _samples(
         rows.append(
             {
                 "place": k,
-                "picture": painter and painter.paint(copies.states[k].astype(np.float64)),
+                "picture": painter and painter.paint(audit.copies.states[k].astype(np.float64)),
                 "ratio": f"{copies.ratio[k]:.2f}",
                 "copied": bool(copies.copied[k]),
                 "moved": "" if copies.moved[k] == AS_IT_IS else str(copies.moved[k]),

@@ -15,6 +15,7 @@ from ...data.datasets import Dataset
 from ..figures.style import COLOURS, INK
 from .strip import Strip, centre
 
+_FADED = 0.25  # of the contrast is left
 LARGEST = 96  # pixels a side: a page holds a hundred pictures, none of them shown larger
 
 
@@ -84,10 +85,20 @@ class Painter:
 
     def paint(self, point: np.ndarray) -> str:
         """Any (d,) in the scale of the dataset."""
+        return _png_uri(self._pixels(point))
+
+    def part(self, point: np.ndarray, mask: np.ndarray) -> str:
+        """The same with what lies outside of the mask (H, W) faded to grey."""
+        pixels = np.clip(self._pixels(point), 0, 1)
+        for axis in (0, 1):  # the pixels of a code are larger than those of its images
+            mask = mask.repeat(pixels.shape[axis] // mask.shape[axis], axis=axis)
+        return _png_uri(np.where(mask[:, :, None], pixels, 0.5 + _FADED * (pixels - 0.5)))
+
+    def _pixels(self, point: np.ndarray) -> np.ndarray:
         if self.dataset.decode is not None:
-            return _png_uri(self.dataset.decode(point[None])[0])
+            return np.asarray(self.dataset.decode(point[None])[0])
         pixels = point.reshape(self.dataset.sample_shape)
-        return _png_uri((pixels - self.low) / (self.high - self.low))
+        return np.asarray((pixels - self.low) / (self.high - self.low))
 
 
 def _png_uri(pixels: np.ndarray) -> str:

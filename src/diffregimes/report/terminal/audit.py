@@ -35,6 +35,9 @@ def print_audit(audit: SamplesAudit, folder: Path) -> None:
         ("baseline", copies.baseline, copies.baseline_of),
     ):
         console.print(f"{what}: {share.count} of {share.of} {of} ({share.in_percent()})")
+    for view in (audit.in_features, audit.in_parts):
+        if view is not None:
+            console.print(view.verdict.headline)
     for origin in audit.origins[:3]:
         times = "once" if origin.copies == 1 else f"{origin.copies} times"
         named = f"{origin.index} ({origin.file})" if origin.file else f"{origin.index}"
@@ -42,6 +45,8 @@ def print_audit(audit: SamplesAudit, folder: Path) -> None:
         console.print(f"  training point {named} came out {times}{twins}")
     if len(audit.origins) > 3:
         console.print(f"  and {len(audit.origins) - 3} more training points (see the report)")
+    if audit.own_times is not None and audit.own_times.spearman is not None:
+        console.print(audit.own_times.message)
     for note in audit.notes:
         console.print(f"note: {note}")
     console.print(f"report: {folder / 'report.html'}", soft_wrap=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from ...common.readable import power_of_ten
+from ...common.readable import power_of_ten, powers_of_ten
 
 if TYPE_CHECKING:  # torch takes seconds to import: Ctrl-C must have its message by then
     from ...data.datasets import Dataset
@@ -61,10 +61,10 @@ def print_needed(dataset: Dataset, needed: list[PointsNeeded]) -> None:
     console.print(f"collapse at t = {needed[0].t:g} needs")
     for x in needed:
         text = f"n = {power_of_ten(x.log_n)}"
-        if x.low == 0 < x.log_n <= x.high:  # a bound
+        if x.high is not None and x.low == 0 < x.log_n <= x.high:  # a bound
             text = f"n = {power_of_ten(x.high)} at most"
-        elif power_of_ten(x.low) != power_of_ten(x.high):
-            text += f" ({power_of_ten(x.low)} to {power_of_ten(x.high)})"
+        elif x.high is None or power_of_ten(x.low) != power_of_ten(x.high):
+            text += f" ({powers_of_ten(x.low, x.high)})"
         console.print(f"  {text}: {x.method}")
 
 

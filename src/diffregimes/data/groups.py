@@ -1,0 +1,88 @@
+"""Groups of points that are one thing seen several times: the slices of a patient, the frames of a
+scene, the crops of a photograph.
+
+Two points of a group are alike without any copying, and a point that is held out tells nothing of
+the law where another of its group was trained on. So a group counts as one, and lies on one side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from ..common.checks import InputError
+from .classes import checked_labels
+from .request import Raw, Request
+
+FOLDER = "folder"  # the group of an image is the folder that it lies in
+
+
+def groups_of(request: Request, group: str, read: Callable[[Request], Raw]) -> np.ndarray:
+    """The groups of all points of a source, in its order: read as labels are, pixels aside.
+
+    `group` is a key, a column or a file, as `labels` may be, or FOLDER. Raises `InputError`.
+    """
+    asked = "none" if group == FOLDER else group
+    alone = replace(
+        request, labels=asked, group=None, classes=None, per_class=None, labels_only=True
+    )
+    try:
+        raw = read(alone)
+        if group == FOLDER:
+            return _folders(raw, request)
+        if raw.labels is None or raw.columns_taken:
+            raise InputError(
+                f"labels (--labels) is {group!r}, which names no groups; expected the name of a "
+                "key or column, a file with one group for each point, or folder."
+            )
+        return checked_labels(raw.labels, len(raw.labels))
+    except InputError as error:
+        # what is said of labels is said of groups
+        told = str(error).replace("labels (--labels)", "group (--group)")
+        told = told.replace("--labels", "--group")
+        named = "group (--group)" in told
+        raise InputError(told if named else f"group (--group) is {group!r}: {told}") from None
+
+
+def _folders(raw: Raw, request: Request) -> np.ndarray:
+    if not raw.files:
+        raise InputError(
+            f"group (--group) is {FOLDER!r}, and the points of {request.text} are no files in "
+            "folders; expected the name of a key or column, or a file."
+        )
+    return np.array([x.rpartition("/")[0] for x in raw.files])
+
+
+def hold_out(
+    labels: np.ndarray, share: float, seed: int = 0, groups: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of the training points and of the held-out ones, in order: a share of each class, or,
+    where there are groups, whole groups that are about that share of all points."""
+    from ..common.rng import numpy_generator  # late: it brings torch, and --help must not wait
+
+    if not 0 <= share < 1:
+        raise InputError(f"held_out (--held-out) is {share!r}; expected a share from 0 to below 1.")
+    held = [np.zeros(0, dtype=np.int64)]
+    if groups is not None:
+        names, of = np.unique(groups, return_inverse=True)
+        order = numpy_generator(seed, "held-out groups").permutation(len(names))
+        # in random order, as many as come nearest to the share of all points
+        total = np.append(0, np.cumsum(np.bincount(of)[order]))
+        held.append(np.flatnonzero(np.isin(of, order[: np.abs(total - share * len(of)).argmin()])))
+    else:
+        for code in np.unique(labels):
+            mine = np.flatnonzero(labels == code)
+            order = numpy_generator(seed, "held-out", int(code)).permutation(len(mine))
+            held.append(mine[order[: round(share * len(mine))]])
+    out = np.sort(np.concatenate(held))
+    kept = np.setdiff1d(np.arange(len(labels)), out)
+    if len(kept) < 2 or (share and not len(out)):
+        what = "each class" if groups is None else f"the {len(np.unique(groups))} groups"
+        raise InputError(
+            f"held_out (--held-out) {share:g} of {what} leaves {len(kept)} training points and "
+            f"{len(out)} held out; expected two to train on and one held out, or 0 to hold out "
+            "none."
+        )
+    return kept, out
