@@ -362,6 +362,8 @@ FAULTS = (
     Fault("transitions/needed.py", "value = replace(value, low=min(value.low, late.low))",
           "value = replace(value, low=value.low)",
           "transitions/test_needed.py::test_the_points_needed_over_the_interval_of_the_time"),
+    Fault("auditing/copies.py", "PAIRS = 2 ", "PAIRS = 1 ",
+          "auditing/test_copies.py::test_training_points_are_near_to_one_another_in_pairs"),
     Fault("transitions/shares.py", "- (len(seen) - 1) * noise", "",
           "transitions/test_shares.py::test_noise_within_the_classes_is_no_difference_between_them"),
     Fault("transitions/criteria.py", "if name in (LOO, OWN,", "if name != OWN or name in (LOO,",

@@ -8,8 +8,10 @@ import torch
 from scipy.spatial.distance import cdist
 
 from diffregimes.auditing.copies import Training, left_out_baseline, orbit_clusters, shared_points
+from diffregimes.auditing.judgement import excess_probability
 from diffregimes.auditing.orbit import AS_IT_IS, AUGMENTATIONS, orbit, widest
 from diffregimes.common.checks import InputError
+from diffregimes.common.share import Share
 from diffregimes.data.neighbours import clusters
 from diffregimes.scores import EmpiricalScore
 
@@ -26,7 +28,8 @@ def cloud(n: int, seed: int = 0) -> np.ndarray:
 
 
 def training(points: np.ndarray, *augment: str) -> Training:
-    search, by = EmpiricalScore(points), orbit(augment, SHAPE)
+    shape = SHAPE if points.shape[1] == SIDE * SIDE else points.shape[1:]
+    search, by = EmpiricalScore(points), orbit(augment, shape)
     twins = orbit_clusters(search, points, clusters(points), by)
     return Training(search, twins, by, twins.of)
 
@@ -131,11 +134,31 @@ def test_a_mirrored_copy_is_one_under_the_mirror_alone():
 def test_chance_does_not_count_a_point_beside_its_own_duplicates():
     points = np.repeat(cloud(40), 2, axis=0)
     found = left_out_baseline(training(points), points)
-    assert (found.share.count, found.share.of) == (0, 80)
+    assert (found.share.count, found.share.of) == (0, 40)  # one of both
     assert found.with_duplicates is None  # all are listed twice: no chance
     few = np.concatenate([cloud(40), cloud(40)[:5]])
     found = left_out_baseline(training(few), few)
-    assert (found.share.count, found.with_duplicates.count) == (0, 10)
+    assert (found.share.count, found.share.of) == (0, 40)
+    assert (found.with_duplicates.count, found.with_duplicates.of) == (10, 45)
+
+
+def test_training_points_are_near_to_one_another_in_pairs():
+    """Two of them both look like copies: the count varies as that of half as many, no more."""
+    counts = []
+    for seed in range(400):
+        points = np.random.default_rng(seed).standard_normal((60, 2)).astype(np.float32)
+        found = left_out_baseline(training(points), points).share
+        counts.append(found.count)
+    rate = np.mean(counts) / 60
+    ratio = np.var(counts) / (60 * rate * (1 - rate))
+    assert 1.4 < ratio < 2.0 + 4 * 2.0 * np.sqrt(2 / 400)
+    assert found.cases == (found.count / 2, 30)
+    wide, narrow = found, Share.counted(found.count, found.of)
+    assert (wide.high - wide.low) > 1.3 * (narrow.high - narrow.low)
+    # where chance is known from few the verdict is less sure
+    many = Share.counted(24, 128)
+    sure = [excess_probability(many, x, 0.01) for x in (wide, narrow)]
+    assert 0.5 < sure[0] < sure[1]
 
 
 def test_held_out_points_that_are_training_points():

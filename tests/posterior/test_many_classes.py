@@ -133,7 +133,7 @@ CHILD = """
 import json, resource, sys
 import numpy as np
 import diffregimes as dr
-import diffregimes.analysis, sklearn.neighbors
+import diffregimes.analysis
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 start = peak()
 classes, points, d = map(int, sys.argv[1:])
@@ -142,7 +142,8 @@ labels = rng.permutation(np.repeat(np.arange(classes), points)) if classes else 
 x = rng.standard_normal((classes * points or points, d), dtype=np.float32)
 found = dr.analyze(x, labels, memory_mib=512)
 different = len(np.unique(x, axis=0))  # on a line some float32 are equal
-print(json.dumps([peak() - start, found.dataset.n - different, len(found.to_json())]))
+assert "sklearn" not in sys.modules  # 100 MiB
+print(json.dumps([peak(), start, found.dataset.n - different, len(found.to_json())]))
 """
 
 
@@ -153,7 +154,8 @@ print(json.dumps([peak() - start, found.dataset.n - different, len(found.to_json
 def test_memory_is_a_budget(classes, points, d):
     command = [sys.executable, "-c", CHILD, *map(str, (classes, points, d))]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    more, missing, text = json.loads(done.stdout.splitlines()[-1])
+    peak, start, missing, text = json.loads(done.stdout.splitlines()[-1])
     assert missing == 0
-    assert more < 512
+    # what numba brings, for 100 000 points, comes on top of what is loaded at the start
+    assert peak < (512 if classes else start + 512)
     assert text < 10**6

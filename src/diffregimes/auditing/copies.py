@@ -29,6 +29,7 @@ from .orbit import Orbit
 
 MOST = 4096  # points of the baseline
 HELD_OUT, LEFT_OUT = "held-out points", "training points against one another"
+PAIRS = 2  # training points that are near to one another come together
 _EXACT = 1e-4  # of the radius of near duplicates: what rounding leaves of a distance of 0
 _FEW = 8  # points asked for at first; more where these are all one
 
@@ -135,16 +136,22 @@ def held_out_baseline(training: Training, points: np.ndarray, shared: int = 0) -
 
 
 def left_out_baseline(training: Training, points: np.ndarray, most: int = MOST) -> Baseline:
-    """Of training points among those that are not one with them.
+    """Of training points among those that are not one with them, of duplicates one.
 
-    Duplicates are chance rather than points listed twice only where fewer than half have one.
+    Two that are three times nearer to one another than to all others both look like copies: they
+    come together. Duplicates are chance rather than points listed twice only where fewer than half
+    have one.
     """
-    mine = np.linspace(0, len(points) - 1, min(most, len(points))).astype(np.int64)
+    of = training.clusters.of
+    different = np.unique(of, return_index=True)[1]
+    some = np.linspace(0, len(different) - 1, min(most, len(different))).astype(np.int64)
+    mine = different[some]
     near = training.near(points[mine], training.one[mine])
-    share, again = copy_share(near.ratio), training.clusters.repeated[mine]
-    both = None
-    if 0 < again.mean() < 0.5:
-        both = Share.counted(int((is_copy(near.ratio) | again).sum()), len(mine))
+    alike, times = is_copy(near.ratio), np.bincount(of)[of[mine]]
+    share, again = Share.counted(int(alike.sum()), len(mine), PAIRS), times > 1
+    both, listed = None, int(times.sum())
+    if 0 < times[again].sum() < 0.5 * listed:
+        both = Share.counted(int(times[alike | again].sum()), listed, PAIRS)
     return Baseline(near, share, both, LEFT_OUT)
 
 

@@ -2,7 +2,8 @@
 
 The verdict rests on the samples: p is the probability that one of them looks like a copy (nearest
 over second nearest distance below 1/3), b that of points that cannot be copies. Of samples of which
-a share w are copies and the others come from the law, p = w + (1 - w) b. With independent Jeffreys
+a share w are copies and the others come from the law, p = w + (1 - w) b. Training points against
+one another are near in pairs, and count as half as many. With independent Jeffreys
 priors Beta(1/2, 1/2) for p and b, the confidence is the posterior probability of
 
     memorises       w > 1/2
@@ -91,11 +92,11 @@ def leaning(copies: Share, baseline: Share) -> Leaning:
 
 def excess_probability(copies: Share, baseline: Share, level: float) -> float:
     """Posterior probability of w > level, which is p > b + level (1 - b)."""
-    return _excess_probability(copies.count, copies.of, baseline.count, baseline.of, level)
+    return _excess_probability(*copies.cases, *baseline.cases, level)
 
 
 @lru_cache(maxsize=1024)
-def _excess_probability(k: int, m: int, chance: int, of: int, level: float) -> float:
+def _excess_probability(k: float, m: float, chance: float, of: float, level: float) -> float:
     # the distribution of b as equally probable values
     even = (np.arange(_NODES) + 0.5) / _NODES
     b = beta.ppf(even, chance + 0.5, of - chance + 0.5)

@@ -23,7 +23,7 @@ from ..common.parallel import Progress
 from ..data.datasets import Dataset
 from ..results import Flag, Share
 from ..scores import EmpiricalScore
-from .copies import HELD_OUT, LEFT_OUT, Training, seen_ways
+from .copies import HELD_OUT, LEFT_OUT, PAIRS, Training, seen_ways
 from .judgement import OF_ANOTHER_KIND, UNSURE, judged_beside, leaning
 from .known import Known
 from .orbit import orbit
@@ -84,9 +84,8 @@ class Largest:
     point: np.ndarray
     mask: np.ndarray
 
-    @property
-    def counted(self) -> Share:
-        return Share.counted(int((self.point >= 0).sum()), len(self.point))
+    def counted(self, together: int = 1) -> Share:
+        return Share.counted(int((self.point >= 0).sum()), len(self.point), together)
 
 
 def in_parts(
@@ -118,10 +117,11 @@ def in_parts(
         _largest(through, training, x, least) for x in (mine, others, among)
     )
     of = LEFT_OUT if known.others is None else HELD_OUT
-    found, usually = largest.counted, baseline.counted
+    found = largest.counted()
+    usually = baseline.counted(PAIRS if known.others is None else 1)
     flags = tuple(x for x in gate if not x.ok and x.name in OF_ANOTHER_KIND)
     if known.others is not None:
-        flags = (*flags, _chance(found, usually, again.counted))
+        flags = (*flags, _chance(found, usually, again.counted(PAIRS)))
     side = dataset.sample_shape[:2]
     return InParts(
         through.side, through.step, largest.share,

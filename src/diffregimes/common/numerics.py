@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -81,12 +82,13 @@ def interval(samples: np.ndarray) -> tuple[float | None, float | None]:
     return float(low), float(high)
 
 
-def wilson(count: int, of: int) -> tuple[float, float]:
-    """The 95 % Wilson interval of the probability behind `count` of `of`."""
-    from scipy.stats import binomtest  # late: it takes longer to load than a small run
-
-    interval = binomtest(count, of).proportion_ci(method="wilson")
-    return float(interval.low), float(interval.high)
+def wilson(count: float, of: float) -> tuple[float, float]:
+    """The 95 % Wilson interval of the probability behind `count` of `of`; halves are allowed, which
+    scipy's has not."""
+    middle = (count + Z95**2 / 2) / (of + Z95**2)
+    half = Z95 / (of + Z95**2) * math.sqrt(count * (of - count) / of + Z95**2 / 4)
+    low = 0.0 if count == 0 else max(middle - half, 0.0)
+    return low, 1.0 if count == of else min(middle + half, 1.0)
 
 
 def largest_eigenvector(

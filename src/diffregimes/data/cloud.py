@@ -46,7 +46,7 @@ class Cloud:
     @cached_property
     def norms(self) -> Tensor:
         """Squared norms of the points (n,), float64."""
-        parts = self.coordinates.split(together(self.coordinates.shape[1]))
+        parts = torch.split(self.coordinates, together(self.coordinates.shape[1]))
         return torch.cat([part.double().square_().sum(1) for part in parts])
 
     def to(self, device: str | torch.device) -> Cloud:

@@ -68,7 +68,7 @@ def first_channel(dataset: Dataset) -> tuple[float, float]:
 def covariance(cloud: Cloud) -> torch.Tensor:
     """Sample covariance (r, r), float64, in data units; the coordinates are centred already."""
     total = torch.zeros((cloud.coordinates.shape[1],) * 2, dtype=torch.float64)
-    for part in cloud.coordinates.split(together(cloud.coordinates.shape[1])):
+    for part in torch.split(cloud.coordinates, together(cloud.coordinates.shape[1])):
         rows = part.cpu().double()
         total.addmm_(rows.T, rows)
     return total * (cloud.scale**2 / (cloud.n - 1))

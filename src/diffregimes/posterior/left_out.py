@@ -73,7 +73,8 @@ def _rows(
     cloud = grouped.cloud
     # products of more rows than the exponentials take: each reads the whole cloud
     together = pairs_together(cloud.n)
-    entries = 64 * len(dealt.lengths) if dealt.compiled else 2 * cloud.n  # of both signs
+    # both signs, and their sums in float64 beside them
+    entries = 64 * len(dealt.lengths) if dealt.compiled else 4 * cloud.n
     rows = int(np.clip(TILE // entries, 1, together))
     for some in draw_block(cloud, block, seed).split(together):
         needed = largest if dealt.compiled else None
