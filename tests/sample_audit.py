@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from diffregimes.auditing.entropy import AT_COLLAPSE
@@ -9,11 +11,14 @@ from diffregimes.auditing.findings import (
     Audit,
     Copies,
     Entropy,
+    InFeatures,
+    InParts,
     ModelTime,
     Origin,
+    OwnTimes,
     Share,
 )
-from diffregimes.auditing.judgement import judged
+from diffregimes.auditing.judgement import judged, judged_beside
 from diffregimes.auditing.losses import Losses
 from diffregimes.backward.outcome import Outcome
 from diffregimes.data.datasets import Dataset, describe
@@ -149,3 +154,29 @@ def make_audit(
         recipe={"seed": 7, "samples": SAMPLES, "versions": {"torch": "2.13.0"}, "held_out": None},
         notes=("The grid ends where the model's schedule ends.",),
     )
+
+
+def with_views(found: Audit, dataset: Dataset) -> Audit:
+    """The same with copies in features, a part of every fifth sample, and own times."""
+    rng = np.random.default_rng(6)
+    share = np.where(np.arange(SAMPLES) % 5 == 0, rng.uniform(0.2, 1, SAMPLES), 0)
+    counted = Share.counted(int((share > 0).sum()), SAMPLES), Share.counted(1, 200)
+    part = judged_beside(*counted, "held-out points", (), "In parts,", "hold a part")
+    height, width = dataset.sample_shape[:2]
+    copies = found.copies
+    features = replace(copies, states=rng.standard_normal((SAMPLES, 5)))
+    seen = judged_beside(
+        copies.share, copies.baseline, copies.baseline_of, (), "In f", "are copies"
+    )
+    return replace(
+        found,
+        in_features=InFeatures("m:f", 5, "Euclidean", features, found.origins, (), (), (), seen),
+        in_parts=InParts(
+            4, 2, share, np.where(share > 0, copies.point, -1),
+            np.broadcast_to(np.arange(width) < width // 2, (SAMPLES, height, width)),
+            *counted, "held-out points",
+            (Flag("chance", False, 0.5, 0.9, "chance is not known"),), part,
+        ),
+        own_times=OwnTimes(0.3, 0.1, 0.5, "Own times and copies have the rank correlation 0.30",
+                           np.arange(9), np.linspace(0.1, 0.9, 9), np.arange(9)),
+    )  # fmt: skip

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import io
 import json
 import re
 from functools import cache
@@ -12,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from PIL import Image
 
 from command import without_drawing
 from diffregimes import process
@@ -39,6 +42,7 @@ from sample_audit import (
     SAMPLES,
     make_audit,
     make_losses,
+    with_views,
 )
 
 pytestmark = pytest.mark.usefixtures("few_forward_draws")
@@ -51,6 +55,11 @@ CASES = {
     "vectors, no copies": lambda: (make_audit(plain_points(), memory=0.0), plain_points()),
     "ten classes": lambda: (make_audit(digits(), memory=0.2), digits()),
     "colour": lambda: (make_audit(colour_images(), memory=0.5), colour_images()),
+    "views": lambda: (with_views(make_audit(), digits(0, 1)), digits(0, 1)),
+    "views in colour": lambda: (
+        with_views(make_audit(colour_images(), memory=0.5), colour_images()),
+        colour_images(),
+    ),
 }
 
 
@@ -343,6 +352,46 @@ def test_all_or_none_copied_still_has_an_interval(share):
     assert f"samples {value} {span}" in text
 
 
+def test_copies_in_features_and_parts_have_a_place_of_their_own(tmp_path, capsys, monkeypatch):
+    data = digits(0, 1)
+    found = with_views(make_audit(), data)
+    html = page(found, data)
+    seen, pieces = rows(html, "Copies in features"), rows(html, "Copied parts")
+    pieces = [x for x in pieces if "pair" in x]  # not the checks that failed
+    assert len(seen) == 12
+    assert len(pieces) == min(12, found.in_parts.found.count)
+    for item in pieces:
+        place, share = re.search(r"sample (\d+) · (\d+)\W%", unescape(visible(item))).groups()
+        assert float(share) == round(100 * found.in_parts.share[int(place)])
+        assert f"#{found.in_parts.point[int(place)]}" in item
+    # what is a copy of the whole comes last
+    places = [int(re.search(r"sample (\d+) ·", visible(x))[1]) for x in pieces]
+    whole = found.copies.copied[places].tolist()
+    assert whole == sorted(whole)
+    text = unescape(visible(html))
+    for view in (found.in_features, found.in_parts):
+        assert view.verdict.sentences[0] in text
+        told = printed(found, tmp_path, capsys, monkeypatch)
+        assert view.verdict.headline in " ".join(told.split())
+    assert "chance is not known" in text
+    assert found.own_times.message in text
+    plain = visible(page(make_audit()))
+    assert "Copies in features" not in plain
+    assert "Copied parts" not in plain
+
+
+def test_a_part_is_shown_and_the_rest_is_faded():
+    data = digits(0, 1)
+    painter = Painter(data)
+    mask = np.zeros((8, 8), dtype=bool)
+    mask[:, :4] = True
+    uri = painter.part(data.points[0].astype(float), mask)
+    image = np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1])))) / 255
+    known = np.clip(data.points[0].reshape(8, 8), 0, 1)
+    np.testing.assert_allclose(image[:, :4], known[:, :4], atol=3e-3)
+    np.testing.assert_allclose(image[:, 4:], 0.5 + 0.25 * (known[:, 4:] - 0.5), atol=3e-3)
+
+
 def test_a_page_for_another_dataset_is_refused(tmp_path, monkeypatch):
     without_drawing(monkeypatch)
     with pytest.raises(InputError, match="pass the training points of the audit"):
@@ -380,7 +429,8 @@ def test_results_come_last_and_are_strict_json(case, tmp_path, monkeypatch):
     assert results["memorised"]["count"] == found.copies.share.count
     table = (tmp_path / "samples.csv").read_text().splitlines()
     assert len(table) == 1 + SAMPLES
-    assert sum(int(x.rsplit(",", 1)[1]) for x in table[1:]) == found.copies.share.count
+    copy = table[0].split(",").index("copy")
+    assert sum(int(x.split(",")[copy]) for x in table[1:]) == found.copies.share.count
     losses = (tmp_path / "losses.csv").read_text().splitlines()
     held_out = losses[0].split(",").index("held_out")
     # an empty cell where there is no number

@@ -53,15 +53,22 @@ class Near:
 @dataclass(frozen=True)
 class Training:
     """Training points to be near to: their search, clusters of duplicates, and the orbit of each;
-    `one` (n,) numbers the points that count as one, duplicates and groups."""
+    `one` (n,) numbers the points that count as one, duplicates and groups; `same` (n,) those that
+    are one whatever chance brings, where these are fewer: equal features may be chance."""
 
     search: EmpiricalScore
     clusters: Clusters
     orbit: Orbit
     one: np.ndarray
+    same: np.ndarray | None = None
+
+    @property
+    def own(self) -> np.ndarray:
+        """What is left out with a point (n,), where it is asked for among the others."""
+        return self.one if self.same is None else self.same
 
     def near(self, x: np.ndarray, own: np.ndarray | None = None) -> Near:
-        """The two nearest different points over the orbits; `own` (m,) of `one` is left out."""
+        """The two nearest different points over the orbits; `own` (m,) is left out."""
         ways = [self.two(y, own) for y in seen_ways(self.orbit, x)]
         index, distance = (np.stack([way[i] for way in ways]) for i in (0, 1))  # (g, m, 2)
         rows = np.arange(len(x))
@@ -86,7 +93,7 @@ class Training:
             points, gaps = found.cpu().numpy(), square.sqrt().cpu().numpy()
             of = self.one[points]
             if own is not None:
-                gaps[of == own[open_, None]] = np.inf
+                gaps[self.own[points] == own[open_, None]] = np.inf
             rows = np.arange(len(open_))
             for k in range(2):
                 best = gaps.argmin(axis=1)
@@ -142,11 +149,12 @@ def left_out_baseline(training: Training, points: np.ndarray, most: int = MOST) 
     come together. Duplicates are chance rather than points listed twice only where fewer than half
     have one.
     """
-    of = training.clusters.of
+    # what is equal in features alone is chance
+    of = training.clusters.of if training.same is None else training.same
     different = np.unique(of, return_index=True)[1]
     some = np.linspace(0, len(different) - 1, min(most, len(different))).astype(np.int64)
     mine = different[some]
-    near = training.near(points[mine], training.one[mine])
+    near = training.near(points[mine], training.own[mine])
     alike, times = is_copy(near.ratio), np.bincount(of)[of[mine]]
     share, again = Share.counted(int(alike.sum()), len(mine), PAIRS), times > 1
     both, listed = None, int(times.sum())

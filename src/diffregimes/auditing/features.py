@@ -3,7 +3,8 @@
 The law is that of whole samples, nearest over second nearest different point beside points that
 cannot be copies, with distances between features. What counts as one in pixels does here, and what
 has nearly equal features does as well. Held-out points that are near to a training point in
-features stay part of what chance brings: only equal pixels make them training points.
+features stay part of what chance brings: only equal pixels make them training points. So do
+training points that are equal in features alone, where these are the measure of chance.
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ def space_of(
         )
     if dataset.groups is not None:
         twins = twins.across(np.unique(dataset.groups, return_inverse=True)[1])
-    return Space(features, train, compared, Training(search, twins, by, one))
+    return Space(features, train, compared, Training(search, twins, by, one, known.training.one))
 
 
 def in_features(
