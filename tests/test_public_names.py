@@ -48,7 +48,10 @@ FIRST_USES = {
     **{f"in {x}": f"[dr.{x}.__getattr__(name) for name in {INSIDE[x]}]" for x in ALL_ROOMS},
 }
 AFRESH = """
-import json, sys
+import functools, json, sys
+from importlib.machinery import SourceFileLoader
+# compiled once, also where no bytecode is kept
+SourceFileLoader.get_code = functools.cache(SourceFileLoader.get_code)
 failed = {}
 for name, text in json.loads(sys.argv[1]).items():
     for module in [x for x in sys.modules if x.partition(".")[0] == "diffregimes"]:

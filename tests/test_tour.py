@@ -12,6 +12,8 @@ from pathlib import Path
 import matplotlib
 import pytest
 
+from command import without_drawing
+
 TOUR = Path(__file__).parent.parent / "examples" / "tour.ipynb"
 CELLS = [
     (cell, "".join(cell["source"]))
@@ -42,7 +44,8 @@ def stored(cell: dict, kind: str) -> str:
 
 
 @pytest.mark.filterwarnings("ignore:FigureCanvasAgg is non-interactive")
-def test_the_tour_runs_and_shows_what_it_says():
+def test_the_tour_runs_and_shows_what_it_says(few_forward_draws, monkeypatch):
+    without_drawing(monkeypatch)  # of the folder that is saved last
     matplotlib.use("agg")
     names: dict = {}
     for cell, text in CELLS:

@@ -35,6 +35,11 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # diffusers and numpy 2
 ]
 KINDS = ["ddpm epsilon", "ddpm sample", "ddpm v", "edm epsilon", "flow"]
+# every clock; what else a network may predict differs by a formula (learned/test_adapters.py)
+TRIED = [
+    pytest.param(x, marks=[pytest.mark.slow] if x in ("ddpm sample", "ddpm v") else [])
+    for x in KINDS
+]
 FAST = {"samples": 128, "pairs": 64, "draws": 256, "steps": 100, "seed": 3}
 N, WIDTH = 200, 0.5
 
@@ -76,7 +81,7 @@ def normal(gap, *errors):
 # ---- the exact score of the training points
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", TRIED)
 def test_the_exact_score_memorises(kind):
     found = memorising(kind)
     assert found.verdict.kind == "memorises"
@@ -85,7 +90,7 @@ def test_the_exact_score_memorises(kind):
     assert found.copies.baseline.count == 0
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", TRIED)
 def test_the_exact_score_follows_the_forward_pass(kind):
     found = memorising(kind)
     for z in found.clones.z.values():
@@ -99,7 +104,7 @@ def test_the_exact_score_follows_the_forward_pass(kind):
     assert found.speciation.low < found.speciation.exact < found.speciation.high
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", TRIED)
 def test_the_exact_score_loses_the_mmse(kind):
     losses = memorising(kind).losses
     np.testing.assert_allclose(losses.train, losses.exact, rtol=1e-3, atol=1e-6)

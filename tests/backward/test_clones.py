@@ -146,7 +146,7 @@ def z_of(ends, expected):
 @pytest.mark.parametrize("d", [256, 16384])
 def test_two_gaussians_in_their_span_agree_with_the_closed_form(d):
     times = 0.5 * np.log(d) + np.array([-1, -0.5, 0, 0.5, 1])
-    ends = mixture_run(two_gaussians(d).in_span(), times, 2048)
+    ends = mixture_run(two_gaussians(d).in_span(), times, 1024)
     z = z_of(ends, phi(TwoGaussians(d), np.sort(ends.times)))
     assert np.abs(z).max() < LIMIT, z
 
@@ -158,11 +158,11 @@ def three():
 
 def test_three_classes_and_more_branches_agree_with_quadrature():
     times = [0.3, 0.7, 1.1, 1.6]
-    two, four = (mixture_run(three(), times, 2048, branches=b) for b in (2, 4))
+    two, four = (mixture_run(three(), times, 1024, branches=b) for b in (2, 4))
     curves = three().population_curves(np.sort(two.times), draws=100_000)
     expected = curves[CLASS]
     assert (curves.se[CLASS] < 1e-3).all()
-    assert four.classes.shape == (2048, 4, 4)
+    assert four.classes.shape == (1024, 4, 4)
     assert np.abs(z_of(two, expected)).max() < LIMIT
     assert np.abs(z_of(four, expected)).max() < LIMIT
     # six pairs of four clones say more than one
@@ -254,13 +254,13 @@ def covered(intervals, truth):
 
 
 def test_wilson_covers_95_percent():
-    ends, truth = toy_ends(2000, 150, 2)
+    ends, truth = toy_ends(1000, 150, 2)
     inside, total = covered([Ends(np.ones(1), e, None).wilson(CLASS) for e in ends], truth)
     assert 0.0005 < binom.cdf(inside, total, 0.95) < 0.9995, inside / total
 
 
 def test_bootstrap_covers_95_percent():
-    ends, truth = toy_ends(400, 200, 3)
+    ends, truth = toy_ends(250, 200, 3)
     inside, total = covered([Ends(np.ones(1), e, None).bootstrap(CLASS) for e in ends], truth)
     assert 0.0005 < binom.cdf(inside, total, 0.95) < 0.9995, inside / total
 

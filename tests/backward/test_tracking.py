@@ -153,7 +153,7 @@ def population():
 def test_a_score_that_generalises_copies_nothing():
     law = population()
     points, _ = law.sample(400, seed=3)
-    grid = np.append(log_snr_times(5, 0.003, 599), 0.0)
+    grid = np.append(log_snr_times(5, 0.003, 349), 0.0)
     run = Run(grid, dtype=torch.float64)
     found = track(
         MixtureScore(law), EmpiricalScore(points), 512, run=run, classify=mixture_classes(law)

@@ -287,9 +287,13 @@ def test_questions_that_make_no_sense(run, source, tmp_path, options, words):
 def once(call):
     """The same result whatever is asked for, computed the first time."""
     found = []
-    return lambda *given, **more: (
-        found[0] if found else found.append(call(*given, **more)) or found[0]
-    )
+
+    def told(*given, **more):
+        if not found:
+            found.append(call(*given, **more))
+        return found[0]
+
+    return told
 
 
 def test_everything_fits_the_terminal(run, monkeypatch):

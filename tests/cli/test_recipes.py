@@ -62,6 +62,7 @@ CASES = {
 
 @pytest.mark.parametrize("command", CASES)
 def test_options_are_recorded(monkeypatch, capfd, tmp_path, command):
+    without_drawing(monkeypatch)
     if command == "train":
         pytest.importorskip("accelerate")
         monkeypatch.setattr("diffregimes.learned.training.EVALUATED", 8)
@@ -74,6 +75,7 @@ def test_options_are_recorded(monkeypatch, capfd, tmp_path, command):
 def test_options_of_an_audit_are_recorded(monkeypatch, capfd, tmp_path):
     model = untrained(tmp_path / "model")
     monkeypatch.setattr("diffregimes.auditing.audit.LOSS_TIMES", 3)
+    without_drawing(monkeypatch)
     ran = runner(monkeypatch, capfd)(
         model, "--data", "digits", "--classes", "0,1", "--per-class", 12, "--samples", 16,
         "--pairs", 16, "--steps", 10, "--augment", "mirror, flip", "--seed", 3, "--batch", 8,

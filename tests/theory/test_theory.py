@@ -66,7 +66,7 @@ CHANNELS = [
     ([5e3, -5e3], [0.1, 0.9]),
     ([-5, 0, 5], [0.1, 0.8, 0.1]),
     ([0.3, -1, 2], [1e-4, 0.5, 0.4999]),
-    ([-5, -1, 0, 1, 5], [1e-4, 0.3, 0.4, 0.2, 0.0999]),
+    pytest.param([-5, -1, 0, 1, 5], [1e-4, 0.3, 0.4, 0.2, 0.0999], marks=pytest.mark.slow),
     ([0, 1, 10, 1e3, 1e4], [0.5, 0.1, 1e-4, 0.3, 0.0999]),
 ]
 
@@ -420,7 +420,7 @@ def judge_clouds(d, n, clouds, draws):
     return z, gap / error
 
 
-@pytest.mark.parametrize(("d", "n", "clouds"), [(256, 2000, 6), (1024, 2000, 4), (4096, 1000, 4)])
+@pytest.mark.parametrize(("d", "n", "clouds"), [(256, 2000, 6), (1024, 2000, 4), (4096, 600, 3)])
 def test_clouds_lie_in_the_bracket(d, n, clouds):
     judge_clouds(d, n, clouds, 512)
 

@@ -239,9 +239,8 @@ def _calm(cloud: Cloud, times: np.ndarray, seed: int, memory_mib: int) -> np.nda
     left = np.arange(len(times))
     for few in np.array_split(_COOLING, 4):
         tried = np.tile(few, (len(left), 1))
-        calm = (
-            heated_same_point(cloud, times[left], tried, seed=seed, memory_mib=memory_mib) <= most
-        )
+        seen = heated_same_point(cloud, times[left], tried, seed=seed, memory_mib=memory_mib)
+        calm = seen <= most
         some = calm.any(axis=1)
         out[left[some]] = few[calm[some].argmax(axis=1)]
         left = left[~some]
