@@ -26,8 +26,8 @@ import torch
 from torch import Tensor, nn
 
 import diffregimes as dr
+from diffregimes.data.groups import hold_out
 from diffregimes.learned import module_score
-from diffregimes.learned.training import split
 from diffregimes.process import schedule, snr
 
 RATE, BATCH, KEPT, EVERY = 2e-3, 64, 0.995, 250
@@ -121,7 +121,7 @@ def main() -> None:
     options = parser.parse_args()
 
     digits = dr.load("digits", pixel_range=(-1, 1))
-    kept, out = split(digits.labels, 1 - 64 / digits.n)
+    kept, out = hold_out(digits.labels, 1 - 64 / digits.n)
     data, held_out = digits.take(kept), digits.take(out)
     exact = dr.analyze(data)
     made = learned(data, held_out, options.steps, options.out)

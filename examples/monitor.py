@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 import diffregimes as dr
-from diffregimes.learned.training import split
+from diffregimes.data.groups import hold_out
 from diffregimes.process import schedule
 
 RATE, BATCH = 1e-3, 64
@@ -174,7 +174,7 @@ def main() -> None:
     options = parser.parse_args()
 
     data = dr.load("digits", pixel_range=(-1, 1))
-    kept, out = split(data.labels, 0.96)
+    kept, out = hold_out(data.labels, 0.96)
     out = out[: 60 if options.quick else None]
     images, held_out = (torch.from_numpy(data.points[k]).reshape(-1, 1, 8, 8) for k in (kept, out))
     steps, few = 3000, {}

@@ -267,7 +267,9 @@ def test_the_preparation_is_that_of_from_arrays():
     """Every keyword that prepares arrays, with its default, stands in both signatures."""
     known = inspect.signature(dr.from_arrays).parameters
     given = inspect.signature(dr.analyze).parameters
-    prepares = [x for x in known if x not in ("points", "labels", "source", "notes", "files")]
+    prepares = [
+        x for x in known if x not in ("points", "labels", "source", "notes", "files", "groups")
+    ]
     assert {x: given[x].default for x in prepares} == {x: known[x].default for x in prepares}
     pixels = np.random.default_rng(0).integers(0, 100, (24, 3, 3)).astype(np.uint8)
     options = {

@@ -55,7 +55,7 @@ CASES = {
     "train": (
         (*FEW, "--steps", 2, "--batch", 4, "--memorised", 0, "--device", "cpu"),
         {"source": "digits", "preset": "tiny", "steps": 2, "batch": 4, "every": None,
-         "held_out": 0.1, "memorised": 0} | DATA | PIXELS | {"seed": 3},
+         "held_out": 0.1, "memorised": 0} | DATA | PIXELS | {"group": None, "seed": 3},
     ),
 }  # fmt: skip
 
@@ -84,7 +84,8 @@ def test_options_of_an_audit_are_recorded(monkeypatch, capfd, tmp_path):
     assert ran.code == 0, ran.err
     expected = {
         "data": "digits", "held_out": None, "samples": 16, "pairs": 16, "steps": 10,
-        "augment": "mirror, flip", **NETWORK, **REST,
+        "augment": "mirror, flip", "features": None, **NETWORK, **DATA, **PIXELS,
+        "group": None, "seed": 3, "device": "cpu",
     }  # fmt: skip
     assert _recorded(tmp_path / "out", "audit") == list(expected.items())
 
@@ -106,10 +107,10 @@ ORDER = {
     "clones": f"source times pairs branches score model {NETWORK_NAMES} classifier {BACKWARD}",
     "uturn": f"source times pairs score model {NETWORK_NAMES} classifier {BACKWARD}",
     "generate": f"source samples score model {NETWORK_NAMES} {BACKWARD}",
-    "train": f"source preset steps batch every held_out memorised {SHARED} seed device out",
+    "train": f"source preset steps batch every held_out memorised {SHARED} group seed device out",
     "train-classifier": f"source held_out epochs {SHARED} seed device out force",
     "audit": "model samples_from data held_out samples pairs steps augment "
-    f"{NETWORK_NAMES} classifier batch {SHARED} seed device memory_mib out",
+    f"features {NETWORK_NAMES} classifier batch {SHARED} group seed device memory_mib out",
     "points-needed": f"source at {SHARED} seed",
 }
 

@@ -211,7 +211,7 @@ def monitor(
             raise InputError(
                 "held_out is None; expected points of the same law that the network is not trained "
                 "on, or its losses on training points have nothing to be compared with. Set some "
-                "aside: kept, out = learned.training.split(labels, 0.1)."
+                "aside: kept, out = data.groups.hold_out(labels, 0.1)."
             )
         others = _dataset(held_out, "held_out", points)
         check_alike(points, others)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.interpolate import CubicSpline, PchipInterpolator
 from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
+from scipy.special import ndtri
 from torch import Tensor
 
 RESAMPLES = 400
@@ -85,8 +86,9 @@ def interval(samples: np.ndarray) -> tuple[float | None, float | None]:
 def wilson(count: float, of: float) -> tuple[float, float]:
     """The 95 % Wilson interval of the probability behind `count` of `of`; halves are allowed, which
     scipy's has not."""
-    middle = (count + Z95**2 / 2) / (of + Z95**2)
-    half = Z95 / (of + Z95**2) * math.sqrt(count * (of - count) / of + Z95**2 / 4)
+    z = float(ndtri(0.975))
+    middle = (count + z**2 / 2) / (of + z**2)
+    half = z / (of + z**2) * math.sqrt(count * (of - count) / of + z**2 / 4)
     low = 0.0 if count == 0 else max(middle - half, 0.0)
     return low, 1.0 if count == of else min(middle + half, 1.0)
 

@@ -11,6 +11,7 @@ from . import outliers as outliers
 from . import points as points
 from . import regimes as regimes
 from . import scaling as scaling
+from . import shares as shares
 from . import speciation as speciation
 from .comparison import compare as compare
 from .crossing import Resampled as Resampled
