@@ -221,3 +221,14 @@ def test_the_verdict_tells_of_parts_where_nothing_whole_is_copied():
     whole = audit_samples(train.take(np.arange(200)), train, others)
     assert whole.verdict.kind == "memorises"
     np.testing.assert_array_equal(whole.in_parts.share, 1)
+
+
+@pytest.mark.parametrize("side", range(12, 25))
+def test_a_patch_of_half_the_sides_holds_two_windows_wherever_it_lies(side):
+    through = windows((side, side, 1))
+    half = (side + 1) // 2
+    for top, left in np.ndindex(side - half + 1, side - half + 1):
+        patch = np.zeros((side, side), dtype=bool)
+        patch[top : top + half, left : left + half] = True
+        inside = ~(through.cover & ~patch.ravel()).any(axis=1)
+        assert through.cover[inside].any(axis=0).sum() >= 2 * through.side**2

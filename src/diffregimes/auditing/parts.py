@@ -7,13 +7,15 @@ border or a plain sky, nothing is told. A part is what windows of one training i
 and is one from twice the area of a window on: neighbours that agree on the image are no chance.
 Points that cannot be copies are looked at in the same way: they say how often chance makes a part.
 
-Windows are a quarter of the shorter side, FEWEST pixels or more, half of one apart: smaller ones
-have too few dimensions for a third of the distance to mean much, larger ones do not fit a face. A
-part that was moved elsewhere, or that several training images share, goes unseen.
+Windows are a quarter of the shorter side, FEWEST pixels or more, half of one apart (one pixel in
+images of 12 to 15): smaller ones have too few dimensions for a third of the distance to mean much,
+larger ones do not fit a face. A part that was moved elsewhere, that several training images share,
+or that is smaller than two windows, goes unseen.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -55,7 +57,8 @@ def windows(shape: tuple[int, ...]) -> Windows | None:
     if len(shape) != 3 or min(shape[:2]) < 2 * FEWEST:
         return None
     side = max(FEWEST, round(min(shape[:2]) / 4))
-    step = side // 2
+    # a patch of half the sides holds two windows wherever it lies; below 12 it never does
+    step = 1 if 3 * FEWEST <= min(shape[:2]) < 4 * FEWEST else side // 2
     rows, columns = ({*range(0, n - side + 1, step), n - side} for n in shape[:2])
     places = np.arange(shape[0] * shape[1]).reshape(shape[:2])
     index = np.stack(
@@ -123,11 +126,12 @@ def in_parts(
     if known.others is not None:
         flags = (*flags, _chance(found, usually, again.counted(PAIRS)))
     side = dataset.sample_shape[:2]
+    told = f"In parts of {math.ceil(PART * through.side**2)} pixels or more,"
     return InParts(
         through.side, through.step, largest.share,
         np.where(largest.point >= 0, dataset.indices[largest.point], -1),
         largest.mask.reshape(-1, *side), found, usually, of, flags,
-        judged_beside(found, usually, of, flags, "In parts,", "hold a part of one training image"),
+        judged_beside(found, usually, of, flags, told, "hold a part of one training image"),
     )  # fmt: skip
 
 
