@@ -161,7 +161,9 @@ def with_views(found: Audit, dataset: Dataset) -> Audit:
     rng = np.random.default_rng(6)
     share = np.where(np.arange(SAMPLES) % 5 == 0, rng.uniform(0.2, 1, SAMPLES), 0)
     counted = Share.counted(int((share > 0).sum()), SAMPLES), Share.counted(1, 200)
-    part = judged_beside(*counted, "held-out points", (), "In parts,", "hold a part")
+    part = judged_beside(
+        *counted, "held-out points", (), "Through windows of 4 × 4 pixels,", "hold a part"
+    )
     height, width = dataset.sample_shape[:2]
     copies = found.copies
     features = replace(copies, states=rng.standard_normal((SAMPLES, 5)))

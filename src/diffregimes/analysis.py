@@ -23,7 +23,7 @@ from .common.recipe import check_device, versions
 from .common.rng import numpy_generator
 from .data.classes import check_several
 from .data.datasets import Dataset, describe, from_arrays
-from .data.neighbours import Neighbourhood, different
+from .data.neighbours import Clusters, Neighbourhood, different
 from .data.neighbours import named as named_pairs
 from .data.pixels import Range
 from .data.spectrum import spectrum
@@ -98,15 +98,9 @@ def analyze(
     Returns
     -------
     Analysis
-        `verdict` in words; `times`, by `time("speciation")` and `time("collapse")` those of the
-        headline, or by the methods of `transitions.criteria.CRITERIA`: spectral,
-        spectral-first-channel (of images with colours), spectral-exact, landau, clone, clone-loo,
-        balance; bounded-free-energy, free-energy, entropy, clone, gaussian-bound. `curves` over t,
-        by the names of `posterior.observables.OBSERVABLES`, as in `curves["mmse"]`. `points` at
-        risk, `point_times`; `duplicates`, and `listed` where there are any: all else is of the
-        different points; `spectrum`; `points_needed` to put the collapse at the speciation;
-        `reliability`, the self-checks; `theory` where the law is known; `dataset`, `recipe` and
-        `notes`, what was analyzed and how.
+        its docstring names every field: `verdict` in words, `times` (those of the headline by
+        `time("speciation")` and `time("collapse")`), `curves` as in `curves["mmse"]`, and the rest.
+        Of data with duplicates all but `listed` is of the different points.
 
     Raises
     ------
@@ -131,20 +125,9 @@ def analyze(
     )
     transitions = transition_times(evidence, report)
     exposed = _points_at_risk(own, seen, evidence, sample, report)
-    recipe = Recipe(
-        precision=None if draws else precision, draws=2 * sample.units,
-        times="adaptive" if times is None else "given", seed=seed, schedule=clock.name,
-        device=device, headline=headline(own.labelled, evidence),
-        versions=versions(),
-    )  # fmt: skip
+    recipe = _recipe(own, evidence, sample, None if draws else precision, times is None, device)
     found = _concluded(own, evidence, sample, transitions, exposed, recipe)
-    if own.n == dataset.n:
-        return found
-    counted = as_listed(dataset, own, twins, evidence, sample.times)
-    return replace(
-        found, listed=counted, duplicates=named_pairs(twins.pairs, dataset),
-        verdict=with_listed(found.verdict, counted, own.n),
-    )  # fmt: skip
+    return _of_all_listed(found, dataset, own, twins, evidence, sample)
 
 
 def _measured(
@@ -207,6 +190,22 @@ def _points_at_risk(
     return named(exposed, dataset)
 
 
+def _recipe(
+    dataset: Dataset,
+    evidence: Evidence,
+    sample: Sample,
+    precision: float | None,
+    adaptive: bool,
+    device: str,
+) -> Recipe:
+    """How the run was made, the headline that its evidence chose included."""
+    return Recipe(
+        precision=precision, draws=2 * sample.units, times="adaptive" if adaptive else "given",
+        seed=evidence.seed, schedule=evidence.schedule.name, device=device,
+        headline=headline(dataset.labelled, evidence), versions=versions(),
+    )  # fmt: skip
+
+
 def _concluded(
     dataset: Dataset,
     evidence: Evidence,
@@ -247,6 +246,24 @@ def _concluded(
         notes=dataset.notes + _notes(curves, evidence.schedule, deciding, copying),
         theory=theory,
     )
+
+
+def _of_all_listed(
+    found: Analysis,
+    dataset: Dataset,
+    own: Dataset,
+    twins: Clusters,
+    evidence: Evidence,
+    sample: Sample,
+) -> Analysis:
+    """The analysis of the different points `own`, with what is to be said of those left out."""
+    if own.n == dataset.n:
+        return found
+    counted = as_listed(dataset, own, twins, evidence, sample.times)
+    return replace(
+        found, listed=counted, duplicates=named_pairs(twins.pairs, dataset),
+        verdict=with_listed(found.verdict, counted, own.n),
+    )  # fmt: skip
 
 
 def check_options(

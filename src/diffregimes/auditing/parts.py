@@ -15,7 +15,6 @@ or that is smaller than two windows, goes unseen.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -126,7 +125,7 @@ def in_parts(
     if known.others is not None:
         flags = (*flags, _chance(found, usually, again.counted(PAIRS)))
     side = dataset.sample_shape[:2]
-    told = f"In parts of {math.ceil(PART * through.side**2)} pixels or more,"
+    told = f"Through windows of {through.side} × {through.side} pixels,"
     return InParts(
         through.side, through.step, largest.share,
         np.where(largest.point >= 0, dataset.indices[largest.point], -1),

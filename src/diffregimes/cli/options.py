@@ -199,6 +199,10 @@ class DataOptions:
 
         return trained_scaling(model)
 
+    def grouping(self) -> str | None:
+        """What points have in common that count as one; nothing, unless a command asks for it."""
+        return None
+
     def read(
         self,
         source: str,
@@ -216,7 +220,7 @@ class DataOptions:
             source,
             labels=self.labels,
             key=self.key,
-            group=group,
+            group=group or self.grouping(),
             classes=None if self.classes is None else [x.strip() for x in self.classes.split(",")],
             per_class=self.per_class,
             pixel_range=scale,
@@ -248,17 +252,8 @@ class GroupedDataOptions(DataOptions):
         ),
     ] = None
 
-    def read(
-        self,
-        source: str,
-        scale: Range,
-        progress: Progress | None = None,
-        *,
-        skip_unreadable: bool = False,
-        group: str | None = None,
-    ) -> Dataset:
-        own = group or (self.group and self.group.split(",")[0])
-        return super().read(source, scale, progress, skip_unreadable=skip_unreadable, group=own)
+    def grouping(self) -> str | None:
+        return self.group and self.group.split(",")[0]
 
     def read_other(self, source: str, scale: Range, progress: Progress | None) -> Dataset:
         """Points beside those of the data, whose groups may stand in a file of their own."""
