@@ -13,6 +13,7 @@ from scipy.spatial.distance import cdist
 import diffregimes as dr
 from command import contents, runner
 from diffregimes.auditing import Encoder, FeatureArrays, audit_samples
+from diffregimes.auditing.encoders import comparable
 from diffregimes.common.checks import InputError
 from diffregimes.data.datasets import from_arrays
 from diffregimes.scores import EmpiricalScore
@@ -134,6 +135,8 @@ def test_groups_count_as_one():
         near, second = found.copies.point, found.copies.second
         assert ((near % N) == (second % N)).mean() > 0.5 if groups is None else (
             (near % N) != (second % N)).all()  # fmt: skip
+    seen = audit_samples(made, data, OTHERS, features=projected).in_features.copies
+    assert ((seen.point % N) != (seen.second % N)).all()
     assert found.origins[0].group == str(data.groups[found.origins[0].index])
     assert audit_samples(of(smooth(40, rng)), data).verdict.kind in ("does not copy", "open")
 
@@ -190,6 +193,14 @@ def test_features_that_are_almost_constant_tell_what_is_left_in_them(part):
     for share in (0.0, 1.0):
         found = audit_samples(of(mixed(TRAIN, share)), DATA, OTHERS, features=weak).in_features
         assert abs(found.copies.share.count - share * M) <= 2
+
+
+def test_what_all_features_have_in_common_takes_no_digits():
+    """Differences of 1e-7 of the features themselves are there in float32, too."""
+    raw = 1 + 1e-7 * np.random.default_rng(0).standard_normal((50, 1, 8))
+    compared = comparable(raw, False)(raw)
+    assert compared.dtype == np.float32
+    np.testing.assert_allclose(compared - compared[:1], raw - raw[:1], rtol=1e-3, atol=1e-13)
 
 
 def test_features_of_few_values_are_no_sign_of_copies():

@@ -145,10 +145,11 @@ def test_points_of_a_group_share_their_parts():
 
 
 def test_windows_against_a_plain_search():
-    """Nearest and second nearest of each window by distances between all, unit by unit."""
+    """Nearest and second nearest of each window by distances between all, unit by unit; a part that
+    is brighter all over is the same part."""
     rng = np.random.default_rng(8)
     data, points = known(rng, held_out=False)
-    x = np.where(LEFT, data.points[:9].reshape(-1, SIDE, SIDE, 1), images(rng, 9))
+    x = np.where(LEFT, 2 + data.points[:9].reshape(-1, SIDE, SIDE, 1), images(rng, 9))
     found = parts_of((data, points), x)
     through = windows(data.sample_shape)
     flat, train = x.reshape(9, -1), data.points

@@ -133,6 +133,13 @@ def test_criteria_that_differ_are_told(free, clone, named):
     assert outliers.disagreement((collapse("bounded-free-energy", None), *times[1:]), ()) == []
 
 
+def test_criteria_within_the_interval_of_the_headline_do_not_differ():
+    others = collapse("free-energy", 0.6), collapse("clone", 0.45)
+    for half, told in ((0.2, False), (0.08, True)):
+        times = collapse("bounded-free-energy", 0.5, half), *others
+        assert bool(outliers.disagreement(times, ())) == told
+
+
 # --- few dimensions -----------------------------------------------------------------------------
 
 LOW = {
