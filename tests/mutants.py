@@ -188,8 +188,7 @@ FAULTS = (
           "transitions/test_comparison.py::test_what_hardly_any_draw_has_seen"
           "_is_no_error_of_the_curve"),
     Fault("common/reading.py", "isinstance(error, _BUGS) and where", "bool(where) and where",
-          f"{READING}::test_whatever_a_parser_raises_is_one_message "
-          f"{READING}::test_bugs_of_the_package_are_seen_and_those_of_libraries_told"),
+          f"{READING}::test_what_the_package_says_of_a_file_is_no_bug"),
     Fault("common/reading.py", "        if _ours(error):\n            raise\n", "",
           f"{READING}::test_bugs_of_the_package_are_seen_and_those_of_libraries_told"),
     Fault("common/readable.py", '("Cc", "Cs", "Zl", "Zp")', '("Cc", "Zl", "Zp")',
@@ -205,8 +204,7 @@ FAULTS = (
     Fault("data/stored.py", "out.T if self.fortran else out", "out",
           f"{STORED}::test_rows_blocks_and_columns_are_those_of_the_array"),
     Fault("data/pixels.py", "return isinstance(scale, tuple) and not", "return not",
-          f"{STORED}::test_a_part_of_a_file_is_the_part_of_its_array "
-          f"{STORED}::test_no_more_is_held_than_what_is_chosen"),
+          f"{STORED}::test_values_that_were_not_chosen_are_asked_only_where_they_decide"),
     Fault("data/stored.py", "if not of_all or len(indices)", "if True or len(indices)",
           f"{STORED}::test_a_part_of_a_file_is_the_part_of_its_array"),
     Fault("report/folder.py", "                place.rmdir()", "                pass",

@@ -54,6 +54,13 @@ def test_bugs_of_the_package_are_seen_and_those_of_libraries_told(bug):
         assert isinstance(caught.value, InputError) == told
 
 
+def test_what_the_package_says_of_a_file_is_no_bug():
+    names = {"__name__": "diffregimes.data.readers"}
+    exec("def fail():\n    raise ValueError('an odd header')", names)
+    with pytest.raises(InputError, match="an odd header"), readable("a.b", "an X"):
+        names["fail"]()
+
+
 def test_messages_pass_and_warnings_do_not():
     with pytest.raises(InputError, match=r"^mine$"), readable("a", "b"):
         raise InputError("mine")

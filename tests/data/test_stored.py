@@ -73,6 +73,19 @@ def test_a_part_of_a_file_is_the_part_of_its_array(tmp_path, how, scale, dtype):
     np.testing.assert_array_equal(found.indices, wanted.indices)
     assert found.pixel_map == wanted.pixel_map
     assert found.fingerprint == wanted.fingerprint
+    if scale == (-1, 1):  # 255 is white though it was not chosen: 199 is the most that was
+        assert found.points.max() <= 2 * 199 / 255 - 1
+
+
+def test_values_that_were_not_chosen_are_asked_only_where_they_decide(tmp_path):
+    array = np.random.default_rng(3).random((30, 4))
+    array[1] = np.nan
+    np.save(tmp_path / "a.npy", array)
+    np.save(tmp_path / "l.npy", np.arange(30) % 3)
+    how = {"labels": tmp_path / "l.npy", "classes": "0,2"}
+    np.testing.assert_allclose(load(tmp_path / "a.npy", **how).points[0], array[0])
+    with pytest.raises(InputError, match="outside of the chosen classes"):
+        load(tmp_path / "a.npy", **how, pixel_range=(-1, 1))
 
 
 @pytest.mark.parametrize("how", ["a.npy", "c.npz", "a.npz", "a-idx2-ubyte.gz"])
