@@ -10,7 +10,7 @@ import pytest
 from diffregimes.common import serial
 from diffregimes.common.checks import InputError
 from diffregimes.data.datasets import describe, from_arrays
-from diffregimes.data.features import FAR, UNLIKE, measured, offset_of
+from diffregimes.data.features import UNLIKE, measured, offset_of
 from diffregimes.data.pixels import MODELS, PixelMap
 from diffregimes.data.readers import load
 
@@ -47,10 +47,10 @@ def test_what_is_not_far_stays_as_it_came():
     data = from_arrays(near, LABELS)
     np.testing.assert_array_equal(data.points, near.astype(np.float32))
     assert data.pixel_map.offset is None
-    edge = measured(np.array([[FAR - 1.0], [FAR]]))  # a width of 1 up to a hundred
+    edge = measured(np.array([[100 - 1.0], [100]]))  # a width of 1 up to a hundred
     assert offset_of(edge, np.zeros((2, 1)), []) is None
-    beyond = measured(np.array([[FAR], [FAR + 1.0]]))
-    assert offset_of(beyond, np.zeros((2, 1)), []) == (FAR + 0.5,)
+    beyond = measured(np.array([[100], [100 + 1.0]]))
+    assert offset_of(beyond, np.zeros((2, 1)), []) == (100 + 0.5,)
 
 
 def test_constant_columns_are_let_alone_unless_float32_cannot_hold_them():
