@@ -200,8 +200,11 @@ def _prepared(
     )
     clock = process.schedule(options.schedule)
     check_target(folder)
-    skip = options.skip_unreadable
-    return options.data.read(options.source, scale, progress, skip_unreadable=skip), clock
+    dataset = options.data.read(
+        options.source, scale, progress, skip_unreadable=options.skip_unreadable,
+        memory_mib=options.memory_mib,
+    )  # fmt: skip
+    return dataset, clock
 
 
 def _analysed(

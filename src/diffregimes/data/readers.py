@@ -118,6 +118,7 @@ def load(
     crop: bool = False,
     standardize: bool = False,
     skip_unreadable: bool = False,
+    memory_mib: int | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
     """The dataset in `source`, a word, path or object, read by the first of `READERS` or `HELD`
@@ -133,6 +134,9 @@ def load(
     images to so many pixels on each side (Lanczos), `crop` cuts out their centre squares before.
     `classes`, `per_class`, `pixel_range`, `pad` and `standardize` are those of `from_arrays`.
     `skip_unreadable` leaves out the images that cannot be read and counts them in a note.
+    With `memory_mib`, points that would take more stay in their file and are read some at a time,
+    where rows of it can be reached: .npy, .npz without compression, IDX and .safetensors;
+    `analyze` knows what to do with them.
     `progress(done, total, text)` is called for each image. No option changes a known law.
 
     Raises `InputError` for what cannot be read, with the way out.
@@ -161,6 +165,7 @@ def load(
         source=request.text,
         files=raw.files,
         notes=raw.notes,
+        memory_mib=memory_mib,
     )
     data = _named(data, raw)
     if request.group is None:

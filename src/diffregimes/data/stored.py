@@ -33,6 +33,7 @@ class Stored:
     fortran : whether the first axis is the fastest
     exact : whether nothing may come after the last value
     without : a column that is left out
+    direct : the like, where it seeks without reading what it passes over
     """
 
     path: Path
@@ -44,6 +45,7 @@ class Stored:
     fortran: bool = False
     exact: bool = False
     without: int | None = None
+    direct: Callable[[], AbstractContextManager[IO[bytes]]] | None = None
 
     def __post_init__(self) -> None:
         if self.nbytes > self.stored:

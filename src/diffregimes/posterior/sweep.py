@@ -13,15 +13,18 @@ import threading
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from ..common.parallel import Progress, workers
 from ..data.cloud import Cloud, all_square_distances
+from ..data.filecloud import FileCloud
 from ..process import snr
 from . import fused
-from .moments import PAIRS_PER_BLOCK, Draws, draw_block, moments, pairs_together, products
+from .moments import PAIRS_PER_BLOCK, Draws, moments, pairs_together, products
 from .observables import PRECISION_CURVES, observables
 from .sample import Gathered, Sample, Values
+from .shards import draw_blocks, moments_over, rounds
 
 FIRST_BLOCKS = 8  # blocks before the number of draws is settled
 _PROBABILITIES = 2**20  # of a class, at a time, at a point of a draw: 8 MiB
@@ -48,17 +51,17 @@ def sweep(
     """
     total = math.ceil(draws / (2 * PAIRS_PER_BLOCK)) if draws else FIRST_BLOCKS
     # worth keeping where the draws would compute as many rows one by one
-    worth = cloud.n <= total * PAIRS_PER_BLOCK
+    worth = cloud.n <= total * PAIRS_PER_BLOCK and not isinstance(cloud, FileCloud)
     distances = all_square_distances(cloud, memory_mib) if worth else None
     gamma = snr(times)
     device = cloud.coordinates.device
     compiled = fused.worth(cloud.n, draws or _USUAL, len(cloud.bounds) - 1, device)
     stop = threading.Event()  # an interrupted run does not wait for blocks already queued
 
-    def run(block: int) -> tuple[np.ndarray, Values]:
+    def run(blocks: range) -> tuple[np.ndarray, Values]:
         if stop.is_set():
             raise InterruptedError
-        drawn = draw_block(cloud, block, seed)
+        drawn = draw_blocks(cloud, blocks, seed)
         units = _units(cloud, drawn, gamma, distances, _columns(memory_mib), compiled)
         return cloud.order[drawn.points.cpu().numpy()], units
 
@@ -66,9 +69,11 @@ def sweep(
     with workers(device, memory_mib) as pool:
         try:
             while done < total:
-                for result in pool.map(run, range(done, min(total, done + QUEUED))):
+                some = range(done, min(total, done + QUEUED))
+                together = rounds(cloud, some, torch.get_num_threads())
+                for blocks, result in zip(together, pool.map(run, together), strict=True):
                     gathered.add(*result)
-                    done += 1
+                    done = blocks.stop
                     if progress:
                         progress(done, total, text)
                 if draws is None and done == total:
@@ -90,13 +95,17 @@ def _units(
     """The observables of each pair (p, T), so many pairs at a time as their classes allow."""
     pairs = min(PAIRS_PER_BLOCK, _PROBABILITIES // (2 * len(gamma) * (len(cloud.bounds) - 1)))
     pairs, parts = max(pairs, 1), []
+    # points in a file are read for all draws at once
+    run = moments_over if isinstance(cloud, FileCloud) else moments
 
     def observe(some: Draws, **how: Any) -> None:
-        weights = moments(cloud, some, gamma, compiled=compiled, **how)
+        weights = run(cloud, some, gamma, compiled=compiled, **how)
         values = observables(weights, cloud, some.points, gamma)
         parts.append({k: v.mean(1).T.cpu().numpy() for k, v in values.items()})
 
-    if pairs == PAIRS_PER_BLOCK:
+    if isinstance(cloud, FileCloud):
+        observe(drawn, columns=columns)
+    elif pairs == PAIRS_PER_BLOCK:
         observe(drawn, distances=distances, columns=columns)
     else:
         # products of more pairs than that: each reads the whole cloud

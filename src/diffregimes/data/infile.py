@@ -1,0 +1,133 @@
+"""Points that stay in their file: some rows at a time are read and become points by the pixel map.
+
+Nothing of n x d floats is ever held. What looks at some points only, as the choice of the map does,
+looks at `SHOWN` of them, evenly spaced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any, cast
+
+import numpy as np
+
+from ..common.checks import InputError, finite_points
+from .pixels import PixelMap, Scaling, map_of, sample_shape
+from .stored import Stored
+
+SHOWN = 4096
+_PART = 2**25  # bytes of float32 points at a time
+
+
+@dataclass(frozen=True)
+class FilePoints:
+    """n points (n, d), float32 as they are read: the rows `places` (n,), ascending, of an array in
+    a file, by the map `pixels` and with `pad` pixels on each side. `points[rows]` is an array."""
+
+    stored: Stored
+    places: np.ndarray
+    pixels: PixelMap
+    pad: int = 0
+
+    ndim = 2
+    dtype = np.dtype(np.float32)
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self), prod(sample_shape(self.stored.shape, self.pad))
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        """Of a slice, or of indices in any order."""
+        places, turn = np.unique(np.atleast_1d(self.places[rows]), return_inverse=True)
+        values = self.stored.rows(places)
+        if values.dtype.kind == "f":
+            finite_points(values, indices=places)
+        found = self.pixels.points(values, self.pad)
+        if len(turn) != len(places) or (np.diff(turn) != 1).any():
+            found = found[turn]
+        return found if np.ndim(rows) or isinstance(rows, slice) else found[0]
+
+    def __array__(self, *_: Any, **__: Any) -> np.ndarray:
+        raise InputError(
+            f"the points in {self.stored.path} are too many for the memory that may be used; what "
+            "was asked for needs all of them at once. Raise --memory-mib, or take fewer points "
+            "(--per-class)."
+        )
+
+    def kept(self, rows: np.ndarray) -> FilePoints:
+        """These rows alone, which ascend."""
+        return replace(self, places=self.places[rows])
+
+    def mean(self, axis: int = 0, dtype: Any = np.float64) -> np.ndarray:
+        """Of each feature, (d,)."""
+        total = sum(self[part].sum(axis=axis, dtype=dtype) for part in parts(self))
+        return np.asarray(total / len(self))
+
+
+def parts(points: np.ndarray | FilePoints, most: int | None = None) -> Iterator[slice]:
+    """All rows, as many at a time as memory is for, `most` at the most: of points in memory all."""
+    n, d = points.shape
+    step = max(1, _PART // (4 * d)) if isinstance(points, FilePoints) else n
+    step = min(step, most or step)
+    for start in range(0, n, step):
+        yield slice(start, min(start + step, n))
+
+
+def taken(points: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """These rows, ascending; of points in a file they stay there."""
+    if isinstance(points, FilePoints):
+        return cast(np.ndarray, points.kept(places))
+    return np.asarray(points[places])
+
+
+def evenly(n: int, count: int = SHOWN) -> np.ndarray:
+    """So many of n rows, evenly spaced."""
+    return np.unique(np.linspace(0, n - 1, min(n, count)).astype(np.int64))
+
+
+def stays(array: Any, chosen: int, pad: int, memory_mib: int | None) -> bool:
+    """Whether points are left in the file, for they would take more memory than they may."""
+    if memory_mib is None or not isinstance(array, Stored) or array.direct is None:
+        return False
+    return 4 * chosen * prod(sample_shape(array.shape, pad)) > memory_mib * 2**20
+
+
+def left_in_file(
+    array: Stored,
+    indices: np.ndarray,
+    wanted: Scaling,
+    white: int | None,
+    pad: int,
+    of_all: bool,
+    said: list[str],
+) -> FilePoints:
+    """The points of these rows, ascending; the map is that of the extremes of all of them, or with
+    `of_all` of the whole array, and else of some. Raises `InputError` unless they are finite."""
+    if "standardized" in (wanted.integers, wanted.floats):
+        raise InputError(
+            f"standardize (--standardize) needs all points of {array.path} at once; expected a "
+            "memory budget that holds them. Raise --memory-mib, or standardize the file."
+        )
+    assert array.direct is not None
+    stored = replace(array, opened=array.direct)
+    raw = FilePoints(stored, indices, PixelMap(str(array.dtype), (0.0, 1.0), None))
+    places = np.arange(len(array)) if of_all else indices
+    ends = []
+    for part in parts(replace(raw, places=places)):
+        values = stored.rows(places[part])
+        if values.dtype.kind == "f":
+            finite_points(values, indices=places[part])
+        ends.append((values.min(), values.max()))
+    low, high = min(x for x, _ in ends), max(x for _, x in ends)
+    shown = stored.rows(indices[evenly(len(indices))])
+    done = map_of(shown, (low.item(), high.item()), wanted, white, said)
+    said.append(
+        f"the points are read from {array.path.name} some at a time: they are larger than the "
+        "memory budget"
+    )
+    return replace(raw, pixels=done, pad=pad)
