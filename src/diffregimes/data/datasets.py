@@ -181,7 +181,6 @@ def from_arrays(
     source: str = "arrays",
     files: Sequence[str] = (),
     notes: Sequence[str] = (),
-    memory_mib: int | None = None,
 ) -> Dataset:
     """A `Dataset` from numpy arrays or torch tensors; the order of the points is kept.
 
@@ -201,8 +200,7 @@ def from_arrays(
     `classes` keeps these classes (labels or names) and sets their order, sorted otherwise;
     `per_class` keeps the first so many points of each; `pad` adds so many pixels to each side of
     images, at the lower end of the scale. `files` names the file of each point, `groups` (n,),
-    integers or strings, what it has in common with others. An array in a file stays there where its
-    points would take more than `memory_mib` (see `load`).
+    integers or strings, what it has in common with others.
 
     Raises `InputError` for anything that cannot be analysed, with what to do about it.
     """
@@ -219,7 +217,7 @@ def from_arrays(
             checked_labels(labels, len(array)), class_names, classes, per_class, said
         )
     own_groups = None if groups is None else grouped(groups, len(array))[indices]
-    flat, done = _made(array, indices, wanted, white, pad, memory_mib, said)
+    flat, done = _made(array, indices, wanted, white, pad, said)
     if pad:
         said.append(f"{pad} pixels added on each side of the images")
     own_files = tuple(files[int(k)] for k in indices) if len(files) else ()
@@ -239,12 +237,11 @@ def _made(
     wanted: Scaling,
     white: int | None,
     pad: int,
-    memory_mib: int | None,
     said: list[str],
 ) -> tuple[np.ndarray, PixelMap]:
     """The points of these rows (n, d), and the map that made them."""
     ends_of_all = of_all(array.dtype, wanted, white)
-    if stays(array, len(indices), pad, memory_mib):
+    if stays(array, len(indices), pad):
         points = left_in_file(cast(Stored, array), indices, wanted, white, pad, ends_of_all, said)
         return cast(np.ndarray, points), points.pixels
     check_room(array, len(indices), pad)

@@ -90,11 +90,11 @@ def evenly(n: int, count: int = SHOWN) -> np.ndarray:
     return np.unique(np.linspace(0, n - 1, min(n, count)).astype(np.int64))
 
 
-def stays(array: Any, chosen: int, pad: int, memory_mib: int | None) -> bool:
+def stays(array: Any, chosen: int, pad: int) -> bool:
     """Whether points are left in the file, for they would take more memory than they may."""
-    if memory_mib is None or not isinstance(array, Stored) or array.direct is None:
+    if not isinstance(array, Stored) or array.budget is None or array.direct is None:
         return False
-    return 4 * chosen * prod(sample_shape(array.shape, pad)) > memory_mib * 2**20
+    return 4 * chosen * prod(sample_shape(array.shape, pad)) > array.budget * 2**20
 
 
 def left_in_file(

@@ -26,6 +26,7 @@ from .groups import groups_of
 from .pictures import SUFFIXES
 from .pixels import Range
 from .request import Raw, Request
+from .stored import Stored
 from .trees import holds_images
 from .unread import converting, is_pointer, pull
 
@@ -152,8 +153,11 @@ def load(
         None if group is None else str(group),
     )  # fmt: skip
     raw = _read(request)
+    points = raw.points
+    if isinstance(points, Stored):
+        points = replace(points, budget=memory_mib)
     data = from_arrays(
-        raw.points,
+        points,
         raw.labels,
         class_names=raw.class_names,
         classes=classes,
@@ -165,7 +169,6 @@ def load(
         source=request.text,
         files=raw.files,
         notes=raw.notes,
-        memory_mib=memory_mib,
     )
     data = _named(data, raw)
     if request.group is None:

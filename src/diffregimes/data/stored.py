@@ -34,6 +34,7 @@ class Stored:
     exact : whether nothing may come after the last value
     without : a column that is left out
     direct : the like, where it seeks without reading what it passes over
+    budget : MiB that its rows may take as points; without one all of memory
     """
 
     path: Path
@@ -46,6 +47,7 @@ class Stored:
     exact: bool = False
     without: int | None = None
     direct: Callable[[], AbstractContextManager[IO[bytes]]] | None = None
+    budget: int | None = None
 
     def __post_init__(self) -> None:
         if self.nbytes > self.stored:
