@@ -185,7 +185,9 @@ def _points_at_risk(
     """The most exposed points."""
     report(0, 1, "points at risk")
     if isinstance(evidence.cloud, FileCloud):
-        exposed = most_exposed_in_file(evidence.cloud, sample, seed=evidence.seed)
+        exposed = most_exposed_in_file(
+            evidence.cloud, sample, seed=evidence.seed, memory_mib=evidence.memory_mib
+        )
     else:
         near = seen.neighbours
         exposed = most_exposed(

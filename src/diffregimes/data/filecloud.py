@@ -44,6 +44,19 @@ class FileRows:
         rows = rows.cpu().numpy() if isinstance(rows, Tensor) else rows
         return self.of(self.points[self.order[rows]])
 
+    def part(self, rows: slice, turn: np.ndarray) -> Tensor:
+        """The coordinates of points in this part of the file, in the order `turn` of them."""
+        affine = self.points.pixels.affine
+        if affine is None or self.points.pad:
+            return self.of(self.points[rows])[torch.from_numpy(turn)]
+        factor, offset = affine
+        values = self.points.values(self.points.places[rows]).reshape(len(turn), -1)[turn]
+        if len(self.varying) < values.shape[1]:
+            values = values[:, self.varying]
+        shift = torch.from_numpy((offset - self.mean) / self.scale).float()
+        found = torch.from_numpy(values.astype(np.float32))
+        return found.mul_(factor / self.scale).add_(shift).to(self.device)
+
     def of(self, points: np.ndarray) -> Tensor:
         """The coordinates of points (k, d)."""
         inside = points if len(self.varying) == points.shape[1] else points[:, self.varying]
@@ -72,22 +85,22 @@ class FileCloud(Cloud):
         return FileCloud(coordinates, labels, self.order, self.bounds, self.scale, self.d)
 
     def shards(self) -> Iterator[tuple[Cloud, np.ndarray]]:
-        points, row_of = self._rows.points, self.row_of
-        for part in parts(points, _SHARD):
-            rows = row_of[part]
-            turn = np.argsort(rows)
-            rows = rows[turn]
-            yield (
-                Cloud(
-                    self._rows.of(points[part])[torch.from_numpy(turn)],
-                    self.labels[torch.from_numpy(rows)],
-                    self.order[rows],
-                    tuple(np.searchsorted(rows, self.bounds).tolist()),
-                    self.scale,
-                    self.d,
-                ),
-                rows,
-            )
+        return map(self.shard, self.parts)
+
+    @property
+    def parts(self) -> list[slice]:
+        """Where the shards lie in the file."""
+        return list(parts(self._rows.points, _SHARD))
+
+    def shard(self, part: slice) -> tuple[Cloud, np.ndarray]:
+        """One of them."""
+        rows = self.row_of[part]
+        turn = np.argsort(rows)
+        rows = rows[turn]
+        coordinates = self._rows.part(part, turn)
+        labels, bounds = self.labels[torch.from_numpy(rows)], np.searchsorted(rows, self.bounds)
+        ends = tuple(bounds.tolist())
+        return Cloud(coordinates, labels, self.order[rows], ends, self.scale, self.d), rows
 
 
 def nearest(cloud: Cloud, rows: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:

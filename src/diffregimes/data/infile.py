@@ -44,13 +44,17 @@ class FilePoints:
     def __getitem__(self, rows: Any) -> np.ndarray:
         """Of a slice, or of indices in any order."""
         places, turn = np.unique(np.atleast_1d(self.places[rows]), return_inverse=True)
-        values = self.stored.rows(places)
-        if values.dtype.kind == "f":
-            finite_points(values, indices=places)
-        found = self.pixels.points(values, self.pad)
+        found = self.pixels.points(self.values(places), self.pad)
         if len(turn) != len(places) or (np.diff(turn) != 1).any():
             found = found[turn]
         return found if np.ndim(rows) or isinstance(rows, slice) else found[0]
+
+    def values(self, places: np.ndarray) -> np.ndarray:
+        """What the file holds in these places, ascending."""
+        found = self.stored.rows(places)
+        if found.dtype.kind == "f":
+            finite_points(found, indices=places)
+        return found
 
     def __array__(self, *_: Any, **__: Any) -> np.ndarray:
         raise InputError(
@@ -119,9 +123,7 @@ def left_in_file(
     places = np.arange(len(array)) if of_all else indices
     ends = []
     for part in parts(replace(raw, places=places)):
-        values = stored.rows(places[part])
-        if values.dtype.kind == "f":
-            finite_points(values, indices=places[part])
+        values = raw.values(places[part])
         ends.append((values.min(), values.max()))
     low, high = min(x for x, _ in ends), max(x for _, x in ends)
     shown = stored.rows(indices[evenly(len(indices))])

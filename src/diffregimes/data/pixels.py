@@ -49,6 +49,19 @@ class PixelMap:
             return self.scale[0]
         return self.source[0] - (0.0 if self.offset is None else self.offset[0])
 
+    @property
+    def affine(self) -> tuple[float, float] | None:
+        """Factor and offset that make points of values, where float32 holds these."""
+        (bottom, top), scale = self.source, self.scale
+        if scale is None:
+            return (
+                (1.0, 0.0) if self.offset is None and np.dtype(self.dtype).itemsize <= 4 else None
+            )
+        if not self.whole or top <= bottom or top > _DEEPEST:
+            return None
+        factor = (scale[1] - scale[0]) / (top - bottom)
+        return factor, scale[0] - bottom * factor
+
     def points(self, values: np.ndarray, pad: int = 0) -> np.ndarray:
         """Values (n, d), (n, H, W) or (n, H, W, C) as points (n, d), float32, with `pad` pixels
         added to each side of images."""

@@ -68,13 +68,19 @@ def _classes(weights: Weights, own_class: Tensor) -> ClassWeights:
 
 
 def _weighted(
-    parts: Grouped, blocks: range, seed: int, scaled: np.ndarray, beta: np.ndarray, dealt: Dealt
+    parts: Grouped,
+    blocks: range,
+    seed: int,
+    scaled: np.ndarray,
+    beta: np.ndarray,
+    dealt: Dealt,
+    memory_mib: int,
 ) -> Iterator[tuple[Tensor, Iterable[Weights]]]:
     """Rows mu (p,) of some blocks, and their weights at one (gamma, beta) after the other, gamma in
     units of the cloud."""
     if isinstance(parts.cloud, FileCloud):
         drawn = draw_blocks(parts.cloud, blocks, seed)
-        yield drawn.points, weights_over(parts, drawn, scaled, beta, dealt)
+        yield drawn.points, weights_over(parts, drawn, scaled, beta, dealt, memory_mib)
         return
     for block in blocks:
         for chosen, square, along in _rows(parts.cloud, block, seed, scaled.max(), dealt):
@@ -128,7 +134,7 @@ def left_out_means(
     def sums(some: range) -> np.ndarray:
         out = np.zeros((sum(map(len, asked.values())), 1 + GROUPS))
         for chosen, every_weights in _weighted(
-            parts, some, seed, scaled, np.ones(len(scaled)), dealt
+            parts, some, seed, scaled, np.ones(len(scaled)), dealt, memory_mib
         ):
             kept, rows = _kept(dealt.group[chosen]), []
             for gamma, names, weights in zip(gammas, asked.values(), every_weights, strict=True):
@@ -180,7 +186,8 @@ def heated_log_odds(
     def sums(some: range) -> tuple[np.ndarray, np.ndarray]:
         odds = np.zeros((beta.size, 1 + GROUPS, classes, classes))
         same = np.zeros(beta.size)
-        for chosen, each in _weighted(parts, some, seed, scaled, beta.ravel(), dealt):
+        weighted = _weighted(parts, some, seed, scaled, beta.ravel(), dealt, memory_mib)
+        for chosen, each in weighted:
             own_class = parts.cloud.labels[chosen]
             mine = torch.nn.functional.one_hot(own_class, classes).double()  # (p, K)
             kept = _kept(dealt.group[chosen])  # (1 + G, p)
@@ -212,7 +219,7 @@ def heated_same_point(
 
     def sums(some: range) -> np.ndarray:
         same = np.zeros(beta.size)
-        for _, each in _weighted(parts, some, seed, scaled, beta.ravel(), dealt):
+        for _, each in _weighted(parts, some, seed, scaled, beta.ravel(), dealt, memory_mib):
             same += [float(weights.same_point().mean(0).sum()) for weights in each]
         return same
 
@@ -246,8 +253,9 @@ def _mapped(
     memory_mib: int,
     progress: Progress | None,
 ) -> Iterator[_Done]:
-    together = rounds(cloud, range(blocks), torch.get_num_threads())
-    with workers(cloud.coordinates.device, memory_mib) as pool:
+    together = rounds(cloud, range(blocks))
+    one = 1 if isinstance(cloud, FileCloud) else None  # its shards have workers
+    with workers(cloud.coordinates.device, memory_mib, blocks=one) as pool:
         for some, done in zip(together, pool.map(work, together), strict=True):
             if progress:
                 progress(some.stop, blocks, "errors of the population")

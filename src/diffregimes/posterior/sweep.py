@@ -13,7 +13,6 @@ import threading
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from ..common.parallel import Progress, workers
@@ -62,15 +61,16 @@ def sweep(
         if stop.is_set():
             raise InterruptedError
         drawn = draw_blocks(cloud, blocks, seed)
-        units = _units(cloud, drawn, gamma, distances, _columns(memory_mib), compiled)
+        units = _units(cloud, drawn, gamma, distances, memory_mib, compiled)
         return cloud.order[drawn.points.cpu().numpy()], units
 
     gathered, done = Gathered(cloud.n), 0
-    with workers(device, memory_mib) as pool:
+    one = 1 if isinstance(cloud, FileCloud) else None  # its shards have workers
+    with workers(device, memory_mib, blocks=one) as pool:
         try:
             while done < total:
                 some = range(done, min(total, done + QUEUED))
-                together = rounds(cloud, some, torch.get_num_threads())
+                together = rounds(cloud, some)
                 for blocks, result in zip(together, pool.map(run, together), strict=True):
                     gathered.add(*result)
                     done = blocks.stop
@@ -89,22 +89,24 @@ def _units(
     drawn: Draws,
     gamma: np.ndarray,
     distances: Tensor | None,
-    columns: int,
+    memory_mib: int,
     compiled: bool,
 ) -> Values:
     """The observables of each pair (p, T), so many pairs at a time as their classes allow."""
     pairs = min(PAIRS_PER_BLOCK, _PROBABILITIES // (2 * len(gamma) * (len(cloud.bounds) - 1)))
     pairs, parts = max(pairs, 1), []
-    # points in a file are read for all draws at once
-    run = moments_over if isinstance(cloud, FileCloud) else moments
+    columns = _columns(memory_mib)
 
     def observe(some: Draws, **how: Any) -> None:
-        weights = run(cloud, some, gamma, compiled=compiled, **how)
+        if isinstance(cloud, FileCloud):
+            weights = moments_over(cloud, some, gamma, compiled=compiled, **how)
+        else:
+            weights = moments(cloud, some, gamma, compiled=compiled, **how)
         values = observables(weights, cloud, some.points, gamma)
         parts.append({k: v.mean(1).T.cpu().numpy() for k, v in values.items()})
 
     if isinstance(cloud, FileCloud):
-        observe(drawn, columns=columns)
+        observe(drawn, columns=columns, memory_mib=memory_mib)
     elif pairs == PAIRS_PER_BLOCK:
         observe(drawn, distances=distances, columns=columns)
     else:

@@ -179,7 +179,7 @@ def most_exposed(
 
 
 def most_exposed_in_file(
-    cloud: FileCloud, sample: Sample, *, seed: int = 0, count: int = 12
+    cloud: FileCloud, sample: Sample, *, seed: int = 0, memory_mib: int = 1024, count: int = 12
 ) -> tuple[Exposure, ...]:
     """The same among the points drawn that collapse first: the neighbours of all are not known."""
     rows = np.sort(_drawn(cloud, sample, 2 * count))
@@ -189,7 +189,9 @@ def most_exposed_in_file(
     draws = Draws(torch.from_numpy(np.repeat(rows, _PAIRS)), noise.to(cloud.coordinates.device))
     classes, device = len(cloud.bounds) - 1, cloud.coordinates.device
     compiled = fused.worth(cloud.n, 2 * len(noise), classes, device)
-    seen = moments_over(cloud, draws, gamma, columns=COLUMNS, compiled=compiled)
+    seen = moments_over(
+        cloud, draws, gamma, columns=COLUMNS, compiled=compiled, memory_mib=memory_mib
+    )
     weight = seen.log_sum.neg().sigmoid().mean(1).cpu().numpy()  # (T, rows x pairs)
     of_rows = weight.reshape(len(gamma), len(rows), _PAIRS).swapaxes(0, 1)
     found = [_own_time(functools.partial(_known, gamma, x), gamma) for x in of_rows]
