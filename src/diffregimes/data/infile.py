@@ -82,6 +82,13 @@ def parts(points: np.ndarray | FilePoints, most: int | None = None) -> Iterator[
         yield slice(start, min(start + step, n))
 
 
+def raw(points: np.ndarray, part: slice) -> np.ndarray:
+    """Rows that are equal where their points are; of points in a file as they are there."""
+    if isinstance(points, FilePoints):
+        return points.values(points.places[part])
+    return np.asarray(points[part])
+
+
 def taken(points: np.ndarray, places: np.ndarray) -> np.ndarray:
     """These rows, ascending; of points in a file they stay there."""
     if isinstance(points, FilePoints):
@@ -119,11 +126,11 @@ def left_in_file(
         )
     assert array.direct is not None
     stored = replace(array, opened=array.direct)
-    raw = FilePoints(stored, indices, PixelMap(str(array.dtype), (0.0, 1.0), None))
+    found = FilePoints(stored, indices, PixelMap(str(array.dtype), (0.0, 1.0), None))
     places = np.arange(len(array)) if of_all else indices
     ends = []
-    for part in parts(replace(raw, places=places)):
-        values = raw.values(places[part])
+    for part in parts(replace(found, places=places)):
+        values = found.values(places[part])
         ends.append((values.min(), values.max()))
     low, high = min(x for x, _ in ends), max(x for _, x in ends)
     shown = stored.rows(indices[evenly(len(indices))])
@@ -132,4 +139,4 @@ def left_in_file(
         f"the points are read from {array.path.name} some at a time: they are larger than the "
         "memory budget"
     )
-    return replace(raw, pixels=done, pad=pad)
+    return replace(found, pixels=done, pad=pad)

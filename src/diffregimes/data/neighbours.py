@@ -30,7 +30,7 @@ from ..common.checks import InputError
 from ..results import Duplicate
 from .cloud import COLUMNS, Cloud, prepare, square_distances
 from .datasets import Dataset
-from .infile import parts
+from .infile import parts, raw
 from .spectrum import covariance
 
 NEAR = 0.1  # a distance below this share of the usual nearest distance is a near-duplicate
@@ -244,7 +244,7 @@ def _equal(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     digests = [
         hashlib.sha256(x + x.dtype.type(0)).digest()
         for part in parts(points)
-        for x in np.ascontiguousarray(points[part])
+        for x in np.ascontiguousarray(raw(points, part))
     ]
     _, first, of = np.unique(digests, return_index=True, return_inverse=True)
     order = np.argsort(first)
