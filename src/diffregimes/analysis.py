@@ -10,6 +10,8 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import replace
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -67,6 +69,7 @@ def analyze(
     schedule: str | process.Schedule = "linear",
     device: str = "cpu",
     memory_mib: int = 1024,
+    keep: str | PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> Analysis:
     """Find the regimes of a dataset.
@@ -91,6 +94,8 @@ def analyze(
         what `ddpm_step` counts, and its name is `clock`
     device : "cpu" or a torch device for the posterior pass
     memory_mib : budget for the buffers of the pass; results do not depend on it
+    keep : of points in a file (`load`, `memory_mib`) a folder where finished pieces of the passes
+        are kept: the same call goes on where one that was killed stood
     progress : callback (done, total, text)
 
     The keywords from `class_names` to `standardize` prepare arrays as `from_arrays` does, which
@@ -119,7 +124,7 @@ def analyze(
     report = progress or (lambda done, total, text: None)
 
     report(0, 1, "duplicates")
-    seen = look(dataset, seed)
+    seen = look(dataset, seed, None if keep is None else Path(keep))
     report(1, 1, "duplicates")
     sample, evidence = _measured(
         seen, clock, grid, precision, draws, seed, device, memory_mib, report

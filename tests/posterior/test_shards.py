@@ -7,9 +7,12 @@ import pytest
 import torch
 
 import diffregimes as dr
+import diffregimes.posterior.sweep as sweep_module
+import diffregimes.transitions.points as points_module
 from diffregimes.data import filecloud, infile
 from diffregimes.data.cloud import prepare
 from diffregimes.data.filecloud import prepare_file
+from diffregimes.posterior import shards
 from diffregimes.posterior.left_out import heated_log_odds, heated_same_point, left_out_means
 from diffregimes.posterior.sweep import sweep
 
@@ -109,3 +112,183 @@ def test_means_without_groups_are_those_of_the_array(tmp_path, small_shards, mon
     np.testing.assert_allclose(two.same_point, one.same_point, rtol=1e-5)
     one, two = (heated_same_point(x, TIMES, beta) for x in (held, left))
     np.testing.assert_allclose(two, one, rtol=1e-5)
+
+
+# ---- the whole analysis
+
+
+def compared(one, two):
+    """Two analyses of the same points say the same."""
+    np.testing.assert_allclose(two.curves.t, one.curves.t, rtol=1e-6)
+    for name in one.curves.values:
+        scale = np.abs(one.curves[name]).max()
+        np.testing.assert_allclose(two.curves[name], one.curves[name], atol=3e-6 * scale)
+    for a, b in zip(one.times, two.times, strict=True):
+        assert a.method == b.method
+        for x, y in ((a.t, b.t), (a.low, b.low), (a.high, b.high)):
+            assert x == y if x is None else y == pytest.approx(x, rel=1e-4, abs=1e-6)
+    assert two.verdict.headline == one.verdict.headline
+    assert two.verdict.sentences == one.verdict.sentences
+    assert two.dataset == one.dataset
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_an_analysis_is_that_of_the_array(tmp_path, small_shards, labelled):
+    x, y = write(tmp_path)
+    y = y if labelled else None
+    held, left = dr.load(x, labels=y), dr.load(x, labels=y, memory_mib=0)
+    one, two = (dr.analyze(data, draws=1024) for data in (held, left))
+    compared(one, two)
+    assert any("read from x.npy some at a time" in note for note in two.notes)
+    two.save(tmp_path / "out", left)  # noised samples and points at risk are read for the page
+    assert (tmp_path / "out" / "report.html").stat().st_size > 1e5
+
+
+def test_points_at_risk_have_their_own_times(tmp_path, small_shards):
+    held, left = both(tmp_path, n=300)
+    one, two = (dr.analyze(data, draws=1024) for data in (held, left))
+    known = {x.index: x for x in one.points}
+    shared = [(known[x.index], x) for x in two.points if x.index in known]
+    assert len(shared) >= 6  # all points were drawn
+    for a, b in shared:
+        assert b.t == pytest.approx(a.t, rel=1e-4)
+        assert b.se == pytest.approx(a.se, rel=1e-2)
+        square = ((held.points - held.points[b.index]) ** 2).sum(axis=1)
+        square[b.index] = np.inf
+        assert b.nearest_index == square.argmin()
+        assert b.nearest_distance == pytest.approx(np.sqrt(square.min()), rel=1e-5)
+
+
+def test_equal_points_count_once(tmp_path, small_shards):
+    x, y = write(tmp_path, n=300)
+    values, labels = np.load(x), np.load(y)
+    np.save(x, np.concatenate([values, values[:20], values[:5]]))
+    np.save(y, np.concatenate([labels, labels[:20], labels[:5]]))
+    held, left = dr.load(x, labels=y), dr.load(x, labels=y, memory_mib=0)
+    one, two = (dr.analyze(data, draws=1024) for data in (held, left))
+    assert two.listed.exact == one.listed.exact == 25
+    assert two.listed.left_out == one.listed.left_out
+    assert two.listed.collapse.t == pytest.approx(one.listed.collapse.t, rel=1e-4)
+    assert [(x.index, x.other) for x in two.duplicates] == [
+        (x.index, x.other) for x in one.duplicates
+    ]
+
+
+def test_classes_are_chosen_and_pixels_added(tmp_path, small_shards):
+    x, y = write(tmp_path)
+    options = {
+        "labels": y,
+        "classes": ["2", "0"],
+        "per_class": 80,
+        "pad": 1,
+        "pixel_range": (-1, 1),
+    }
+    held, left = dr.load(x, **options), dr.load(x, memory_mib=0, **options)
+    assert left.in_file
+    assert left.fingerprint == held.fingerprint
+    assert left.sample_shape == held.sample_shape == (10, 10, 1)
+    one, two = (prepare(held.points, held.labels), prepare_file(left.points, left.labels))
+    a, b = (sweep(cloud, TIMES, draws=256).curves() for cloud in (one, two))
+    np.testing.assert_allclose(b["mmse"], a["mmse"], rtol=1e-6)
+
+
+def saved(folder, kind, values):
+    if kind == "npz":
+        np.savez(folder / "a.npz", images=values, labels=np.arange(len(values)) % 2)
+        return folder / "a.npz", None
+    if kind == "idx":
+        head = bytes([0, 0, 8, values.ndim]) + np.array(values.shape, ">u4").tobytes()
+        (folder / "a-idx3-ubyte").write_bytes(head + values.tobytes())
+        return folder / "a-idx3-ubyte", "none"
+    from safetensors.numpy import save_file
+
+    save_file({"images": values}, folder / "a.safetensors")
+    return folder / "a.safetensors", None
+
+
+@pytest.mark.parametrize("kind", ["npz", "idx", "safetensors"])
+def test_every_file_whose_rows_can_be_reached(tmp_path, kind):
+    values = np.random.default_rng(0).integers(0, 255, (50, 6, 6), dtype=np.uint8)
+    path, labels = saved(tmp_path, kind, values)
+    held, left = dr.load(path, labels=labels), dr.load(path, labels=labels, memory_mib=0)
+    assert left.in_file
+    assert left.fingerprint == held.fingerprint
+    assert np.array_equal(left.points[[49, 3]], held.points[[49, 3]])
+
+
+def test_what_cannot_be_reached_is_read_whole(tmp_path):
+    values = np.random.default_rng(0).integers(0, 255, (50, 6, 6), dtype=np.uint8)
+    np.savez_compressed(tmp_path / "a.npz", images=values)
+    np.save(tmp_path / "a.npy", np.asfortranarray(values.astype(np.float32)))
+    for name in ("a.npz", "a.npy"):
+        assert not dr.load(tmp_path / name, memory_mib=0).in_file
+
+
+def test_bad_values_are_told_by_their_place(tmp_path):
+    values = np.random.default_rng(0).standard_normal((50, 6)).astype(np.float32)
+    values[37, 2] = np.nan
+    np.save(tmp_path / "a.npy", values)
+    with pytest.raises(dr.InputError, match="index 37"):
+        dr.load(tmp_path / "a.npy", memory_mib=0)
+    np.save(tmp_path / "a.npy", np.ones((50, 6), dtype=np.float32))
+    with pytest.raises(dr.InputError, match="identical"):
+        dr.load(tmp_path / "a.npy", memory_mib=0)
+    with pytest.raises(dr.InputError, match="standardize"):
+        dr.load(tmp_path / "a.npy", memory_mib=0, standardize=True)
+
+
+def test_a_file_that_changes_is_told(tmp_path, small_shards):
+    x, y = write(tmp_path, n=300)
+    left = dr.load(x, labels=y, memory_mib=0)
+    with x.open("ab") as file:
+        file.write(b"more")
+    with pytest.raises(dr.InputError, match="changed while it was read"):
+        dr.analyze(left, draws=512)
+    x.write_bytes(x.read_bytes()[:5000])
+    with pytest.raises(dr.InputError, match=r"x\.npy"):
+        dr.analyze(left, draws=512)
+    x.unlink()
+    with pytest.raises(dr.InputError, match=r"x\.npy"):
+        dr.analyze(left, draws=512)
+
+
+# ---- pieces
+
+
+def test_a_run_that_was_stopped_goes_on(tmp_path, small_shards, monkeypatch):
+    _, left = both(tmp_path, n=300)
+    whole = dr.analyze(left, draws=8192)
+
+    class Stopped(BaseException):
+        pass
+
+    def stop(done, total, text):
+        if text == "errors of the population" and done:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        dr.analyze(left, draws=8192, keep=tmp_path / "kept", progress=stop)
+    before = len(list((tmp_path / "kept").iterdir()))
+    assert before >= 5  # the pilot, four rounds of the pass, one of the errors
+    passes = []
+    real = shards.moments_over
+    for module in (sweep_module, points_module):
+        monkeypatch.setattr(
+            module, "moments_over", lambda *a, **k: passes.append(a) or real(*a, **k)
+        )
+    again = dr.analyze(left, draws=8192, keep=tmp_path / "kept")
+    assert len(passes) == 1  # of the points at risk alone
+    assert again.curves.t.tobytes() == whole.curves.t.tobytes()
+    assert again.times == whole.times
+    assert again.points == whole.points
+
+
+def test_pieces_belong_to_their_data_and_options(tmp_path, small_shards):
+    _, left = both(tmp_path, n=300)
+    first = dr.analyze(left, draws=512, keep=tmp_path / "kept")
+    other = dr.analyze(left, draws=512, seed=1, keep=tmp_path / "kept")
+    assert other.times == dr.analyze(left, draws=512, seed=1).times
+    assert other.times != first.times
+    for piece in (tmp_path / "kept").iterdir():  # as a disk that failed leaves them
+        piece.write_bytes(piece.read_bytes()[:100])
+    assert dr.analyze(left, draws=512, keep=tmp_path / "kept").times == first.times

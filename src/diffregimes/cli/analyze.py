@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import shutil
 import sys
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..common.checks import InputError
+from ..common.files import hidden
 from ..data.readers import ACCEPTED
 from .command import command, numbers
 from .options import (
@@ -165,8 +167,9 @@ def analyze(options: Analyze) -> None:
         if not options.dry_run:
             from ..report.folder import staged
 
+            pieces = hidden(folder, ".pieces")  # of points in a file, whose passes take long
             with staged(folder) as stage:
-                analysis = _analysed(options, dataset, times, clock, progress)
+                analysis = _analysed(options, dataset, times, clock, pieces, progress)
                 recipe = dataclasses.replace(
                     analysis.recipe, command="analyze", options=options.recorded(scale, times)
                 )
@@ -176,6 +179,7 @@ def analyze(options: Analyze) -> None:
 
                 write_run(analysis, dataset, stage)
                 progress(1, 1, "report")
+            shutil.rmtree(pieces, ignore_errors=True)
     if options.dry_run:
         print_plan(dataset, folder, options.draws, options.precision)
     else:
@@ -212,6 +216,7 @@ def _analysed(
     dataset: Dataset,
     times: list[float] | None,
     clock: Schedule,
+    pieces: Path,
     progress: Progress,
 ) -> Analysis:
     from ..analysis import analyze as run
@@ -225,6 +230,7 @@ def _analysed(
         schedule=clock,
         device=options.device,
         memory_mib=options.memory_mib,
+        keep=pieces,
         progress=progress,
     )
 

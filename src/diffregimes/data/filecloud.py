@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..common.pieces import Pieces
 from .cloud import COLUMNS, Cloud, square_distances
 from .infile import FilePoints, parts
 
@@ -24,7 +25,8 @@ _SHARD = 2 * COLUMNS  # points of a shard
 
 @dataclass(frozen=True)
 class FileRows:
-    """The coordinates (n, r) of a `FileCloud`; `rows[k]` reads these alone."""
+    """The coordinates (n, r) of a `FileCloud`; `rows[k]` reads these alone. `pieces` are what was
+    computed of them before."""
 
     points: FilePoints
     order: np.ndarray
@@ -32,6 +34,7 @@ class FileRows:
     mean: np.ndarray
     scale: float
     device: torch.device
+    pieces: Pieces | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -72,6 +75,11 @@ class FileCloud(Cloud):
     @property
     def _rows(self) -> FileRows:
         return cast(FileRows, self.coordinates)
+
+    @property
+    def pieces(self) -> Pieces | None:
+        """Where finished pieces of passes over it are kept."""
+        return self._rows.pieces
 
     def permuted(self, rows: np.ndarray) -> Cloud:
         order = self.order[rows]
@@ -120,7 +128,7 @@ def nearest(cloud: Cloud, rows: np.ndarray, count: int) -> tuple[np.ndarray, np.
     return found.cpu().numpy(), least.double().sqrt().cpu().numpy() * cloud.scale
 
 
-def prepare_file(points: FilePoints, labels: np.ndarray) -> FileCloud:
+def prepare_file(points: FilePoints, labels: np.ndarray, pieces: Pieces | None = None) -> FileCloud:
     """Of `points` (n, d) with `labels` (n,) in 0..K-1."""
     n, d = points.shape
     low, high = np.full(d, np.inf), np.full(d, -np.inf)
@@ -138,7 +146,7 @@ def prepare_file(points: FilePoints, labels: np.ndarray) -> FileCloud:
     scale = math.sqrt(float((square / n - mean**2)[varying].sum()))
     order = np.argsort(labels, kind="stable")
     coordinates = FileRows(
-        points, order, varying, (first[0] + mean)[varying], scale, torch.device("cpu")
+        points, order, varying, (first[0] + mean)[varying], scale, torch.device("cpu"), pieces
     )
     return FileCloud(
         cast(Tensor, coordinates),

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import prod
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 
 from ..common.checks import InputError, finite_points
+from ..common.reading import readable
 from .pixels import PixelMap, Scaling, map_of, sample_shape
 from .stored import Stored
 
@@ -24,11 +26,13 @@ _PART = 2**25  # bytes of float32 points at a time
 @dataclass(frozen=True)
 class FilePoints:
     """n points (n, d), float32 as they are read: the rows `places` (n,), ascending, of an array in
-    a file, by the map `pixels` and with `pad` pixels on each side. `points[rows]` is an array."""
+    a file, by the map `pixels` and with `pad` pixels on each side. `points[rows]` is an array.
+    `stamp` is the size of the file and when it was written."""
 
     stored: Stored
     places: np.ndarray
     pixels: PixelMap
+    stamp: tuple[int, int]
     pad: int = 0
 
     ndim = 2
@@ -52,6 +56,11 @@ class FilePoints:
     def values(self, places: np.ndarray) -> np.ndarray:
         """What the file holds in these places, ascending."""
         found = self.stored.rows(places)
+        if _stamp(self.stored.path) != self.stamp:
+            raise InputError(
+                f"{self.stored.path} was changed while it was read; expected one file from the "
+                "first reading to the last. Start again when nothing writes into it any more."
+            )
         if found.dtype.kind == "f":
             finite_points(found, indices=places)
         return found
@@ -73,6 +82,12 @@ class FilePoints:
         return np.asarray(total / len(self))
 
 
+def _stamp(path: Path) -> tuple[int, int]:
+    with readable(path, "a file of points"):
+        seen = path.stat()
+    return seen.st_size, seen.st_mtime_ns
+
+
 def parts(points: np.ndarray | FilePoints, most: int | None = None) -> Iterator[slice]:
     """All rows, as many at a time as memory is for, `most` at the most: of points in memory all."""
     n, d = points.shape
@@ -84,7 +99,7 @@ def parts(points: np.ndarray | FilePoints, most: int | None = None) -> Iterator[
 
 def raw(points: np.ndarray, part: slice) -> np.ndarray:
     """Rows that are equal where their points are; of points in a file as they are there."""
-    if isinstance(points, FilePoints):
+    if isinstance(points, FilePoints) and points.pixels.affine is not None:
         return points.values(points.places[part])
     return np.asarray(points[part])
 
@@ -126,7 +141,8 @@ def left_in_file(
         )
     assert array.direct is not None
     stored = replace(array, opened=array.direct)
-    found = FilePoints(stored, indices, PixelMap(str(array.dtype), (0.0, 1.0), None))
+    nothing = PixelMap(str(array.dtype), (0.0, 1.0), None)
+    found = FilePoints(stored, indices, nothing, _stamp(array.path))
     places = np.arange(len(array)) if of_all else indices
     ends = []
     for part in parts(replace(found, places=places)):

@@ -8,9 +8,12 @@ random, and their errors those of so many.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 
+from ..common.pieces import Pieces
 from ..common.rng import numpy_generator
 from .cloud import Cloud
 from .datasets import Dataset
@@ -18,7 +21,7 @@ from .filecloud import prepare_file
 from .infile import FilePoints
 from .neighbours import Clusters, Neighbourhood, different, equal
 
-SOME = 16384
+SOME = 8192
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,9 @@ class Seen:
         )
 
 
-def look(dataset: Dataset, seed: int = 0) -> Seen:
-    """At all points, or, of those in a file, at some. Raises `InputError` where too few differ."""
+def look(dataset: Dataset, seed: int = 0, keep: Path | None = None) -> Seen:
+    """At all points, or, of those in a file, at some; finished pieces of passes over these are kept
+    in the folder `keep`. Raises `InputError` where too few differ."""
     if not isinstance(dataset.points, FilePoints):
         own, twins, near = different(dataset)
         return Seen(own, twins, near.cloud, own, near)
@@ -56,4 +60,5 @@ def look(dataset: Dataset, seed: int = 0) -> Seen:
     some = numpy_generator(seed, "shown").permutation(own.n)[:SOME]
     shown, _, near = different(own.take(np.sort(some)).in_memory())
     assert isinstance(own.points, FilePoints)
-    return Seen(own, twins, prepare_file(own.points, own.labels), shown, near)
+    pieces = None if keep is None else Pieces(keep, f"{own.fingerprint} {version('diffregimes')}")
+    return Seen(own, twins, prepare_file(own.points, own.labels, pieces), shown, near)

@@ -22,13 +22,14 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..common.parallel import Progress, workers
+from ..common.pieces import Arrays, kept
 from ..data.cloud import Cloud
 from ..data.filecloud import FileCloud
 from ..process import snr
@@ -131,7 +132,7 @@ def left_out_means(
     gammas = snr(np.array(list(asked)))
     scaled = gammas * cloud.scale**2
 
-    def sums(some: range) -> np.ndarray:
+    def sums(some: range) -> Arrays:
         out = np.zeros((sum(map(len, asked.values())), 1 + GROUPS))
         for chosen, every_weights in _weighted(
             parts, some, seed, scaled, np.ones(len(scaled)), dealt, memory_mib
@@ -145,9 +146,10 @@ def left_out_means(
                 values = observables(at, parts.cloud, chosen, every, names, classes)
                 rows += [(values[x].mean(1) * kept).sum(-1) for x in names]
             out += torch.stack(rows).cpu().numpy()
-        return out
+        return (out,)
 
-    total = np.sum(list(_mapped(sums, cloud, blocks, memory_mib, progress)), axis=0)
+    what = ("left out", seed, [(name, t.tolist()) for name, t in places.items()])
+    (total,) = _summed(sums, cloud, what, blocks, memory_mib, progress)
     order = [(name, t) for t, names in asked.items() for name in names]
     means = dict(zip(order, total / _units(parts, blocks, seed).sum(axis=1), strict=True))
     return {x: np.array([means[x, float(t)] for t in times]) for x, times in places.items()}
@@ -183,7 +185,7 @@ def heated_log_odds(
 
     scaled = np.repeat(snr(times) * cloud.scale**2, beta.shape[1])
 
-    def sums(some: range) -> tuple[np.ndarray, np.ndarray]:
+    def sums(some: range) -> Arrays:
         odds = np.zeros((beta.size, 1 + GROUPS, classes, classes))
         same = np.zeros(beta.size)
         weighted = _weighted(parts, some, seed, scaled, beta.ravel(), dealt, memory_mib)
@@ -201,10 +203,10 @@ def heated_log_odds(
                 same[k] += float(weights.same_point().mean(0).sum())
         return odds.reshape(*beta.shape, *odds.shape[1:]), same.reshape(beta.shape)
 
-    done = list(_mapped(sums, cloud, blocks, memory_mib, progress))
-    units = _units(parts, blocks, seed)  # (1 + G, K)
-    odds = np.sum([x[0] for x in done], axis=0) / np.maximum(units, 1)[..., None]
-    same = np.sum([x[1] for x in done], axis=0) / (blocks * PAIRS_PER_BLOCK)
+    what = ("log-odds", seed, times, beta)
+    odds, same = _summed(sums, cloud, what, blocks, memory_mib, progress)
+    odds = odds / np.maximum(_units(parts, blocks, seed), 1)[..., None]  # by (1 + G, K)
+    same = same / (blocks * PAIRS_PER_BLOCK)
     return HeatedLogOdds(np.asarray(times), np.asarray(beta), odds, same)
 
 
@@ -217,13 +219,13 @@ def heated_same_point(
     dealt = Dealt(parts, device, 2 * PAIRS_PER_BLOCK)
     scaled = np.repeat(snr(times) * cloud.scale**2, beta.shape[1])
 
-    def sums(some: range) -> np.ndarray:
+    def sums(some: range) -> Arrays:
         same = np.zeros(beta.size)
         for _, each in _weighted(parts, some, seed, scaled, beta.ravel(), dealt, memory_mib):
             same += [float(weights.same_point().mean(0).sum()) for weights in each]
-        return same
+        return (same,)
 
-    (same,) = _mapped(sums, cloud, 1, memory_mib, None)
+    (same,) = _summed(sums, cloud, ("same point", seed, times, beta), 1, memory_mib, None)
     return np.asarray(same.reshape(beta.shape) / PAIRS_PER_BLOCK)
 
 
@@ -243,20 +245,27 @@ def _units(parts: Grouped, blocks: int, seed: int) -> np.ndarray:
     return np.vstack([whole, whole - counts])
 
 
-_Done = TypeVar("_Done")
-
-
-def _mapped(
-    work: Callable[[range], _Done],
+def _summed(
+    work: Callable[[range], Arrays],
     cloud: Cloud,
+    what: tuple[Any, ...],
     blocks: int,
     memory_mib: int,
     progress: Progress | None,
-) -> Iterator[_Done]:
+) -> Arrays:
+    """The sums over all blocks of what `work` makes of some; `what` names it among pieces."""
     together = rounds(cloud, range(blocks))
-    one = 1 if isinstance(cloud, FileCloud) else None  # its shards have workers
-    with workers(cloud.coordinates.device, memory_mib, blocks=one) as pool:
-        for some, done in zip(together, pool.map(work, together), strict=True):
+    in_file = isinstance(cloud, FileCloud)
+    pieces = cloud.pieces if isinstance(cloud, FileCloud) else None
+
+    def run(some: range) -> Arrays:
+        return kept(pieces, (*what, some), lambda: work(some))
+
+    total: Arrays = ()
+    # shards of a file have workers of their own
+    with workers(cloud.coordinates.device, memory_mib, blocks=1 if in_file else None) as pool:
+        for some, found in zip(together, pool.map(run, together), strict=True):
+            total = tuple(a + b for a, b in zip(total, found, strict=True)) if total else found
             if progress:
                 progress(some.stop, blocks, "errors of the population")
-            yield done
+    return total

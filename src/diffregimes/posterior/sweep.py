@@ -16,12 +16,13 @@ import numpy as np
 from torch import Tensor
 
 from ..common.parallel import Progress, workers
+from ..common.pieces import Arrays, kept
 from ..data.cloud import Cloud, all_square_distances
 from ..data.filecloud import FileCloud
 from ..process import snr
 from . import fused
 from .moments import PAIRS_PER_BLOCK, Draws, moments, pairs_together, products
-from .observables import PRECISION_CURVES, observables
+from .observables import OBSERVABLES, PRECISION_CURVES, observables
 from .sample import Gathered, Sample, Values
 from .shards import draw_blocks, moments_over, rounds
 
@@ -55,14 +56,21 @@ def sweep(
     gamma = snr(times)
     device = cloud.coordinates.device
     compiled = fused.worth(cloud.n, draws or _USUAL, len(cloud.bounds) - 1, device)
+    pieces = cloud.pieces if isinstance(cloud, FileCloud) else None
     stop = threading.Event()  # an interrupted run does not wait for blocks already queued
 
     def run(blocks: range) -> tuple[np.ndarray, Values]:
         if stop.is_set():
             raise InterruptedError
         drawn = draw_blocks(cloud, blocks, seed)
-        units = _units(cloud, drawn, gamma, distances, memory_mib, compiled)
-        return cloud.order[drawn.points.cpu().numpy()], units
+
+        def units() -> Arrays:
+            found = _units(cloud, drawn, gamma, distances, memory_mib, compiled)
+            return tuple(found[x.name] for x in OBSERVABLES)
+
+        found = kept(pieces, ("pass", seed, blocks, gamma, compiled), units)
+        values = dict(zip((x.name for x in OBSERVABLES), found, strict=True))
+        return cloud.order[drawn.points.cpu().numpy()], values
 
     gathered, done = Gathered(cloud.n), 0
     one = 1 if isinstance(cloud, FileCloud) else None  # its shards have workers
