@@ -13,7 +13,9 @@ from diffregimes.data import filecloud, infile
 from diffregimes.data.cloud import prepare
 from diffregimes.data.filecloud import prepare_file
 from diffregimes.posterior import shards
+from diffregimes.posterior.groups import Dealt, grouped, weights_of
 from diffregimes.posterior.left_out import heated_log_odds, heated_same_point, left_out_means
+from diffregimes.posterior.moments import products
 from diffregimes.posterior.sweep import sweep
 
 TIMES = np.array([0.2, 0.6, 1.1, 1.7])
@@ -112,6 +114,34 @@ def test_means_without_groups_are_those_of_the_array(tmp_path, small_shards, mon
     np.testing.assert_allclose(two.same_point, one.same_point, rtol=1e-5)
     one, two = (heated_same_point(x, TIMES, beta) for x in (held, left))
     np.testing.assert_allclose(two, one, rtol=1e-5)
+
+
+def test_other_ranges_have_their_offset(tmp_path, small_shards):
+    x, y = write(tmp_path)
+    held = dr.load(x, labels=y, pixel_range=(-1, 3))
+    left = dr.load(x, labels=y, pixel_range=(-1, 3), memory_mib=0)
+    one, two = prepare(held.points, held.labels), prepare_file(left.points, left.labels)
+    for shard, rows in two.shards():
+        assert torch.allclose(shard.coordinates, one.coordinates[rows], rtol=1e-5, atol=1e-6)
+
+
+def test_weights_of_shards_merge(tmp_path, small_shards):
+    held, left = clouds(tmp_path)
+    of_held, of_left = grouped(held), grouped(left)
+    cpu = torch.device("cpu")
+    scaled = np.array([0.1, 30.0, 900.0])
+    one, two = Dealt(of_held, cpu, 1), Dealt(of_left, cpu, 1)
+    drawn = shards.draw_blocks(of_held.cloud, [0], 0)
+    whole = weights_of(
+        *products(of_held.cloud, drawn), drawn.points, scaled, np.ones(len(scaled)), one
+    )
+    merged = shards.weights_over(of_left, drawn, scaled, np.ones(len(scaled)), two, 64)
+    for a, b in zip(whole, merged, strict=True):
+        assert torch.allclose(a.top, b.top, rtol=1e-5, atol=1e-4)
+        unit = (b.top - a.top).exp()[..., None]  # the largest weight, rounded otherwise
+        assert torch.allclose(unit * b.of_sets.double(), a.of_sets.double(), rtol=1e-3, atol=1e-6)
+        assert torch.allclose(unit**2 * b.squares, a.squares, rtol=1e-3, atol=1e-6)
+        assert torch.allclose(unit * b.logs, a.logs, rtol=1e-3, atol=1e-3)
 
 
 # ---- the whole analysis

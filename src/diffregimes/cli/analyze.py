@@ -23,7 +23,6 @@ from .options import (
     OUTPUT,
     DataOptions,
     Device,
-    MemoryMib,
     Out,
     Seed,
     Source,
@@ -116,7 +115,15 @@ class Analyze:
         ),
     ] = "linear"
     device: Device = "cpu"
-    memory_mib: MemoryMib = 1024
+    memory_mib: Annotated[
+        int,
+        typer.Option(
+            rich_help_panel=ACCURACY,
+            metavar="MIB",
+            help="Memory for buffers, and for points: those that take more stay in their file "
+            "(.npy, plain .npz, IDX, .safetensors) and are read some at a time; same curves.",
+        ),
+    ] = 1024
     out: Out = None
     format: Annotated[
         Format,
@@ -167,7 +174,7 @@ def analyze(options: Analyze) -> None:
         if not options.dry_run:
             from ..report.folder import staged
 
-            pieces = hidden(folder, ".pieces")  # of points in a file, whose passes take long
+            pieces = hidden(folder, ".unfinished")  # of points in a file, whose passes take long
             with staged(folder) as stage:
                 analysis = _analysed(options, dataset, times, clock, pieces, progress)
                 recipe = dataclasses.replace(
