@@ -12,6 +12,7 @@ import diffregimes.transitions.points as points_module
 from diffregimes.data import filecloud, infile
 from diffregimes.data.cloud import prepare
 from diffregimes.data.filecloud import prepare_file
+from diffregimes.data.infile import FilePoints
 from diffregimes.posterior import shards
 from diffregimes.posterior.groups import Dealt, grouped, weights_of
 from diffregimes.posterior.left_out import heated_log_odds, heated_same_point, left_out_means
@@ -322,3 +323,18 @@ def test_pieces_belong_to_their_data_and_options(tmp_path, small_shards):
     for piece in (tmp_path / "kept").iterdir():  # as a disk that failed leaves them
         piece.write_bytes(piece.read_bytes()[:100])
     assert dr.analyze(left, draws=512, keep=tmp_path / "kept").times == first.times
+
+
+def test_no_more_than_a_part_is_ever_read(tmp_path, small_shards, monkeypatch):
+    _, left = both(tmp_path)
+    monkeypatch.setattr("diffregimes.data.seen.SOME", 90)
+    monkeypatch.setattr(infile, "SHOWN", 90)
+    seen = []
+    real = FilePoints.values
+    monkeypatch.setattr(
+        FilePoints, "values", lambda self, places: seen.append(len(places)) or real(self, places)
+    )
+    dr.analyze(left, draws=512)
+    assert sum(seen) > 10 * left.n  # every pass reads all
+    drawn = 256  # the pairs of a round have their own points
+    assert max(seen) <= max(64, 100, 90, drawn)
