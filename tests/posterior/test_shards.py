@@ -325,6 +325,23 @@ def test_pieces_belong_to_their_data_and_options(tmp_path, small_shards):
     assert dr.analyze(left, draws=512, keep=tmp_path / "kept").times == first.times
 
 
+def test_times_by_a_spectrum_of_some_points_are_those_of_all(tmp_path, small_shards, monkeypatch):
+    x, y = write(tmp_path, n=4000)
+    held, left = dr.load(x, labels=y), dr.load(x, labels=y, memory_mib=0)
+    monkeypatch.setattr("diffregimes.data.seen.SOME", 1000)
+    one, two = (dr.analyze(data, draws=512) for data in (held, left))
+    assert any("1000 of the 4000 points" in note for note in two.notes)
+    known = {(x.transition, x.method): x for x in one.times}
+    scores = []
+    for b in two.times:
+        a = known[b.transition, b.method]
+        if a.t is not None and a.low is not None:
+            width = np.hypot(a.high - a.low, b.high - b.low) / 3.92
+            scores.append((b.t - a.t) / width)
+    assert len(scores) >= 9
+    assert np.abs(scores).max() < 3.5
+
+
 def test_no_more_than_a_part_is_ever_read(tmp_path, small_shards, monkeypatch):
     _, left = both(tmp_path)
     monkeypatch.setattr("diffregimes.data.seen.SOME", 90)
