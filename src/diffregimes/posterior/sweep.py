@@ -22,7 +22,7 @@ from ..data.filecloud import FileCloud
 from ..process import snr
 from . import fused
 from .moments import PAIRS_PER_BLOCK, Draws, moments, pairs_together, products
-from .observables import OBSERVABLES, PRECISION_CURVES, observables
+from .observables import PRECISION_CURVES, observables
 from .sample import Gathered, Sample, Values
 from .shards import draw_blocks, moments_over, rounds
 
@@ -66,10 +66,10 @@ def sweep(
 
         def units() -> Arrays:
             found = _units(cloud, drawn, gamma, distances, memory_mib, compiled)
-            return tuple(found[x.name] for x in OBSERVABLES)
+            return np.array(list(found)), *found.values()
 
-        found = kept(pieces, ("pass", seed, blocks, gamma, compiled), units)
-        values = dict(zip((x.name for x in OBSERVABLES), found, strict=True))
+        names, *found = kept(pieces, ("pass", seed, blocks, gamma, compiled), units)
+        values = dict(zip(names.tolist(), found, strict=True))
         return cloud.order[drawn.points.cpu().numpy()], values
 
     gathered, done = Gathered(cloud.n), 0
