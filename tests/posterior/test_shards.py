@@ -13,6 +13,7 @@ from diffregimes.data import filecloud, infile
 from diffregimes.data.cloud import prepare
 from diffregimes.data.filecloud import prepare_file
 from diffregimes.data.infile import FilePoints
+from diffregimes.data.spectrum import first_channel
 from diffregimes.posterior import shards
 from diffregimes.posterior.groups import Dealt, grouped, weights_of
 from diffregimes.posterior.left_out import heated_log_odds, heated_same_point, left_out_means
@@ -66,8 +67,24 @@ def test_rows_are_those_of_the_array(tmp_path, small_shards):
     assert np.array_equal(left.points[10:20:3], held.points[10:20:3])
     assert np.array_equal(left.points[-4:], held.points[-4:])
     np.testing.assert_allclose(left.points.mean(axis=0), held.points.mean(axis=0, dtype=float))
-    with pytest.raises(dr.InputError, match="Raise --memory-mib"):
+    with pytest.raises(dr.InputError, match="larger memory_mib"):
         np.asarray(left.points)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda data: prepare(data.points, data.labels),
+        lambda data: data.points.reshape(-1),
+        lambda data: np.linalg.norm(data.points),
+        lambda data: first_channel(data),
+        lambda data: dr.scores.EmpiricalScore(data.points),
+    ],
+)
+def test_what_needs_all_points_at_once_says_so(tmp_path, small_shards, use):
+    left = both(tmp_path, n=300)[1]
+    with pytest.raises(dr.InputError, match="larger memory_mib"):
+        use(left)
 
 
 def test_a_cloud_is_that_of_the_array(tmp_path, small_shards):

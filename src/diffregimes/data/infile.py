@@ -66,10 +66,19 @@ class FilePoints:
         return found
 
     def __array__(self, *_: Any, **__: Any) -> np.ndarray:
-        raise InputError(
-            f"the points in {self.stored.path} are too many for the memory that may be used; what "
-            "was asked for needs all of them at once. Raise --memory-mib, or take fewer points "
-            "(--per-class)."
+        raise self._too_many()
+
+    def __getattr__(self, name: str) -> Any:
+        # what asks for more of an array than this is, asks for all of it
+        if hasattr(np.ndarray, name) and not name.startswith("__"):
+            raise self._too_many()
+        raise AttributeError(name)
+
+    def _too_many(self) -> InputError:
+        return InputError(
+            f"the points in {self.stored.path} stay in their file, for they are larger than the "
+            "memory budget; what was asked for needs all of them at once. Load them with a larger "
+            "memory_mib (--memory-mib), or fewer of them (--per-class)."
         )
 
     def kept(self, rows: np.ndarray) -> FilePoints:
