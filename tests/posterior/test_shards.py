@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import diffregimes as dr
 import diffregimes.posterior.sweep as sweep_module
@@ -187,7 +188,7 @@ def test_an_analysis_is_that_of_the_array(tmp_path, small_shards, labelled):
     held, left = dr.load(x, labels=y), dr.load(x, labels=y, memory_mib=0)
     one, two = (dr.analyze(data, draws=1024) for data in (held, left))
     compared(one, two)
-    assert any("read from x.npy some at a time" in note for note in two.notes)
+    assert any("of x.npy are read some at a time" in note for note in two.notes)
     two.save(tmp_path / "out", left)  # noised samples and points at risk are read for the page
     assert (tmp_path / "out" / "report.html").stat().st_size > 1e5
 
@@ -266,10 +267,28 @@ def test_every_file_whose_rows_can_be_reached(tmp_path, kind):
 
 def test_what_cannot_be_reached_is_read_whole(tmp_path):
     values = np.random.default_rng(0).integers(0, 255, (50, 6, 6), dtype=np.uint8)
-    np.savez_compressed(tmp_path / "a.npz", images=values)
+    np.savez_compressed(tmp_path / "a.npz", images=values, labels=np.arange(50) % 2)
     np.save(tmp_path / "a.npy", np.asfortranarray(values.astype(np.float32)))
-    for name in ("a.npz", "a.npy"):
-        assert not dr.load(tmp_path / name, memory_mib=0).in_file
+    assert not dr.load(tmp_path / "a.npy", memory_mib=0).in_file
+    options = {"classes": [1], "per_class": 20}
+    held, left = (dr.load(tmp_path / "a.npz", memory_mib=x, **options) for x in (None, 0))
+    assert left.points.stored.nbytes == 20 * 36  # bytes, of those chosen
+    assert left.fingerprint == held.fingerprint
+    assert np.array_equal(left.indices, held.indices)
+
+
+def test_images_of_a_folder_stay_bytes(tmp_path, small_shards):
+    values = np.random.default_rng(0).integers(0, 255, (300, 8, 8, 3), dtype=np.uint8)
+    for k, value in enumerate(values):
+        folder = tmp_path / "images" / "ab"[k % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(value).save(folder / f"{k:03}.png")
+    held, left = (dr.load(tmp_path / "images", memory_mib=x) for x in (None, 0))
+    assert left.in_file
+    assert left.points.stored.nbytes == values.nbytes
+    assert left.fingerprint == held.fingerprint
+    assert left.files == held.files
+    compared(*(dr.analyze(data, draws=512, times=TIMES) for data in (held, left)))
 
 
 def test_bad_values_are_told_by_their_place(tmp_path):

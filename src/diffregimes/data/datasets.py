@@ -241,7 +241,7 @@ def _made(
 ) -> tuple[np.ndarray, PixelMap]:
     """The points of these rows (n, d), and the map that made them."""
     ends_of_all = of_all(array.dtype, wanted, white)
-    if stays(array, len(indices), pad):
+    if stays(array, len(indices), pad, ends_of_all):
         points = left_in_file(cast(Stored, array), indices, wanted, white, pad, ends_of_all, said)
         return cast(np.ndarray, points), points.pixels
     check_room(array, len(indices), pad)

@@ -17,7 +17,7 @@ import numpy as np
 from ..common.checks import InputError, finite_points
 from ..common.reading import readable
 from .pixels import PixelMap, Scaling, map_of, sample_shape
-from .stored import Stored
+from .stored import WIDE, Stored, in_memory
 
 SHOWN = 4096
 _PART = 2**25  # bytes of float32 points at a time
@@ -92,6 +92,8 @@ class FilePoints:
 
 
 def _stamp(path: Path) -> tuple[int, int]:
+    if not path.is_file():  # of a folder its images were read, or of an object
+        return 0, 0
     with readable(path, "a file of points"):
         seen = path.stat()
     return seen.st_size, seen.st_mtime_ns
@@ -125,9 +127,12 @@ def evenly(n: int, count: int = SHOWN) -> np.ndarray:
     return np.unique(np.linspace(0, n - 1, min(n, count)).astype(np.int64))
 
 
-def stays(array: Any, chosen: int, pad: int) -> bool:
-    """Whether points are left in the file, for they would take more memory than they may."""
-    if not isinstance(array, Stored) or array.budget is None or array.direct is None:
+def stays(array: Any, chosen: int, pad: int, of_all: bool) -> bool:
+    """Whether points are left in the file, or as bytes in memory where its rows cannot be reached,
+    for they would take more memory than they may."""
+    if not isinstance(array, Stored) or array.budget is None:
+        return False
+    if array.direct is None and (array.dtype.itemsize >= WIDE or of_all):
         return False
     return 4 * chosen * prod(sample_shape(array.shape, pad)) > array.budget * 2**20
 
@@ -148,6 +153,8 @@ def left_in_file(
             f"standardize (--standardize) needs all points of {array.path} at once; expected a "
             "memory budget that holds them. Raise --memory-mib, or standardize the file."
         )
+    if array.direct is None:
+        array, indices = in_memory(array.rows(indices), array.path), np.arange(len(indices))
     assert array.direct is not None
     stored = replace(array, opened=array.direct)
     nothing = PixelMap(str(array.dtype), (0.0, 1.0), None)
@@ -161,7 +168,7 @@ def left_in_file(
     shown = stored.rows(indices[evenly(len(indices))])
     done = map_of(shown, (low.item(), high.item()), wanted, white, said)
     said.append(
-        f"the points are read from {array.path.name} some at a time: they are larger than the "
-        "memory budget"
+        f"the points of {array.path.name or 'the array'} are read some at a time: as floats they "
+        "would be larger than the memory budget"
     )
     return replace(found, pixels=done, pad=pad)
