@@ -85,9 +85,10 @@ def test_a_comment_that_is_no_header(tmp_path):
     path = text(tmp_path / "x.csv", "# a,b\n", [], [WORDS])
     same(load(path), POINTS, WORDS)
     same(load(path, labels="3"), POINTS, WORDS)
-    path.write_text("# a,b\n")
-    with pytest.raises(InputError, match="is empty; expected a row"):
-        load(path)
+    for nothing in ("# a,b\n", ",\n", "# ,\n;;\n", "sep=;\n", ""):
+        path.write_text(nothing)
+        with pytest.raises(InputError, match="is empty; expected a row"):
+            load(path)
 
 
 def test_what_names_the_rows_or_is_empty_is_left_out(tmp_path):

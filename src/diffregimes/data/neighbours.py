@@ -222,11 +222,13 @@ def _clusters(points: np.ndarray, labels: np.ndarray) -> tuple[Clusters, Neighbo
     """The clusters, near ones of one label each, and the neighbours of all that are not equal."""
     first, of = _equal(points)
     pairs = [Duplicate(int(first[c]), i, 0.0, "exact") for i, c in enumerate(of) if first[c] != i]
-    seen = neighbourhood(points[first], labels[first])
+    if len(first) < len(points):  # else a copy of all
+        points, labels = points[first], labels[first]
+    seen = neighbourhood(points, labels)
     own = seen.cloud.order  # which of `first` a row is
     row, column = np.nonzero(near_duplicates(seen.distance))
     other, gap = seen.near[row, column], seen.distance[row, column]
-    same = labels[first[own[row]]] == labels[first[own[other]]]
+    same = labels[own[row]] == labels[own[other]]
     one, two, gap = own[row[same]], own[other[same]], gap[same]
     found = {
         (int(min(first[a], first[b])), int(max(first[a], first[b]))): float(x)

@@ -118,11 +118,11 @@ def _sniffed(path: Path, lines: list[str]) -> tuple[_Written, list[str], list[li
             break
         before += 1
     rest = lines[before:]
-    if not rest:
-        raise InputError(f"{path} is empty; expected a row of numbers for each point.")
-    written = _Written(path, mark or _mark(rest[0]), before)
+    written = _Written(path, mark or _mark(rest[0] if rest else ""), before)
     rows = written.cells(rest)
-    over = written.cells([told.lstrip("# ")])[0] if told.lstrip("# ") else []
+    if not rows:
+        raise InputError(f"{path} is empty; expected a row of numbers for each point.")
+    over = (written.cells([told.lstrip("# ")]) or [[]])[0]
     if len(over) == len(rows[0]) and not (len(rows) > 1 and _is_header(rows)):
         names, body, first = [x.strip() for x in over], rows, before + 1
     elif len(rows) > 1 and _is_header(rows):

@@ -72,7 +72,7 @@ def _rows(
     cloud, and z.(a_nu - a_mu) (p, n)."""
     cloud = grouped.cloud
     # products of more rows than the exponentials take: each reads the whole cloud
-    together = pairs_together(cloud.n)
+    together = pairs_together(cloud.n, cloud.coordinates.shape[1])
     # both signs, and their sums in float64 beside them
     entries = 64 * len(dealt.lengths) if dealt.compiled else 4 * cloud.n
     rows = int(np.clip(TILE // entries, 1, together))
