@@ -142,6 +142,13 @@ def test_the_spectrum_of_few_points_in_many_dimensions():
     np.testing.assert_allclose(found.eigenvalues, np.maximum(expected, 0), atol=1e-4)
 
 
+def test_two_equal_eigenvalues_of_the_sample_itself():
+    """Of a lattice: the estimate of the population's is within the error of one of n points."""
+    values, n = np.array([27.0, 27.0]), 324
+    value, _ = speciation.of_population(values, n)
+    assert abs(value - 27) < 27 * np.sqrt(2 / n)
+
+
 def test_small_eigenvalues_have_no_spectral_time():
     _, times = spectral(exact_covariance(100, [0.8, 0.1]))
     assert times["spectral"].t is None
