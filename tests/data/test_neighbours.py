@@ -85,8 +85,10 @@ def test_near_copies_are_found_in_any_dimension(d, jitter, share):
     assert abs(missed) <= 0.03 * len(copied)
 
 
-@pytest.mark.parametrize(("n", "share", "least"), [(200, 1.0, 0.99), (1000, 1.0, 0.99),
-                                                   (4000, 1.0, 0.95), (1000, 0.5, 0.94)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("n", "share", "least"),
+    [(200, 1.0, 0.99), (1000, 1.0, 0.99), (4000, 1.0, 0.95), (1000, 0.5, 0.94)],
+)
 def test_near_copies_in_a_plane(n, share, least):
     """Of copies a thousandth of the spread away: where nearly all points have one, chance has few
     points left to play with. Different points that count as one lie as near by chance."""
