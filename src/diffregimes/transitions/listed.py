@@ -95,7 +95,7 @@ def listed_collapse(
 
     def values(some: np.ndarray, log_gamma: np.ndarray) -> np.ndarray:
         free = _free_energies(cloud, some, np.log(weights), np.exp(log_gamma), seed)
-        return (np.logaddexp(0, free + log_n) - np.logaddexp(free, log_n)).mean(axis=0)
+        return np.asarray(np.mean(np.logaddexp(0, free + log_n) - np.logaddexp(free, log_n), 0))
 
     log_gamma = log_gamma[_near_zero(values(points[:_FIRST], log_gamma))]
     seen = values(points, log_gamma)
