@@ -258,6 +258,49 @@ def _bits(distance: float) -> tuple[Any, Any]:
     return (pattern[labels] ^ flipped).astype(np.uint8), labels
 
 
+def _spheres() -> tuple[Any, Any]:
+    """Two spheres of one centre: classes that differ by their radius alone."""
+    labels, points = np.arange(400) % 2, _gauss(400, 20, 7)
+    return points / np.linalg.norm(points, axis=1)[:, None] * (3 + 2 * labels[:, None]), labels
+
+
+def _exclusive_or() -> tuple[Any, Any]:
+    sides = np.random.default_rng(7).integers(0, 2, (400, 2))
+    points = _gauss(400, 10)
+    points[:, :2] += 4 * (2 * sides - 1)
+    return points, sides.sum(axis=1) % 2
+
+
+def _turned() -> tuple[Any, Any]:
+    """Two moons in a plane that lies anyhow in 100 dimensions."""
+    points, labels = _made("moons", n_samples=400, noise=0.1)()
+    return points @ np.linalg.qr(_gauss(100, 2, 7))[0].T, labels
+
+
+def _in_one_another() -> tuple[Any, Any]:
+    labels = np.arange(400) % 2
+    return _gauss(400, 8) * np.where(labels, 0.02, 1.0)[:, None], labels
+
+
+def _far_class() -> tuple[Any, Any]:
+    points, labels = _two(400, 16, 0.8)
+    points[:12] += 60
+    return points, np.where(np.arange(400) < 12, 2, labels)
+
+
+def _answers() -> tuple[Any, Any]:
+    """Six answers of yes or no, of which the first is the class: 64 different rows of 1000."""
+    rows = np.random.default_rng(7).integers(0, 2, (1000, 6))
+    return rows, rows[:, 0]
+
+
+def _missing() -> tuple[Any, Any]:
+    """-999 where a value is missing."""
+    points, labels = _two(400, 12)
+    return _replaced(points, (np.random.default_rng(7).random(400) < 0.05, 3), -999.0), labels
+
+
+LATTICE = np.stack(np.meshgrid(np.arange(18.0), np.arange(18.0)), -1).reshape(-1, 2)
 ANALYSED = {
     "iris": _sklearn("iris"),
     "wine": _sklearn("wine"),
@@ -316,6 +359,22 @@ ANALYSED = {
     "counts of words": _counts,
     "1 in 40 is of the other class": _unequal,
     "5000 classes of two": pairs,
+    "concentric spheres": _spheres,
+    "exclusive or": _exclusive_or,
+    "labels at random": lambda: (_gauss(300, 30), np.random.default_rng(7).integers(0, 2, 300)),
+    "a lattice": lambda: (LATTICE, None),
+    "two moons in 100 dimensions": _turned,
+    "a random walk": lambda: (_gauss(400, 64, 7).cumsum(axis=0), None),
+    "-999 for missing": _missing,
+    "saturated": lambda: ((0.5 + 0.8 * _two(300, 64, 0.4)[0]).clip(0, 1), _two(300)[1]),
+    "a tight class in a wide one": _in_one_another,
+    "a far small class": _far_class,
+    "points and their mirror images": lambda: (
+        np.concatenate([_two(200, 16)[0], -_two(200, 16)[0]]),
+        np.concatenate([_two(200)[1], 1 - _two(200)[1]]),
+    ),
+    "yes or no": _answers,
+    "rounded to one decimal": lambda: tuple(x.round(1) for x in _two(400, 2, 1.5)),
 }
 REFUSED = {
     "two points": (lambda: (_gauss(2, 3), None), "expected at least 2"),

@@ -203,7 +203,9 @@ def test_columns_that_number_rows_and_regression_targets(tmp_path):
     assert noted(data, "the column target holds numbers that are no classes")
     frame["target"], frame["name"] = LABELS, WORDS
     frame.to_csv(path, index=False)
-    message = fails("the columns name are not numbers, and the labels are the column target", path)
+    message = fails(
+        "name are not numbers .the first has 'ant'., and the labels are the column t", path
+    )
     assert "--labels COLUMN" in message
     frame.drop(columns="name").to_csv(path, index=False)
     same(load(path, label="target"), POINTS, LABELS)

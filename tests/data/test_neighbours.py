@@ -7,7 +7,7 @@ import pytest
 from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
-from diffregimes.data.neighbours import NEAR, clusters, near_duplicates, usual_distance
+from diffregimes.data.neighbours import CHANCE, NEAR, clusters, near_duplicates, usual_distance
 
 N, D = 120, 32
 
@@ -83,6 +83,24 @@ def test_near_copies_are_found_in_any_dimension(d, jitter, share):
     found = clusters(np.concatenate([points, copied + jitter * noise]).astype(np.float32))
     missed = len(found.kept) - 500
     assert abs(missed) <= 0.03 * len(copied)
+
+
+@pytest.mark.parametrize(
+    ("n", "share", "least"),
+    [(200, 1.0, 0.99), (1000, 1.0, 0.99), (4000, 1.0, 0.95), (1000, 0.5, 0.94)],
+)
+def test_near_copies_in_a_plane(n, share, least):
+    """Of copies a thousandth of the spread away: where nearly all points have one, chance has few
+    points left to play with. Different points that count as one lie as near by chance."""
+    points, rng = cloud(n, 2), np.random.default_rng(3)
+    some = points[: int(share * n)]
+    found = clusters(np.concatenate([points, some + 1e-3 * rng.standard_normal(some.shape)])
+                     .astype(np.float32))  # fmt: skip
+    pairs = {(x.index, x.other) for x in found.pairs}
+    true = {(k, n + k) for k in range(len(some))}
+    assert len(pairs & true) >= least * len(true)
+    by_chance = 2 * CHANCE * len(true)  # both of a pair
+    assert n - len(np.unique(found.of[:n])) <= by_chance + 3 * np.sqrt(by_chance)
 
 
 def test_the_chance_of_a_clean_set_to_have_near_duplicates():

@@ -6,9 +6,11 @@ import contextlib
 import os
 import pickle
 import shlex
+import shutil
 import subprocess
 import sys
 import tarfile
+import zlib
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -129,6 +131,36 @@ def test_packed_files(tmp_path):
     subprocess.run(["gzip", "-k", str(tmp_path / "in.npz")], check=True)
     (tmp_path / "in.npz").unlink()
     same(converted(tmp_path / "in.npz.gz", tmp_path, "in.npz"), IMAGES, LABELS)
+
+
+def rar(name, data):
+    """An archive of RAR 5 of one file, stored as it is: only who owns a licence may pack."""
+
+    def number(x):
+        out = [x >> k & 127 | 128 for k in range(0, max(1, x.bit_length()), 7)]
+        return bytes([*out[:-1], out[-1] & 127])
+
+    def block(*fields):
+        body = b"".join(x if isinstance(x, bytes) else number(x) for x in fields)
+        body = number(len(body)) + body
+        return zlib.crc32(body).to_bytes(4, "little") + body
+
+    crc = zlib.crc32(data).to_bytes(4, "little")
+    head = block(2, 2, len(data), 4, len(data), 0o100644, crc, 0, 1, len(name), name.encode())
+    return b"Rar!\x1a\7\1\0" + block(1, 0, 0) + head + data + block(5, 0, 0)
+
+
+@pytest.mark.parametrize(("suffix", "program"), [("7z", "7z"), ("rar", "unrar")])
+def test_archives_by_their_programs(tmp_path, suffix, program):
+    if shutil.which(program) is None:
+        pytest.skip(f"{program} is not installed")
+    np.savez(tmp_path / "in.npz", images=IMAGES, labels=LABELS)
+    path = tmp_path / f"it's.{suffix}"
+    if suffix == "rar":
+        path.write_bytes(rar("in.npz", (tmp_path / "in.npz").read_bytes()))
+    else:
+        subprocess.run([program, "a", str(path), str(tmp_path / "in.npz")], check=True)
+    same(converted(path, tmp_path, "it's/in.npz"), IMAGES, LABELS)
 
 
 @pytest.mark.parametrize("group", [False, True])

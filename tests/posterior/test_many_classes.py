@@ -107,7 +107,7 @@ def test_parts_of_a_block_change_nothing(cloud, monkeypatch):
     limit = 2**14
     monkeypatch.setattr(sweep, "moments", spied)
     monkeypatch.setattr(sweep, "_PROBABILITIES", limit)
-    monkeypatch.setattr(sweep, "pairs_together", lambda n: 50)
+    monkeypatch.setattr(sweep, "pairs_together", lambda n, features: 50)
     parts = sweep.sweep(cloud, TIMES, draws=256)
     assert len(sizes) > 4
     assert max(sizes) <= limit
@@ -123,7 +123,7 @@ def test_tiles_change_nothing_where_groups_are_left_out(cloud, monkeypatch, tile
     whole = left_out.left_out_means(cloud, places, blocks=1)
     monkeypatch.setattr(left_out, "TILE", tile)
     monkeypatch.setattr(groups, "TILE", tile)
-    monkeypatch.setattr(left_out, "pairs_together", lambda n: 50)
+    monkeypatch.setattr(left_out, "pairs_together", lambda n, features: 50)
     parts = left_out.left_out_means(cloud, places, blocks=1)
     for name, values in whole.items():
         np.testing.assert_allclose(parts[name], values, rtol=2e-5, atol=2e-6, err_msg=name)

@@ -41,10 +41,12 @@ def values(found: finite_n.FiniteN) -> tuple[np.ndarray, np.ndarray]:
     return np.array([getattr(found, x) for x in NAMES]), np.array([found.se[x] for x in NAMES])
 
 
-def scores(law: Classes | TwoGaussians, n: int, times: list[float], clouds: int) -> np.ndarray:
+def scores(
+    law: Classes | TwoGaussians, n: int, times: list[float], clouds: int, draws: int = 512
+) -> np.ndarray:
     """z of the means at each time against as many independent explicit sets."""
     plain = Classes.two(law) if isinstance(law, TwoGaussians) else law
-    mean, se = values(finite_n.means(law, times, math.log(n), seed=n))
+    mean, se = values(finite_n.means(law, times, math.log(n), draws, seed=n))
     out = []
     for k, t in enumerate(times):
         seen = explicit(plain, n, t, clouds, seed=100 + k)
@@ -72,7 +74,8 @@ def test_explicit_vectors():
 @pytest.mark.slow
 @pytest.mark.parametrize("name", LAWS)
 def test_many_explicit_vectors(name):
-    assert np.abs(scores(*LAWS[name], 200_000)).max() < 4
+    # errors of the means are from eight sets, and vary: with so many draws they hardly count
+    assert np.abs(scores(*LAWS[name], 200_000, 8192)).max() < 4
 
 
 @pytest.mark.parametrize(("d", "log_n", "part"), [(16, 20.0, 0.8), (64, 12.0, 0.9)])

@@ -15,6 +15,7 @@ from diffregimes.data.cloud import prepare
 from diffregimes.data.datasets import from_arrays
 from diffregimes.report.page.analysis import _different, full_page
 from diffregimes.results import Analysis
+from diffregimes.transitions import listed
 from diffregimes.transitions.listed import _free_energies, listed_collapse
 
 TIMES = np.geomspace(0.1, 4, 8)
@@ -134,3 +135,21 @@ def test_points_are_drawn_as_often_as_they_are_listed():
     assert wide == pytest.approx(alone[0], rel=0.1)
     assert tight == pytest.approx(alone[1], rel=0.3)
     assert wide > 2 * tight
+
+
+@pytest.mark.parametrize("counts", [np.full(90, 2), np.arange(90) % 5 + 1, np.eye(90)[7] * 40 + 1])
+def test_only_times_near_the_collapse_are_asked_of_all_draws(counts, monkeypatch):
+    cloud = prepare(POINTS, LABELS)
+    asked = []
+
+    def spied(*args):
+        asked.append((len(args[1]), len(args[3])))
+        return _free_energies(*args)
+
+    monkeypatch.setattr(listed, "_free_energies", spied)
+    few = listed_collapse(cloud, counts.astype(int), FINE, SCHEDULE)
+    assert [n for n, _ in asked] == [64, 512]
+    assert asked[1][1] < len(FINE) / 2
+    monkeypatch.setattr(listed, "_near_zero", lambda values: slice(None))
+    every = listed_collapse(cloud, counts.astype(int), FINE, SCHEDULE)
+    assert (few.t, few.low, few.high) == pytest.approx((every.t, every.low, every.high), rel=1e-12)

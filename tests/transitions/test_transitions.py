@@ -142,6 +142,13 @@ def test_the_spectrum_of_few_points_in_many_dimensions():
     np.testing.assert_allclose(found.eigenvalues, np.maximum(expected, 0), atol=1e-4)
 
 
+def test_two_equal_eigenvalues_of_the_sample_itself():
+    """Of a lattice: the estimate of the population's is within the error of one of n points."""
+    values, n = np.array([27.0, 27.0]), 324
+    value, _ = speciation.of_population(values, n)
+    assert abs(value - 27) < 27 * np.sqrt(2 / n)
+
+
 def test_small_eigenvalues_have_no_spectral_time():
     _, times = spectral(exact_covariance(100, [0.8, 0.1]))
     assert times["spectral"].t is None
@@ -491,4 +498,12 @@ def test_where_real_images_choose_their_class(real):
     resampled = transitions.resample(sample, rng())
     found = clone_times(resampled, dataset.class_counts)[1]
     assert found.t == pytest.approx(expected, abs=0.02)
-    assert found.high - found.low < 0.03
+    assert found.high - found.t < 0.02
+    own = sample.curves()["own_class_probability_loo"]
+    if dataset.class_names == ("1", "8"):
+        assert found.low > found.t - 0.02
+        assert found.warnings == ()
+    else:  # few decide: the true class has less than the level at all of these times
+        assert own.max() < clone_level(dataset.class_counts)
+        assert found.low == 0
+        assert "few training points decide" in found.warnings[0]

@@ -13,6 +13,14 @@ from collections.abc import Sequence
 import numpy as np
 
 TIMES = 1e-30, 300.0  # between which no number of the computation overflows
+_AS_FLOATS = "np.asarray(points, dtype=np.float32)"
+_NUMBERS = {  # by kind of dtype, where that fails or loses something
+    "V": "np.column_stack([points[x] for x in points.dtype.names if x != 'label']), with "
+    "labels=points['label']",
+    "c": "points.view(points.real.dtype), real and imaginary parts side by side",
+    "M": "(points - points.min()).astype(np.float64)",
+    "m": "points.astype(np.float64)",
+}
 
 
 class InputError(ValueError):
@@ -46,6 +54,15 @@ def finite_points(
         raise InputError(
             f"{int(bad.sum())} of {len(points)} {what} hold NaN or infinite values, the first at "
             f"index {first}; expected finite numbers. Remove or repair these samples."
+        )
+
+
+def check_real(dtype: np.dtype) -> None:
+    """Raise unless points of `dtype` are real numbers."""
+    if dtype.kind not in "buif":
+        raise InputError(
+            f"points have the dtype {dtype}; expected integers or real floats. Convert them "
+            f"first, for example by {_NUMBERS.get(dtype.kind, _AS_FLOATS)}."
         )
 
 

@@ -19,7 +19,7 @@ SMALL = 32  # features up to which eigenvectors are those of the whole matrix
 _DENSE = 512  # features up to which all eigenvectors are found at once
 _RESTARTS = 100  # of Lanczos, before the whole matrix is taken
 _REFINE = 16
-_COUNTS = 2**21  # resamples times points at a time: 16 MiB as they are drawn
+_COUNTS = 2**19  # resamples times points at a time: 4 MiB as they are drawn
 
 
 def crossings(x: np.ndarray, y: np.ndarray, level: float) -> np.ndarray:

@@ -26,6 +26,7 @@ from .labelled import rows_of_classes, with_labels
 from .request import Raw, Request
 from .splits import choose, part_of, without_part
 from .stored import DEFLATED, Stored
+from .unread import SPARSE, STRUCTS, refusal
 
 _BLOCK = 4096  # rows of an HDF5 file read at a time
 _MOST_HEADER = 2**27  # bytes
@@ -76,7 +77,10 @@ def npz(request: Request) -> Raw:
     one that can be meant; with the array `labels`, or the only one that can be labels. Of the keys
     of several parts, such as x_train and x_test, those of `split` are read, train without."""
     path = request.path
-    return _named(request, Archive(path, npz_headers(path), lambda key: stored_npz(path, key)))
+    headers = npz_headers(path)
+    if {"format", "shape", "data"} <= set(headers) and request.key is None:
+        raise InputError(refusal(path, SPARSE))
+    return _named(request, Archive(path, headers, lambda key: stored_npz(path, key)))
 
 
 def mat(request: Request) -> Raw:
@@ -111,6 +115,9 @@ def mat(request: Request) -> Raw:
         with readable(path, kind):
             return np.asarray(io.loadmat(path, variable_names=[key])[key])
 
+    spoken = {"struct", "sparse"} & {kind for _, _, kind in found}
+    if spoken and not any(len(x) >= 2 and min(x) > 1 for x, _ in headers.values()):
+        raise InputError(refusal(path, STRUCTS))
     return _named(request, Archive(path, headers, read, columns=True))
 
 

@@ -201,7 +201,10 @@ def labels_in_order(spec: str, n: int) -> np.ndarray:
             "with one label for each point. Correct the path."
         )
     if column is not None and suffix != ".csv":
-        raise InputError(f"labels {spec!r} names a column, but {path} is not a .csv file.")
+        raise InputError(
+            f"labels {spec!r} names a column, but {path} is not a .csv file; expected one, whose "
+            "first line names the columns. Save it as such."
+        )
     if suffix == ".npy":
         return stored_npy(path).read()
     if IDX_NAME.search(path.name):

@@ -75,15 +75,13 @@ def arrow(request: Request) -> Raw:
 
 
 def data_files(folder: Path) -> list[Path]:
-    """The files of Arrow of a dataset in a folder, of the first place that has some."""
+    """The files of Arrow of a dataset in a folder; of values of a column (label=cat/) none."""
     for place in _PLACES:
-        found = sorted(
-            x
-            for x in folder.glob(f"{place}/*" if place else "*")
-            if x.suffix.lower() in FILES and x.is_file() and x.stem != "metadata"
-        )
+        there = folder.glob(f"{place}/*" if place else "*")
+        found = [x for x in there if x.suffix.lower() in FILES and x.stem != "metadata"]
+        found = [x for x in found if x.is_file() and "=" not in x.relative_to(folder).parent.name]
         if found:
-            return found
+            return sorted(found)
     return []
 
 
@@ -260,7 +258,8 @@ def _table(
     from pyarrow import types
 
     def number(kind: Any) -> bool:
-        return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind))
+        known = types.is_integer, types.is_floating, types.is_boolean, types.is_decimal
+        return any(is_one(kind) for is_one in known)
 
     numeric = {x.name: number(x.type) for x in rows.schema if x.name != "__index_level_0__"}
 

@@ -89,7 +89,7 @@ def prepare(points: np.ndarray, labels: np.ndarray) -> Cloud:
     else:
         mean = points.mean(axis=0, dtype=np.float64)[varying]
         coordinates = np.empty((n, len(varying)), dtype=np.float32)
-        for rows in np.array_split(np.arange(n), math.ceil(n / 4096)):
+        for rows in np.array_split(np.arange(n), math.ceil(n / together(len(varying)))):
             coordinates[rows] = points[np.ix_(order[rows], varying)] - mean
     scale = math.sqrt(np.einsum("ij,ij->", coordinates, coordinates, dtype=np.float64) / n)
     coordinates /= scale

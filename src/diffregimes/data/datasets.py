@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from ..common.checks import InputError
+from ..common.checks import InputError, check_real
 from ..common.provenance import INDEXED, DatasetFacts
 from ..common.readable import printable
 from .classes import (
@@ -303,11 +303,7 @@ def describe(dataset: Dataset) -> DatasetFacts:
 def _checked_points(points: Any) -> np.ndarray | Stored:
     array = points if isinstance(points, Stored) else to_numpy(points, "points")
     kinds = "(n, d), (n, H, W) or (n, H, W, C)"
-    if array.dtype.kind not in "buif":
-        raise InputError(
-            f"points have the dtype {array.dtype}; expected integers or real floats. Convert them "
-            "first, for example by np.asarray(points, dtype=np.float32)."
-        )
+    check_real(array.dtype)
     if array.ndim not in (2, 3, 4):
         hint = "points[:, None] makes one feature a point." if array.ndim == 1 else "Reshape them."
         raise InputError(f"points have the shape {array.shape}; expected {kinds}. {hint}")

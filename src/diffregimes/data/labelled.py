@@ -17,6 +17,8 @@ from .pixels import of_all, scaling
 from .request import Raw, Request
 from .stored import Stored
 
+_SAMPLED = 400  # rows that tell how many values a column has
+_MOST_CLASSES = 20
 _COLUMN = re.compile(r"(?:column:)?(-?\d{1,9})$")
 
 
@@ -53,6 +55,22 @@ def _split_column(raw: Raw, column: int) -> Raw:
     else:
         points, labels = np.delete(raw.points, column, axis=1), raw.points[:, column]
     return replace(raw, points=points, labels=labels, notes=(*raw.notes, note), columns_taken=True)
+
+
+def like_classes(points: np.ndarray, names: Sequence[str]) -> list[str]:
+    """A note where the first or the last column of points (n, d), and no other, has few values, as
+    one of classes has; `names` of the columns where these have some."""
+    some = np.sort(points[:: max(1, len(points) // _SAMPLED)], axis=0)
+    different = (np.diff(some, axis=0) > 0).sum(axis=0) + 1
+    few = np.flatnonzero(different <= min(_MOST_CLASSES, len(some) // 4))
+    last = points.shape[1] - 1
+    if last < 1 or len(few) != 1 or few[0] not in (0, last) or different[few[0]] < 2:
+        return []
+    name = names[few[0]] if names else "0" if few[0] == 0 else "-1"
+    return [
+        f"the column {name} has {len(np.unique(points[:, few[0]]))} values, all others many: if "
+        f"it tells the classes, name it by labels (--labels {name})"
+    ]
 
 
 def rows_of_classes(

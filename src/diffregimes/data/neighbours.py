@@ -9,8 +9,9 @@ distance to the nearest point beyond s/10, the largest such s: the plain median 
 duplicates where all points have one. Where the density is even over r, in m dimensions, each of the
 seven within r lies within x r with the chance x^m, independently: so many or more do with that of a
 binomial law. m is that of the farther neighbours (-log x has the mean 1/m), and of all points those
-count whose chance is small beside their number (Benjamini and Hochberg 1995). In one or two
-dimensions points lie that near by chance, and tight clusters are no duplicates.
+count whose chance is small beside their number, where that of the points which have no duplicate is
+told by the large chances (Benjamini and Hochberg 1995, Storey 2002). In one or two dimensions
+points lie that near by chance, and tight clusters are no duplicates.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from .spectrum import covariance
 NEAR = 0.1  # a distance below this share of the usual nearest distance is a near-duplicate
 CHANCE = 0.005  # of the near duplicates, so many may be so by chance; pairs come twice
 FEWEST = 4  # different points that there is something to say of
+_LIKELY = 0.1
 _SCREEN = 64
 _NEIGHBOURS = 3
 _LISTED = 8  # a point may be listed so many times, each a little changed, and all be one
@@ -113,7 +115,10 @@ def near_duplicates(distance: np.ndarray) -> np.ndarray:
         count[some] - 1, distance.shape[1] - 1, outermost ** _dimension(order)
     )  # fmt: skip
     rank = np.argsort(chance, kind="stable")
-    below = np.flatnonzero(chance[rank] <= CHANCE * np.arange(1, len(rank) + 1) / len(rank))
+    # the share of points without any; too few were found where nearly all have one
+    alone = min(1.0, (1 + np.count_nonzero(chance > _LIKELY)) / (1 - _LIKELY) / len(rank))
+    share = np.arange(1, len(rank) + 1) / len(rank)
+    below = np.flatnonzero(chance[rank] <= CHANCE * share / alone)
     accepted = np.zeros(len(distance), dtype=bool)
     accepted[rank[: below[-1] + 1 if len(below) else 0]] = True
     return np.asarray(close & accepted[:, None])
@@ -223,11 +228,13 @@ def _clusters(points: np.ndarray, labels: np.ndarray) -> tuple[Clusters, Neighbo
     """The clusters, near ones of one label each, and the neighbours of all that are not equal."""
     first, of = _equal(points)
     pairs = [Duplicate(int(first[c]), i, 0.0, "exact") for i, c in enumerate(of) if first[c] != i]
-    seen = neighbourhood(points[first], labels[first])
+    if len(first) < len(points):  # else a copy of all
+        points, labels = points[first], labels[first]
+    seen = neighbourhood(points, labels)
     own = seen.cloud.order  # which of `first` a row is
     row, column = np.nonzero(near_duplicates(seen.distance))
     other, gap = seen.near[row, column], seen.distance[row, column]
-    same = labels[first[own[row]]] == labels[first[own[other]]]
+    same = labels[own[row]] == labels[own[other]]
     one, two, gap = own[row[same]], own[other[same]], gap[same]
     found = {
         (int(min(first[a], first[b])), int(max(first[a], first[b]))): float(x)

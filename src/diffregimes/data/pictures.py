@@ -20,7 +20,9 @@ from .classes import check_no_choice, checked_labels, listed, select
 from .request import Raw, Request
 from .unread import is_pointer, pull
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
+SUFFIXES = (
+    ".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm",
+)  # fmt: skip
 # Only these decoders are tried, whatever a file is called: others start outside programs.
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 _GREY = {"1", "L", "LA", "La"}

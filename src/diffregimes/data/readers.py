@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 from ..common.checks import InputError, in_range
 from ..common.reading import readable
 from ..populations.specs import EXAMPLE
-from . import archives, arrow, kinds, objects, tables
+from . import archives, arrow, kinds, objects, texttables
 from .arrayfiles import IDX_NAME
 from .classes import listed
 from .datasets import Dataset, from_arrays
 from .declared import ARRAYS, OPTIONAL, PICTURES, ROWS, Held, Reader
 from .groups import groups_of
+from .labelled import like_classes
 from .pictures import SUFFIXES
 from .pixels import Range
 from .request import Raw, Request
@@ -56,7 +57,10 @@ READERS = (
         "safetensors", "a .safetensors file", _ends(".safetensors"), archives.safetensors, ARRAYS
     ),
     Reader(
-        "table", "a table of numbers (.csv, .tsv, .txt)", _ends(*tables.TABLES), tables.csv_table
+        "table",
+        "a table of numbers (.csv, .tsv, .txt)",
+        _ends(*texttables.TABLES),
+        texttables.csv_table,
     ),
     Reader(
         "arrow",
@@ -168,6 +172,8 @@ def load(
         notes=raw.notes,
     )
     data = _named(data, raw)
+    if request.labels is None and not data.labelled and not data.is_image:
+        data = replace(data, notes=(*data.notes, *like_classes(data.points, raw.columns)))
     if request.group is None:
         return data
     groups = groups_of(request, request.group, _read)
@@ -264,10 +270,7 @@ def _reader(request: Request) -> Reader:
     if text and not special and path.exists():
         _check_pointers(path)
         if (known := converting(path)) is not None and not _is_read(text, path):
-            raise InputError(
-                f"{path} is {known[0]}; expected a kind that is read (diffregimes analyze --help "
-                f"lists them). If you trust it, this converts it: {known[1]}"
-            )
+            raise InputError(known)
     for reader in READERS if text else ():
         if reader.recognises(text, path):
             return reader

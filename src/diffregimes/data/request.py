@@ -47,7 +47,7 @@ class Raw:
 
     `indices` and `classes` where a part of the source was read alone: where the points stand in it,
     and the sorted names of all of its classes. `columns_taken` where labels were a column of the
-    points.
+    points. `columns` are the names of those of a table.
     """
 
     points: Any
@@ -60,3 +60,4 @@ class Raw:
     files: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     columns_taken: bool = False
+    columns: tuple[str, ...] = ()

@@ -1,36 +1,30 @@
 """Tables of numbers: each row a point, each column one of its values, one column the labels.
 
 The labels are the column that was named, else the one called label, target, class or the like,
-else the only one of words. Columns that number the rows are no values of a point and are left out;
-whatever was decided is told in a note.
+else the only one of words. Columns that number or name the rows, and empty ones, are no values of a
+point and are left out; whatever was decided is told in a note.
 """
 
 from __future__ import annotations
 
-import csv
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from math import isqrt
-from pathlib import Path
-from typing import IO, Any
 
 import numpy as np
 
 from ..common.checks import InputError
-from ..common.memory import check_fits
-from ..common.reading import check_regular, readable
 from .arrayfiles import split_column
 from .classes import label_name, listed
 from .labelled import with_labels
 from .request import Raw, Request
 
-TABLES = (".csv", ".tsv", ".data", ".txt")
-_SNIFFED = 1000  # rows that say which columns are numbers
 _INDEX = {"", "id", "index", "unnamed: 0", "row", "row_id", "sample_id"}
 _PIXEL = re.compile(r"pixel_?\d+$|\d+x\d+$", re.IGNORECASE)
-_MISSING = {"", "na", "n/a", "nan", "null", "none", "?"}
+MISSING = {"", "na", "n/a", "nan", "null", "none", "?"}
+_EMPTY, _NAMES, _WORDS, _VALUES = "is empty", "names the rows", "has words", "has values"
+_SPARE = _EMPTY, _NAMES
 
 
 @dataclass(frozen=True)
@@ -42,49 +36,12 @@ class Table:
     numeric: Mapping[str, bool]
     read: Callable[[Sequence[str]], np.ndarray]
     class_names: tuple[str, ...] | None = None
-
-
-def csv_table(request: Request) -> Raw:
-    """A table of numbers in text (.csv, .tsv, .data, .txt), with a header or without: each row is a
-    point. `labels` names their column; without, one called label, target, class, y or species is
-    it, else the only one of words."""
-    path = request.path
-    size = check_regular(path, "a table of text").st_size
-    check_fits(5 * size, f"the table {path}", "Give a smaller one, or save it as .npy.")
-    with readable(path, "a table of text"), path.open(encoding="utf-8-sig", newline="") as file:
-        mark = _mark(file)
-        rows = [x for x in islice(_cells(file, mark), _SNIFFED + 1) if any(y.strip() for y in x)]
-    if not rows:
-        raise InputError(f"{path} is empty; expected a row of numbers for each point.")
-    has_header = len(rows) > 1 and _is_header(rows)
-    names = [x.strip() if has_header else str(k) for k, x in enumerate(rows[0])]
-    if len(set(names)) < len(names):
-        double = next(x for x in names if names.count(x) > 1)
-        raise InputError(f"{path} has two columns called {double!r}. Rename one of them.")
-    body = rows[1:] if has_header else rows
-    for k, row in enumerate(body, 1 + has_header):
-        if len(row) != len(names):
-            raise InputError(
-                f"{path} has {len(row)} cells in row {k} and {len(names)} in the first; expected "
-                "a table with one row for each point. Correct the row."
-            )
-    numeric = {
-        name: all(_is_number(row[k]) for row in body)
-        and any(row[k].strip().lower() not in _MISSING for row in body)
-        for k, name in enumerate(names)
-    }
-
-    def read(wanted: Sequence[str]) -> np.ndarray:
-        places = [names.index(x) for x in wanted]
-        words = len(wanted) == 1 and not numeric[wanted[0]]
-        return _columns(path, mark, places, skip=int(has_header), words=words)
-
-    return from_table(request, Table(str(path), numeric, read))
+    notes: tuple[str, ...] = ()
 
 
 def from_table(request: Request, table: Table) -> Raw:
     """The points and labels of a table."""
-    label, notes = _label_column(request, table)
+    label, aside, notes = _label_column(request, table)
     labels = None if label is None else table.read([label])
     if request.labels_only and labels is not None:
         return Raw(np.empty((len(labels), 0)), labels.reshape(len(labels)))
@@ -94,15 +51,16 @@ def from_table(request: Request, table: Table) -> Raw:
             notes.append(f"the column {label} holds numbers that are no classes: read as a value")
             label = labels = None
     group = _column("group (--group)", request.group, table)
-    others = [x for x in table.numeric if x not in (label, group)]
+    others = [x for x in table.numeric if x not in (label, group, *aside)]
     values = [x for x in others if table.numeric[x]]
     words = [x for x in others if not table.numeric[x]]
     if words or not values:
+        came = f" (the first has {_odd(table.read(words[:1]))!r})" if words else ""
         raise InputError(
-            f"{table.where}: the columns {listed(words, 6) or '(none)'} are not numbers, and the "
-            f"labels are {'the column ' + label if label else 'no column'}; expected numbers in "
-            "all columns but that of the labels. Name that one by labels (--labels COLUMN), and "
-            "remove the others or make them numbers."
+            f"{table.where}: the columns {listed(words, 6) or '(none)'} are not numbers{came}, and "
+            f"the labels are {'the column ' + label if label else 'no column'}; expected numbers "
+            "in all columns but that of the labels. Name that one by labels (--labels COLUMN), and "
+            "remove the others or make them numbers (pandas.get_dummies makes them of words)."
         )
     if label is not None:
         notes.append(f"the labels are the column {label}")
@@ -116,23 +74,49 @@ def from_table(request: Request, table: Table) -> Raw:
     if label is None and request.labels not in (None, "none"):
         return with_labels(Raw(points, None, tuple(notes)), request.labels)
     points = _as_images(points, values, notes)
-    return Raw(points, labels, tuple(notes), class_names=table.class_names)
+    names = tuple(values) if points.ndim == 2 else ()
+    return Raw(points, labels, tuple(notes), class_names=table.class_names, columns=names)
 
 
-def _label_column(request: Request, table: Table) -> tuple[str | None, list[str]]:
-    """The column of the labels, None without or where they lie in a file of their own."""
-    wanted, names = request.labels, list(table.numeric)
-    if wanted == "none":
-        return None, []
-    if wanted is not None:
-        return _column("labels (--labels)", wanted, table), []
-    group = _column("group (--group)", request.group, table)
-    names = [x for x in names if x != group]
+def _label_column(request: Request, table: Table) -> tuple[str | None, list[str], list[str]]:
+    """The column of the labels, None without or where they lie in a file of their own; the columns
+    that are left out; and notes."""
+    wanted, group = request.labels, _column("group (--group)", request.group, table)
+    names = [x for x in table.numeric if x != group]
     said = label_name(names)
-    if said is None:
-        words = [x for x in names if not table.numeric[x]]
-        said = words[0] if len(words) == 1 and len(names) > 1 else None
-    return said, []
+    if wanted is not None:
+        said = None if wanted == "none" else _column("labels (--labels)", wanted, table)
+    kinds = {x: _kind(table.read([x])) for x in names if x != said and not table.numeric[x]}
+    aside = [x for x, kind in kinds.items() if kind in _SPARE]
+    notes = [f"the column {x!r}, which {kinds[x]}, was left out" for x in aside]
+    words = [x for x in kinds if x not in aside]
+    if said is None and wanted is None and [kinds[x] for x in words] == [_WORDS]:
+        said = words[0] if len(names) - len(aside) > 1 else None
+    return said, aside, [*table.notes, *notes]
+
+
+def _kind(words: np.ndarray) -> str:
+    """What the words of a column do."""
+    found = [str(x).strip() for x in words]
+    if all(x.lower() in MISSING for x in found):
+        return _EMPTY
+    if len(set(found)) < len(found):
+        return _WORDS
+    # numbers in the main, such as '12 %' or '1.200,50', are values; days have dashes
+    digits = sum(y.isdigit() or y in "., +-%eE" for x in found for y in x)
+    days = any("-" in x[1:-1] for x in found)
+    return _VALUES if digits > 0.8 * sum(map(len, found)) and not days else _NAMES
+
+
+def _odd(words: np.ndarray) -> str:
+    """The first word that is no number."""
+    for text in map(str, np.ravel(words)):
+        try:
+            float(text)
+        except ValueError:
+            if text.strip().lower() not in MISSING:
+                return text if len(text) <= 40 else f"{text[:40]}..."
+    return str(np.ravel(words)[0])
 
 
 def _column(option: str, wanted: str | None, table: Table) -> str | None:
@@ -172,60 +156,3 @@ def _as_images(points: np.ndarray, names: Sequence[str], notes: list[str]) -> np
         return points
     notes.append(f"the columns {names[0]} to {names[-1]} are the pixels of {side}×{side} images")
     return points.astype(np.uint8).reshape(-1, side, side)
-
-
-def _mark(file: IO[str]) -> str | None:
-    """What parts the cells, by the first line that is not blank; None for spaces."""
-    line = next((x for x in file if x.strip()), "")
-    file.seek(0)
-    counts = {c: line.count(c) for c in ",;\t"}
-    best = max(counts, key=lambda c: counts[c])
-    return best if counts[best] else None
-
-
-def _cells(file: IO[str], mark: str | None) -> Iterable[list[str]]:
-    return csv.reader(file, delimiter=mark) if mark else (line.split() for line in file)
-
-
-def _is_header(rows: Sequence[Sequence[str]]) -> bool:
-    """Whether the first row is words above numbers, words alone, or 0, 1, 2, ... as pandas numbers
-    columns that have no names, with nothing above those of the rows."""
-    first = [x.strip() for x in rows[0]]
-    counted = [str(k) for k in range(len(first))]
-    if (first == counted[: len(first)] != [] and len(first) > 1) or first == ["", *counted[:-1]]:
-        return True
-    if not any(_is_number(x) for x in first):
-        return True
-    columns = zip(first, zip(*rows, strict=False), strict=False)
-    return any(not _is_number(x) and all(_is_number(y) for y in cells[1:]) for x, cells in columns)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return text.strip().lower() in _MISSING
-    return True
-
-
-def _columns(
-    path: Path, mark: str | None, places: Sequence[int], *, skip: int, words: bool
-) -> np.ndarray:
-    """Columns of numbers (n, k), or one of words (n,)."""
-
-    def load(**more: Any) -> np.ndarray:
-        return np.loadtxt(
-            path, dtype=np.str_ if words else np.float64, delimiter=mark, skiprows=skip,
-            usecols=list(places), comments=None, quotechar='"', encoding="utf-8-sig",
-            ndmin=1 if words else 2, **more,
-        )  # fmt: skip
-
-    def number(text: str) -> float:
-        return np.nan if text.strip().lower() in _MISSING else float(text)
-
-    with readable(path, "a table of numbers"):
-        try:
-            out = load()
-        except ValueError:  # an empty cell; told by the caller, which counts such points
-            out = load(converters=number)
-    return np.char.strip(out) if words else out

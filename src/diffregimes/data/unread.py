@@ -60,6 +60,10 @@ def _is_dicom(path: Path, start: bytes) -> bool:
     )
 
 
+def _is_partitioned(path: Path, start: bytes) -> bool:
+    return path.is_dir() and any(path.glob("*=*/**/*.parquet"))
+
+
 def _has_pages(path: Path, start: bytes) -> bool:
     """Whether it is one image file with several images in it."""
     if path.suffix.lower() not in (".tif", ".tiff", ".gif") or not path.is_file():
@@ -137,6 +141,11 @@ UNREAD = (
         _is_dicom,
     ),
     Unread(
+        "of parquet files in folders that are values of a column (label=cat/)",
+        _python("import pandas; pandas.read_parquet(s).to_parquet(o + '.parquet')", "pandas"),
+        _is_partitioned,
+    ),
+    Unread(
         "a volume of NIfTI",
         _python(
             "import nibabel, numpy as np; x = nibabel.load(s).get_fdata(dtype='f4'); np.save("
@@ -201,17 +210,46 @@ UNREAD = (
 )
 
 
-def converting(path: Path) -> tuple[str, str] | None:
-    """What a file or folder is, where its kind is known and not read, and the line that converts
-    it."""
+# of kinds that are read as a rule; their readers find out
+SPARSE = Unread(
+    "a sparse matrix of scipy",
+    _python(
+        "import numpy as np; from scipy import sparse; "
+        "np.savez(o + '-dense.npz', points=sparse.load_npz(s).toarray())"
+    ),
+    lambda path, start: False,
+)
+STRUCTS = Unread(
+    "a .mat file whose arrays lie in structs, or are sparse",
+    _python(
+        "import numpy as np; from scipy import io; m = io.loadmat(s, simplify_cells=True); "
+        "m |= {k: v for x in [*m.values()] if isinstance(x, dict) for k, v in x.items()}; "
+        "m = {k: getattr(v, 'toarray', lambda: v)() for k, v in m.items() if hasattr(v, 'dtype')}; "
+        "np.savez(o + '.npz', **{k: v for k, v in m.items() if v.dtype != object})"
+    ),
+    lambda path, start: False,
+)
+
+
+def converting(path: Path) -> str | None:
+    """What is said of a file or folder whose kind is known and not read."""
     if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe holds nothing
         return None
     start = first_bytes(path)
     kind = next((x for x in UNREAD if x.recognises(path, start)), None)
     if kind is None:
         return None
+    return refusal(path, kind)
+
+
+def refusal(path: Path, kind: Unread) -> str:
+    """What is said of a file or folder of such a kind, with the line that converts it."""
     out, source = shlex.quote(path.resolve().name.split(".")[0] or "data"), shlex.quote(str(path))
-    return kind.words, kind.line.replace("OUT", out).replace("SOURCE", source)
+    line = kind.line.replace("OUT", out).replace("SOURCE", source)
+    return (
+        f"{path} is {kind.words}; expected a kind that is read (diffregimes analyze --help lists "
+        f"them). If you trust it, this converts it: {line}"
+    )
 
 
 def first_bytes(path: Path) -> bytes:

@@ -13,6 +13,7 @@ from .observables import PRECISION_CURVES
 from .sample import Sample
 
 _ROWS = 256  # points whose nearest others are looked for
+_ENTRIES = 2**18  # of them, times points, at a time
 _SAME = 1e-14  # of the squared norms: what float64 products leave of a distance of zero
 
 
@@ -25,7 +26,7 @@ def near_square(cloud: Cloud) -> float:
     coordinates = cloud.coordinates
     norms = cloud.norms
     least = []
-    for few in np.array_split(rows, math.ceil(len(rows) / 16)):
+    for few in np.array_split(rows, math.ceil(len(rows) * cloud.n / _ENTRIES)):
         square = square_distances(coordinates[few], coordinates)
         square[square <= _SAME * (norms[few][:, None] + norms)] = math.inf
         least.append(square.amin(dim=1).cpu().numpy())

@@ -94,7 +94,7 @@ def _rows(
     """Rows mu (p,) of a block, |a_mu - a_nu|^2 (p, n) up to the `largest` gamma, in units of the
     cloud, and z.(a_nu - a_mu) (p, n)."""
     # products of more rows than the exponentials take: each reads the whole cloud
-    together = pairs_together(cloud.n)
+    together = pairs_together(cloud.n, cloud.coordinates.shape[1])
     # both signs, and their sums in float64 beside them
     entries = 64 * len(dealt.lengths) if dealt.compiled else 4 * cloud.n
     rows = int(np.clip(TILE // entries, 1, together))

@@ -129,9 +129,11 @@ def exponents(
     return scaled.add_(square, alpha=-0.5 * gamma * unit)
 
 
-def pairs_together(n: int) -> int:
-    """Pairs whose `products` fit into 32 MiB."""
-    return min(max(2**22 // n, 1), PAIRS_PER_BLOCK)
+def pairs_together(n: int, features: int) -> int:
+    """Pairs whose `products` fit into 16 MiB, or 8 where few features are soon read again; as a
+    rule those before are still there."""
+    entries = 2**20 if features <= FEW else 2**21
+    return min(max(entries // n, 1), PAIRS_PER_BLOCK)
 
 
 def products(

@@ -119,7 +119,7 @@ def _units(
         observe(drawn, distances=distances, columns=columns)
     else:
         # products of more pairs than that: each reads the whole cloud
-        for many in drawn.split(pairs_together(cloud.n)):
+        for many in drawn.split(pairs_together(cloud.n, cloud.coordinates.shape[1])):
             largest = float(gamma.max()) * cloud.scale**2 if compiled else None
             square, along = products(cloud, many, largest=largest, lengths=np.diff(cloud.bounds))
             for k, some in enumerate(many.split(pairs)):

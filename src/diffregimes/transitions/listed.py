@@ -32,6 +32,8 @@ from .crossing import clocked, from_log_gamma
 
 MOST_CONFLICTS = 0.1  # share of points with several classes that leaves a class decided
 PAIRS = 512  # of draws, with noise z and -z
+_FIRST = 64  # of them, that say at which times all are asked
+_UNSURE = 6.0  # standard errors
 _ENTRIES = 2**20  # rows times points at a time
 
 
@@ -89,16 +91,32 @@ def listed_collapse(
     rng = numpy_generator(seed, "listed")
     points = rng.choice(cloud.n, PAIRS, p=weights / weights.sum())
     log_gamma = np.log(snr(times))[::-1]
-    free = _free_energies(cloud, points, np.log(weights), np.exp(log_gamma), seed)
     log_n = math.log(weights.sum())
-    values = (np.logaddexp(0, free + log_n) - np.logaddexp(free, log_n)).mean(axis=0)
-    means = np.vstack([values.mean(axis=0), numerics.resampled_sums(values, rng) / PAIRS])
+
+    def values(some: np.ndarray, log_gamma: np.ndarray) -> np.ndarray:
+        free = _free_energies(cloud, some, np.log(weights), np.exp(log_gamma), seed)
+        return np.asarray(np.mean(np.logaddexp(0, free + log_n) - np.logaddexp(free, log_n), 0))
+
+    log_gamma = log_gamma[_near_zero(values(points[:_FIRST], log_gamma))]
+    seen = values(points, log_gamma)
+    means = np.vstack([seen.mean(axis=0), numerics.resampled_sums(seen, rng) / PAIRS])
     places = -numerics.crossings(-log_gamma[::-1], means[:, ::-1], 0.0)
     t, bounds = from_log_gamma(places)
     why = () if t is not None else (
         f"F does not cross 0 between t = {times[0]:.3g} and t = {times[-1]:.3g}",
     )  # fmt: skip
     return clocked(schedule, "collapse", HEADLINE, t, bounds, why)
+
+
+def _near_zero(values: np.ndarray) -> slice:
+    """The times at which the mean of `values` (pairs, T) may be zero, and two more on each side;
+    all where it has the same sign everywhere."""
+    mean, error = values.mean(axis=0), values.std(axis=0) / math.sqrt(len(values))
+    changes = np.flatnonzero((mean[:-1] < 0) != (mean[1:] < 0))
+    near = np.union1d(np.flatnonzero(np.abs(mean) < _UNSURE * error), [changes, changes + 1])
+    if not len(changes):
+        return slice(None)
+    return slice(max(int(near[0]) - 2, 0), int(near[-1]) + 3)
 
 
 def _free_energies(

@@ -88,7 +88,8 @@ def of_population(eigenvalues: np.ndarray, n: int) -> tuple[float, float]:
     others = np.zeros(max(n - 1, 2))
     known = eigenvalues[: len(others)]
     others[: len(known)] = known
-    gaps = 1 / np.maximum(others[0] - others[1:], 1e-6 * others[0])
+    # equal ones of a law lie so far apart in a sample; those of a lattice do not
+    gaps = 1 / np.maximum(others[0] - others[1:], others[0] / math.sqrt(n))
     value = 1 / gaps.mean()
     return float(value), float(value**2 * (gaps**2).mean())
 

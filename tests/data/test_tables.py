@@ -1,0 +1,227 @@
+"""Tables as programs write them: what is no number or no value is told, or read as what it is."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import sys
+
+import numpy as np
+import pytest
+import scipy.io
+from PIL import Image
+from scipy import sparse
+
+from diffregimes.common.checks import InputError
+from diffregimes.data.datasets import from_arrays
+from diffregimes.data.readers import load
+
+RNG = np.random.default_rng(3)
+N = 24
+CODES = np.arange(N) % 2
+WORDS = np.array(["cat", "dog"])[CODES]
+POINTS = RNG.standard_normal((N, 3)).round(4) + 2 * CODES[:, None]
+
+
+def same(data, points, labels):
+    expected = from_arrays(points, labels)
+    np.testing.assert_allclose(data.points, expected.points, rtol=1e-6)
+    np.testing.assert_array_equal(data.labels, expected.labels)
+    assert data.class_names == expected.class_names
+    assert data.labelled == (labels is not None)
+
+
+def text(path, head, *columns, mark=",", decimal="."):
+    """A table of POINTS with more columns before and after them."""
+    before, after = [*columns, [], []][:2]
+    rows = [
+        [*(str(x[k]) for x in before), *(str(y).replace(".", decimal) for y in POINTS[k].tolist()),
+         *(str(x[k]) for x in after)]
+        for k in range(N)
+    ]  # fmt: skip
+    path.write_text(head + "".join(mark.join(x) + "\n" for x in rows))
+    return path
+
+
+def told(data, words):
+    return any(words in x for x in data.notes)
+
+
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_decimal_commas(tmp_path, mark):
+    head = mark.join(["a", "b", "c", "label"]) + "\n"
+    data = load(text(tmp_path / "x.csv", head, [], [WORDS], mark=mark, decimal=","))
+    same(data, POINTS, WORDS)
+    assert told(data, "decimal commas")
+    data = load(text(tmp_path / "x.csv", head, [], [WORDS], mark=mark))
+    same(data, POINTS, WORDS)
+    assert not told(data, "decimal commas")
+
+
+def test_commas_that_part_thousands_are_no_decimals(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("a;b\n" + "".join(f"{k + 1},234;{k}\n" for k in range(N)))
+    with pytest.raises(InputError, match=r"columns a are not numbers \(the first has '1,234'\)"):
+        load(path)
+    path.write_text("a;b\n" + "".join(f"{k + 1},234;{k},5\n" for k in range(N)))
+    same(load(path), np.column_stack([np.arange(N) + 1.234, np.arange(N) + 0.5]), None)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "sep=;\na;b;c;label\n",
+        "# made on a Monday\n\n# by me; twice; a; day\na;b;c;label\n",
+        "# a;b;c;label\n",  # as np.savetxt writes it
+        "#a;b;c;label\n",
+        "\n\na;b;c;label\n",
+    ],
+)
+def test_lines_before_a_table(tmp_path, head):
+    same(load(text(tmp_path / "x.csv", head, [], [CODES], mark=";")), POINTS, CODES)
+
+
+def test_a_comment_that_is_no_header(tmp_path):
+    path = text(tmp_path / "x.csv", "# a,b\n", [], [WORDS])
+    same(load(path), POINTS, WORDS)
+    same(load(path, labels="3"), POINTS, WORDS)
+    for nothing in ("# a,b\n", ",\n", "# ,\n;;\n", "sep=;\n", ""):
+        path.write_text(nothing)
+        with pytest.raises(InputError, match="is empty; expected a row"):
+            load(path)
+
+
+def test_what_names_the_rows_or_is_empty_is_left_out(tmp_path):
+    days = [f"2024-01-{k + 1:02}" for k in range(N)]
+    data = load(text(tmp_path / "x.csv", "day,a,b,c,\n", [days], [[""] * N]))
+    same(data, POINTS, None)
+    assert told(data, "the column 'day', which names the rows, was left out")
+    assert told(data, "the column '', which is empty, was left out")
+    data = load(text(tmp_path / "x.csv", "who,a,b,c,kind\n", [[f"p{k}" for k in days]], [WORDS]))
+    same(data, POINTS, WORDS)
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(POINTS).assign(when=pandas.to_datetime(days), kind=WORDS)
+    same(load(frame), POINTS, WORDS)
+
+
+@pytest.mark.parametrize("cell", ["{} %", "1,00{}", "<{}>"])
+def test_what_is_no_number_is_shown(tmp_path, cell):
+    column = [f'"{cell.format(k % 10)}"' for k in range(N)]
+    shown = cell.format(0)
+    with pytest.raises(InputError, match=rf"columns x are not numbers \(the first has '{shown}'\)"):
+        load(text(tmp_path / "x.csv", "x,a,b,c,label\n", [column], [WORDS]))
+
+
+def test_true_and_false_are_values_but_among_labels(tmp_path):
+    flags = (np.arange(N) % 3 == 0).astype(str)
+    path = text(tmp_path / "x.csv", "f,a,b,c,label\n", [flags], [WORDS])
+    values = np.column_stack([flags == "True", POINTS])
+    same(load(path), values, WORDS)
+    same(load(path, labels="label"), values, WORDS)
+    path = text(tmp_path / "x.csv", "a,b,c,churned\n", [], [flags])
+    same(load(path), POINTS, flags)
+    path = text(tmp_path / "x.csv", "e,a,b,c,f\n", [1 - CODES], [flags])
+    same(load(path, labels="e"), np.column_stack([POINTS, flags == "True"]), 1 - CODES)
+    path = text(tmp_path / "x.csv", "e,a,b,c,f\n", [flags], [flags])
+    same(load(path), np.column_stack([flags == "True", POINTS, flags == "True"]), None)
+
+
+def test_a_column_that_looks_like_classes_is_told(tmp_path):
+    first = load(text(tmp_path / "x.data", "", [CODES + 1]))  # UCI's wine.data, UCR's .tsv
+    assert not first.labelled
+    assert told(first, "the column 0 has 2 values, all others many")
+    same(load(tmp_path / "x.data", labels="0"), POINTS, CODES + 1)
+    last = load(text(tmp_path / "x.csv", "id,a,b,c,kind\n", [np.arange(N)], [CODES]))
+    assert told(last, "(--labels kind)")
+    np.save(tmp_path / "x.npy", np.column_stack([POINTS, CODES]))
+    assert told(load(tmp_path / "x.npy"), "(--labels -1)")
+    for points in (POINTS, np.column_stack([CODES, POINTS, CODES]), np.insert(POINTS, 1, CODES, 1)):
+        np.save(tmp_path / "x.npy", points)
+        assert not told(load(tmp_path / "x.npy"), "if it tells the classes")
+    assert not told(load(tmp_path / "x.data", labels="none"), "if it tells the classes")
+
+
+def test_not_utf_8(tmp_path):
+    path = tmp_path / "x.csv"
+    for code in ("utf-16", "latin-1"):
+        path.write_bytes("é,b\n1,2\n2,3\n".encode(code))
+        with pytest.raises(InputError, match="expected one in UTF-8"):
+            load(path)
+
+
+# ---- other kinds, told how to convert
+
+
+def converted(path, folder, made):
+    with pytest.raises(InputError) as caught:
+        load(path)
+    line = str(caught.value).partition("this converts it: ")[2]
+    code, *arguments = shlex.split(line[line.index("python -c") :])[2:]
+    with contextlib.chdir(folder), pytest.MonkeyPatch.context() as patched:
+        patched.setattr(sys, "argv", ["-c", *arguments])
+        exec(code, {})
+    return load(folder / made)
+
+
+def test_structs_and_sparse_arrays_of_matlab(tmp_path):
+    path = tmp_path / "x.mat"
+    scipy.io.savemat(path, {"data": {"X": POINTS, "y": CODES}})
+    same(converted(path, tmp_path, "x.npz"), POINTS, CODES)
+    some = np.maximum(POINTS, 0)
+    scipy.io.savemat(path, {"X": sparse.csr_matrix(some), "y": CODES})
+    same(converted(path, tmp_path, "x.npz"), some, CODES)
+    scipy.io.savemat(path, {"X": POINTS, "y": CODES, "made": {"by": "me"}})
+    same(load(path), POINTS, CODES)
+
+
+def test_sparse_matrices_of_scipy(tmp_path):
+    some = np.maximum(POINTS, 0)
+    for make in (sparse.csr_matrix, sparse.csc_array, sparse.coo_matrix):
+        sparse.save_npz(tmp_path / "x.npz", make(some))
+        same(converted(tmp_path / "x.npz", tmp_path, "x-dense.npz"), some, None)
+
+
+def test_columns_in_the_names_of_folders(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    frame = pandas.DataFrame(POINTS, columns=list("abc")).assign(label=WORDS)
+    frame.to_parquet(tmp_path / "x", partition_cols=["label"])
+    order = np.argsort(CODES, kind="stable")
+    same(converted(tmp_path / "x", tmp_path, "x.parquet"), POINTS[order], WORDS[order])
+
+
+def test_decimals_of_arrow(tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    prices = pa.array(POINTS[:, 0]).cast(pa.decimal128(9, 4), safe=False)
+    table = pa.table({"price": prices, "b": POINTS[:, 1], "label": WORDS})
+    parquet.write_table(table, tmp_path / "x.parquet")
+    found = load(tmp_path / "x.parquet")
+    np.testing.assert_allclose(found.points, POINTS[:, :2], atol=2e-4)
+    assert found.class_names == ("cat", "dog")
+
+
+RECORDS = np.zeros(N, dtype=[("a", "f8"), ("b", "i4"), ("label", "i8")])
+
+
+@pytest.mark.parametrize(
+    ("points", "width"), [(RECORDS, 2), (POINTS + 1j, 6), (np.datetime64("2024") + RNG.integers(
+        0, 9, (N, 3)), 3), (POINTS.astype(str), 3)]
+)  # fmt: skip
+def test_points_of_other_dtypes_are_told_how(points, width):
+    with pytest.raises(InputError) as caught:
+        from_arrays(points)
+    line = str(caught.value).partition("for example by ")[2]
+    line = line.removesuffix(".").partition(", with")[0].partition(", real")[0]
+    made = eval(line, {"np": np, "points": points})
+    assert made.shape == (N, width)
+    assert made.dtype.kind == "f"
+
+
+def test_images_that_windows_calls_jfif(tmp_path):
+    for k in range(9):
+        Image.fromarray(RNG.integers(0, 255, (6, 6), dtype=np.uint8)).save(
+            tmp_path / f"{k}.jfif", format="JPEG"
+        )
+    assert load(tmp_path).n == 9
