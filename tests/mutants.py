@@ -51,7 +51,7 @@ VERDICT = "transitions/test_verdict.py"
 BACKWARD = "theory/test_regimes.py"
 POSTERIOR = "posterior/test_posterior.py"
 GATE = "auditing/test_gate.py"
-COPIED = "auditing/test_copies.py"
+COPIED, OWN = "auditing/test_copies.py", "auditing/test_conditions.py"
 PARTS, FEATURES = "auditing/test_parts.py", "auditing/test_features.py"
 POPULATIONS = "populations/test_populations.py"
 SCHEDULERS = "test_schedulers.py"
@@ -109,6 +109,19 @@ ONCE = (
           f"{LIMITS}::test_a_tenth_of_the_usual_distance_is_a_near_duplicate"),
     Fault("transitions/crossing.py", "COARSE = 1.5 ", "COARSE = 1.6 ",
           f"{LIMITS}::test_a_coarse_grid_is_told"),
+    Fault("backward/descent.py", "conditions[part])", "conditions[: len(z[part])])",
+          OWN),
+    Fault("backward/descent.py", ".repeat(states // self.size)",
+          ".repeat_interleave(states // self.size)", OWN),
+    Fault("backward/conditioned.py", "share * scale * found[name]", "share * found[name]", OWN),
+    Fault("backward/conditioned.py", "known = torch.from_numpy(rows)", "known = torch.arange(len(rows))",
+          OWN),
+    Fault("auditing/conditions.py", "for codes in (own, other)", "for codes in (other, own)", OWN),
+    Fault("auditing/conditions.py", "(origin != code)", "(origin == code)", OWN),
+    Fault("auditing/audit.py", "model_entropy(tracked, setup.grid, exact, n, counts)",
+          "model_entropy(tracked, setup.grid, exact, n)", OWN),
+    Fault("auditing/losses.py", "block, rows, seed, codes[k])", "block, rows, seed, codes[0])", OWN),
+    Fault("learned/score.py", "self.asked[k : k + self.batch]", "self.asked[: self.batch]", OWN),
     Fault("auditing/parts.py", "x - x.mean(axis=1, keepdims=True)", "x",
           f"{PARTS}::test_windows_against_a_plain_search"),
     Fault("auditing/parts.py", "telling = seen.second >= least", "telling = seen.second >= 0",

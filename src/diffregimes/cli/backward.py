@@ -273,6 +273,11 @@ def _network(
                     f"--{name} came without --model; exact scores are not conditional."
                 )
         return None
+    if score.network.label == "own":
+        raise InputError(
+            "--label is own, which audit understands alone: here all states are asked for one "
+            "class. Give its number."
+        )
     if score.score is not None:
         raise InputError("--score and --model exclude each other: one score is run.")
     return score.network.opened(score.model, dataset, device, store, progress)

@@ -59,9 +59,25 @@ Out = Annotated[
         rich_help_panel=OUTPUT, parser=place, help="Output folder.", show_default="runs/NAME"
     ),
 ]
+
+
+def label(text: str) -> int | str:
+    """The number of a class, or own."""
+    if text == "own":
+        return text
+    if not re.fullmatch(r"[+-]?\d{1,9}", text):
+        raise typer.BadParameter(f"{text!r} is no number of a class, nor own.")
+    return int(text)
+
+
 Label = Annotated[
-    int | None,
-    typer.Option(rich_help_panel=ACCURACY, help="Class that a conditional model is asked for."),
+    Any,
+    typer.Option(
+        rich_help_panel=ACCURACY,
+        parser=label,
+        metavar="N|own",
+        help="Class that a conditional model is asked for; of audit own, too: each point's own.",
+    ),
 ]
 
 

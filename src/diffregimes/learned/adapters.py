@@ -9,6 +9,7 @@ folder states. Images of diffusers' own pipelines are in [-1, 1].
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +17,31 @@ import torch
 
 from ..common.checks import InputError
 from ..process import DDPM_FAMILY
-from .conditions import condition_of
+from .conditions import OWN, condition_of
 from .conventions import scheduler_class, scheduler_convention
 from .folders import ONE_STEP, Parts, parts_of
 from .latents import Latents, open_latents
 from .others import known_elsewhere
-from .score import BATCH, LearnedScore, check_fits, module_score
+from .score import BATCH, LearnedScore, OwnConditions, check_fits, module_score
 from .weights import fill, merge, read_weights
 from .wrappers import config_of, unwrapped
 
-__all__ = ["LearnedScore", "check_fits", "learned_score", "load_score", "module_score"]
+__all__ = [
+    "LearnedScore",
+    "OwnConditions",
+    "check_fits",
+    "learned_score",
+    "load_score",
+    "module_score",
+]
 
 
 def learned_score(
     model: Any,
     scheduler: Any,
     *,
-    label: int | None = None,
-    prompt: str | None = None,
+    label: int | str | None = None,
+    prompt: str | Sequence[str] | None = None,
     guidance: float | None = None,
     pipeline: Any = None,
     latents: Latents | None = None,
@@ -45,7 +53,7 @@ def learned_score(
         inside of what a training loop puts around it
     scheduler : one of `process.SCHEDULERS`; what it was set to sample with does not matter
     label, prompt : the class, for a conditional model; the text, which `pipeline` (a folder, or the
-        pipeline itself) encodes
+        pipeline itself) encodes. "own", or several texts: every state has its own (`OwnConditions`)
     guidance : the scale of classifier-free guidance, None for the condition alone
     latents : the VAE in whose code the model works
     batch : states that the model is given at a time
@@ -70,7 +78,9 @@ def learned_score(
             f"{name} has none; expected a scheduler of the DDPM family."
         )
     set_on = (x for x in ("clip_sample", "thresholding") if getattr(scheduler.config, x, False))
-    return LearnedScore(
+    many = prompt is not None and not isinstance(prompt, str)
+    kind = OwnConditions if many or label == OWN else LearnedScore
+    score = kind(
         model,
         convention,
         shape,
@@ -82,6 +92,9 @@ def learned_score(
         latents=latents,
         notes=tuple(f"{x} of the scheduler is ignored: the network alone counts" for x in set_on),
     )
+    if isinstance(score, OwnConditions) and prompt is not None:
+        score.prompts = tuple(prompt)
+    return score
 
 
 def _shape_of(model: Any, config: Any) -> tuple[int, int, int]:
@@ -118,8 +131,8 @@ def load_score(
     scheduler: Any = None,
     *,
     base: str | Path | None = None,
-    label: int | None = None,
-    prompt: str | None = None,
+    label: int | str | None = None,
+    prompt: str | Sequence[str] | None = None,
     guidance: float | None = None,
     device: str | torch.device = "cpu",
     dtype: torch.dtype | None = None,

@@ -1,15 +1,16 @@
 """What a conditional network is given beside state and step: a class, or an encoded prompt.
 
-The condition is one and the same for all states: the law that is judged is that of the points which
-have it. Guidance D_0 + w (D_c - D_0) makes another law than that which was trained: it is off
-unless asked for, and w = 1 is off.
+The condition is one and the same for all states, and the law that is judged is that of the points
+which have it; or every state has its own, `OWN` for classes, one of several prompts for text.
+Guidance D_0 + w (D_c - D_0) makes another law than that which was trained: it is off unless asked
+for, and w = 1 is off.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,21 +23,26 @@ from ..common.checks import InputError, in_range
 from ..common.reading import read_json, readable, why
 
 _CROSS = ("UNet2DConditionModel", "SD3Transformer2DModel")
+OWN = "own"  # every point is asked for under its own class
 _LATER = "Give them in a function of your own, to module_score."
 
 
 @dataclass(frozen=True)
 class Condition:
-    """Arguments of the network by name, each with one row for all states (nested, or None): with
-    the condition, and without (`null`), where the network was trained for that too."""
+    """Arguments of the network by name, each with one row for all states, or one for each condition
+    (nested, or None): with the condition, and without (`null`, one row), where the network was
+    trained for that too."""
 
     given: dict[str, Any]
     null: dict[str, Any] | None
     said: tuple[str, ...] = ()
 
 
-def spread(arguments: Mapping[str, Any], states: Tensor) -> dict[str, Any]:
-    """The one row of every argument for all states, where and as precise as these are."""
+def spread(
+    arguments: Mapping[str, Any], states: Tensor, asked: Tensor | None = None
+) -> dict[str, Any]:
+    """The one row of every argument for all states, or the rows that are `asked` (m,) for, where
+    and as precise as these are."""
 
     def rows(x: Any) -> Any:
         if isinstance(x, dict):
@@ -44,7 +50,10 @@ def spread(arguments: Mapping[str, Any], states: Tensor) -> dict[str, Any]:
         if not isinstance(x, Tensor):
             return x
         dtype = states.dtype if x.is_floating_point() else x.dtype
-        return x.to(states.device, dtype).expand(len(states), *x.shape[1:])
+        x = x.to(states.device, dtype)
+        if asked is not None and len(x) > 1:
+            return x[asked.to(states.device)]
+        return x.expand(len(states), *x.shape[1:])
 
     return {k: rows(v) for k, v in arguments.items()}
 
@@ -53,13 +62,14 @@ def condition_of(
     model: Any,
     config: Any,
     *,
-    label: int | None,
-    prompt: str | None,
+    label: int | str | None,
+    prompt: str | Sequence[str] | None,
     guidance: float | None,
     pipeline: Any = None,
 ) -> Condition | None:
     """What the network is to be given, None where it takes nothing.
 
+    label, prompt : one, or `OWN` for a row of each class, and several for a row of each prompt
     pipeline : folder of the pipeline that encodes prompts, or the pipeline itself
     Raises `InputError` for a label or prompt missing, out of place or out of range, a prompt that
     nothing encodes, and guidance where nothing is known of no condition.
@@ -121,7 +131,7 @@ def _takes_text(model: Any, config: Any) -> bool:
     return _name(model) == "UNet2DConditionModel" and any("CrossAttn" in str(x) for x in blocks)
 
 
-def _labels(config: Any, label: int | None) -> Tensor | None:
+def _labels(config: Any, label: int | str | None) -> Tensor | None:
     """The row of labels. Raises for one that is missing, out of place or out of range."""
     kind, classes = (getattr(config, x, None) for x in ("class_embed_type", "num_class_embeds"))
     if getattr(config, "norm_type", None) == "ada_norm_zero":  # DiT
@@ -135,10 +145,18 @@ def _labels(config: Any, label: int | None) -> Tensor | None:
         if label is not None:
             raise InputError(f"label is {label!r}, but the model has no classes; leave it out.")
         return None
+    if label == OWN:
+        if not classes:
+            raise InputError(
+                f"label (--label) is {OWN!r}, and how many classes the model has its config does "
+                "not tell (num_class_embeds); ask for one class at a time."
+            )
+        return torch.arange(classes)
     if not isinstance(label, int):
         raise InputError(
             f"label is {label!r}; expected a class number: the model is conditional, and is asked "
-            "for one class, label=0 the first (--label 0)."
+            "for one class, label=0 the first (--label 0), or for each point under its own "
+            f"(--label {OWN})."
         )
     in_range("label", label, 0, (classes or 10**9) - 1, "It is a class of the model.")
     return torch.tensor([label])
@@ -152,7 +170,7 @@ def _null_label(kind: str, config: Any) -> Tensor | None:
 
 
 def _encoded(
-    kind: str, config: Any, pipeline: Any, prompt: str, guided: bool
+    kind: str, config: Any, pipeline: Any, prompt: str | Sequence[str], guided: bool
 ) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """The arguments for a prompt, and for none where guidance needs them, by the pipeline's own
     `encode_prompt`."""
@@ -165,7 +183,8 @@ def _encoded(
         pipeline = _text_pipeline(pipeline)
     try:
         with torch.no_grad():
-            given = _arguments(kind, config, pipeline, prompt)
+            asked = [prompt] if isinstance(prompt, str) else prompt
+            given = _stacked([_arguments(kind, config, pipeline, x) for x in asked])
             null = _arguments(kind, config, pipeline, "") if guided else None
     except Exception as error:  # whatever it is that goes wrong inside
         if isinstance(error, InputError):
@@ -175,6 +194,15 @@ def _encoded(
             "expected a Stable Diffusion, SDXL or SD3 pipeline as save_pretrained wrote it."
         ) from error
     return given, null
+
+
+def _stacked(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """One argument of many rows for each name."""
+    out = {}
+    for k, x in rows[0].items():
+        each = [row[k] for row in rows]
+        out[k] = _stacked(each) if isinstance(x, dict) else torch.cat(each)
+    return out
 
 
 def _arguments(kind: str, config: Any, pipeline: Any, prompt: str) -> dict[str, Any]:

@@ -25,7 +25,9 @@ from ..data.datasets import Dataset
 from ..data.pixels import MODELS, PixelMap, Scaling
 from .adapters import LearnedScore, check_fits, load_score
 from .checkpoints import FOLDER, weights_digest
+from .conditions import OWN
 
+_OWN = "every point counts under its own class; the samples are asked for the classes of the points"
 _LATEST = 300.0  # t of a schedule that ends in pure noise, for JSON
 
 
@@ -69,7 +71,7 @@ def open_model(
     folder: str | Path,
     dataset: Dataset,
     *,
-    label: int | None = None,
+    label: int | str | None = None,
     prompt: str | None = None,
     guidance: float | None = None,
     scheduler: str | Path | None = None,
@@ -81,7 +83,8 @@ def open_model(
     """Load the network in `folder` and take from `dataset` what it was trained on; for a latent
     model in the code of its VAE.
 
-    label : class that a conditional network is asked for; of labelled data its points alone count
+    label : class that a conditional network is asked for; of labelled data its points alone count.
+        "own": all points count, each under its own class
     prompt, guidance, scheduler, base : as in `load_score`
     store : a folder that keeps the latents, encoded once
     Raises `InputError` for a folder that makes no network, and for data of another size.
@@ -122,7 +125,9 @@ def _about_guidance(guidance: float) -> str:
     )
 
 
-def _taken(score: LearnedScore, folder: str | Path, dataset: Dataset, label: int | None) -> Opened:
+def _taken(
+    score: LearnedScore, folder: str | Path, dataset: Dataset, label: int | str | None
+) -> Opened:
     """The points that the network was trained on, as far as the folder and the label tell."""
     module: Any = score.module
     facts = {
@@ -146,7 +151,8 @@ def _taken(score: LearnedScore, folder: str | Path, dataset: Dataset, label: int
             "these are not the data that recipe.json of the model names: other points, another "
             "order or another scale; what is said of training points holds for those given here"
         )
-    if label is None:
+    if not isinstance(label, int):
+        notes += [_OWN] if label == OWN else []
         return Opened(score, training, held_out, facts, tuple(notes))
     asked, said = class_of_label(training, label)
     opened = Opened(score, training, held_out, facts, (*notes, said), asked)
