@@ -3,6 +3,7 @@ class embeddings is judged as it is, and its numbers are those of audits of one 
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from functools import cache
 
@@ -12,6 +13,7 @@ import torch
 from scipy.special import logsumexp
 
 import diffregimes as dr
+from diffregimes.auditing.conditions import distinct_captions
 from diffregimes.auditing.losses import denoising_losses
 from diffregimes.backward.conditioned import PointsWithin, curves_within
 from diffregimes.common.checks import InputError
@@ -20,6 +22,7 @@ from diffregimes.data.datasets import from_arrays
 from diffregimes.learned.adapters import OwnConditions, learned_score
 from diffregimes.populations.mixture import GaussianMixture
 from diffregimes.process import signal, variance
+from diffregimes.report.page.audit import render_audit
 from diffregimes.scores import EmpiricalScore, MixtureScore
 from dressed import Dressed, diffusers
 
@@ -279,3 +282,92 @@ def test_points_and_labels_that_do_not_go_together():
         learned_score(Dressed(PLAN, None, SHAPE), PLAN, label="own")
     with pytest.raises(InputError, match="how many classes"):
         learned_score(Dressed(PLAN, None, SHAPE, class_embed_type="timestep"), PLAN, label="own")
+
+
+# ---- texts
+
+
+class OfTexts(Dressed):
+    """A network of text and images: each text has the score that it is given."""
+
+    def __init__(self, scores):
+        blocks = ("CrossAttnDownBlock2D",)
+        super().__init__(
+            PLAN, scores[0], SHAPE, _class_name="UNet2DConditionModel", down_block_types=blocks
+        )
+        self.scores = scores
+
+    def forward(self, x, timestep, encoder_hidden_states):
+        out = torch.empty_like(x)
+        asked = encoder_hidden_states[:, 0, 0].long()
+        for number in asked.unique().tolist():
+            mine = asked == number
+            self.score = self.scores[number]
+            out[mine] = super().forward(x[mine], timestep[mine])
+        return out
+
+
+class Encoder:
+    """A pipeline that encodes 'point 7' as 7."""
+
+    def encode_prompt(self, prompt, *_):
+        return (torch.full((1, 1, 1), float(prompt.split()[1])),)
+
+
+def told(data, numbers):
+    return replace(data, captions=np.array([f"point {k}" for k in numbers]))
+
+
+def test_a_model_that_knows_each_point_by_its_own_text():
+    data = told(drawn(0).take(np.arange(40)), range(40))
+    held_out = told(drawn(1).take(np.arange(60)), range(40, 100))
+    scores = [EmpiricalScore(data.points[k : k + 1]) for k in range(40)] + [law(0)] * 60
+    prompts = distinct_captions(data, held_out)
+    assert len(prompts) == 100
+    score = learned_score(OfTexts(scores), PLAN, prompt=prompts, pipeline=Encoder())
+    assert score.count == 100
+    found = dr.audit(score, data, held_out, **FAST)
+    assert found.verdict.kind == "memorises"
+    assert flag(found, "pairing").ok
+    assert not flag(found, "conditions").ok
+    assert (
+        "40 of 40 training points have a condition that no other"
+        in flag(found, "conditions").message
+    )
+    assert found.losses.exact.max() < 1e-8  # the exact law is the point itself
+    assert np.isnan(found.losses.exact_held_out).all()  # and has nothing of other texts
+    assert np.isnan(found.losses.copied()[0]).all()
+    assert found.losses.separation() == found.losses.t[-1]
+    own = point_of_pair(40, 0, 64, 3)
+    assert found.copies.point.tolist() == own.tolist()
+    assert all(x.copies is None or x.copies.count == x.copies.of for x in found.conditions)
+    json.loads(found.to_json())
+    assert "Condition by condition" in render_audit(found, data)
+
+
+def test_a_model_of_texts_that_copies_nothing():
+    data, held_out = drawn(0), drawn(1)
+    data, held_out = (told(x, x.labels) for x in (data, held_out))
+    score = learned_score(
+        OfTexts([law(k) for k in range(3)]), PLAN, prompt=distinct_captions(data, held_out),
+        pipeline=Encoder(),
+    )  # fmt: skip
+    found = dr.audit(score, data, held_out, **{**FAST, "samples": 400})
+    assert found.verdict.kind == "does not copy"
+    assert flag(found, "pairing").ok
+    assert not [x for x in found.gate if x.name == "conditions"]
+
+
+def test_texts_that_are_missing():
+    data = told(drawn(0), drawn(0).labels)
+    score = learned_score(
+        OfTexts([law(k) for k in range(3)]), PLAN, prompt=distinct_captions(data, None),
+        pipeline=Encoder(),
+    )  # fmt: skip
+    few = {**FAST, "samples": 16, "pairs": 16}
+    with pytest.raises(InputError, match=r"the data .* have no texts.*--prompts"):
+        dr.audit(score, drawn(0), **few)
+    with pytest.raises(InputError, match=r"held-out points .* have no texts"):
+        dr.audit(score, data, drawn(1), **few)
+    with pytest.raises(InputError, match=r"150 of the held-out points .* first 'point 9'"):
+        dr.audit(score, data, told(drawn(1), [9] * 150), **few)

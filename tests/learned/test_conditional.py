@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 import diffregimes as dr
+from command import runner, without_drawing
 from diffregimes.common.checks import InputError
 from diffregimes.common.rng import torch_generator
 from diffregimes.data.datasets import from_arrays
@@ -245,6 +246,51 @@ def test_a_prompt_is_encoded_by_the_pipeline(tmp_path):
     shutil.rmtree(tmp_path / "net" / "text_encoder")
     with pytest.raises(InputError, match="no text encoder is known"):
         load_score(tmp_path / "net", prompt="a cat")
+
+
+@pytest.mark.usefixtures("few_forward_draws")
+def test_every_point_under_its_own_text(tmp_path, monkeypatch, capfd):
+    """By the command, a text a line: each state is given the text of its point."""
+    transformers = pytest.importorskip("transformers")
+    monkeypatch.setattr("diffregimes.auditing.audit.LOSS_TIMES", 3)
+    without_drawing(monkeypatch)
+    made = stable(transformers, tmp_path)
+    made.save_pretrained(tmp_path / "net")
+    texts = ["a cat", "a dog", ""]
+    score = load_score(tmp_path / "net", prompt=texts)
+    x, codes = torch.randn(5, 256, generator=torch_generator(0, "x")), torch.tensor([2, 0, 1, 0, 1])
+    found = score.given(codes).denoise(x, 0.7)
+    guided = load_score(tmp_path / "net", prompt=texts, guidance=2.0).given(codes).denoise(x, 0.7)
+    for k, text in enumerate(texts):
+        for said, w in ((found, None), (guided, 2.0)):
+            alone = load_score(tmp_path / "net", prompt=text, guidance=w).denoise(x, 0.7)
+            torch.testing.assert_close(said[codes == k], alone[codes == k], rtol=1e-4, atol=1e-4)
+    values = np.random.default_rng(0).integers(0, 256, (24, 16, 16, 3), dtype=np.uint8)
+    np.savez(tmp_path / "images.npz", images=values[:16])
+    np.savez(tmp_path / "more.npz", images=values[16:])
+    (tmp_path / "one.txt").write_text("\n".join(f"a {chr(97 + k)}" for k in range(16)))
+    (tmp_path / "two.txt").write_text("\n".join(["a cat"] * 8))
+    monkeypatch.chdir(tmp_path)
+    few = ("--samples", 16, "--pairs", 16, "--steps", 10)
+    files = ("net", "--data", "images.npz", "--held-out", "more.npz")
+    run = runner(monkeypatch, capfd)
+    ran = run(*files, "--prompts", "one.txt,two.txt", *few, "--out", "out", command=("audit",))
+    assert ran.code == 0, ran.err
+    told = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert told["model"]["prompts"] == 17
+    assert len(told["recipe"]["captions"]) == 64
+    assert {x["name"] for x in told["conditions"]} == {f"a {chr(97 + k)}" for k in range(16)}
+    assert any("under its own text" in x for x in told["notes"])
+    (tmp_path / "two.txt").write_text("\n".join(["a cat"] * 7))
+    for options, said in (
+        (("--prompts", "one.txt,two.txt"), "7 texts for the 8 points"),
+        (("--prompts", "one.txt", "--prompt", "a"), "--prompts came with --prompt"),
+        (("--prompts", "nowhere"), "prompts (--prompts) is 'nowhere'"),
+    ):
+        ran = run(*files, *options, *few, "--out", "none", command=("audit",))
+        assert ran.code == 2
+        assert said in " ".join(ran.err.split())
+        assert not (tmp_path / "none").exists()
 
 
 def test_a_prompt_without_transformers_or_with_encoders_of_its_own(tmp_path, monkeypatch):

@@ -38,7 +38,7 @@ from ..results import Curves
 from ..scores import AbstractScore
 from ..transitions.criteria import clone_level
 from ..transitions.crossing import band_crossing
-from .conditions import Conditions, conditions_of, pairing, told
+from .conditions import Conditions, alone, conditions_of, pairing, told
 from .encoders import Encoder, encoder_of
 from .entropy import collapse, model_entropy
 from .features import space_of
@@ -122,8 +122,8 @@ def audit(
     entropy = _entropy(tracked, setup, clones.line, dataset.n, own, seed)
     copies, flags = beside(known, dataset, tracked.states, losses, entropy)
     if own is not None:
-        paired = pairing(score, dataset.points, own, losses.t, seed, batch)
-        flags = (*flags, *(() if paired is None else (paired,)))
+        more = pairing(score, dataset.points, own, losses.t, seed, batch), alone(own)
+        flags = (*flags, *(x for x in more if x is not None))
     times = _collapse_times(losses, entropy, ends, clones.line, tracked, dataset.n, seed)
     return Audit(
         model=dict(model or {}), dataset=describe(dataset),

@@ -66,6 +66,8 @@ def conditions_of(
     Raises `InputError` for points without labels, and for labels that the model does not have."""
     if not isinstance(score, ConditionalScore):
         return None
+    if isinstance(score, OwnConditions) and score.prompts is not None:
+        return _by_text(score.prompts, dataset, held_out)
     for what, points in (("data", dataset), ("held-out points", held_out)):
         if points is not None and not points.labelled:
             raise InputError(
@@ -89,6 +91,53 @@ def conditions_of(
         )
     codes = np.array([known.get(x, -1) for x in held_out.class_names])[held_out.labels]
     return Conditions(mine, codes, names)
+
+
+def distinct_captions(dataset: Dataset, held_out: Dataset | None) -> tuple[str, ...] | None:
+    """The texts that a model is to be asked for, each once; None for points without."""
+    if dataset.captions is None:
+        return None
+    known = [x.captions for x in (dataset, held_out) if x is not None and x.captions is not None]
+    return tuple(np.unique(np.concatenate(known)).tolist())
+
+
+def _by_text(prompts: tuple[str, ...], dataset: Dataset, held_out: Dataset | None) -> Conditions:
+    """Conditions by the texts of the points."""
+    place = {x: k for k, x in enumerate(prompts)}
+    codes: list[np.ndarray | None] = []
+    for what, points in (("data", dataset), ("held-out points", held_out)):
+        if points is None:
+            codes.append(None)
+            continue
+        if points.captions is None:
+            raise InputError(
+                f"the {what} ({points.source}) have no texts, and every point is asked for under "
+                "its own; expected one for each. Name them by captions= of load (--prompts)."
+            )
+        missing = [x for x in points.captions.tolist() if x not in place]
+        if missing:
+            raise InputError(
+                f"{len(missing)} of the {what} ({points.source}) have texts that the score was not "
+                f"made for, the first {missing[0]!r}; expected those of all points: prompt="
+                "auditing.conditions.distinct_captions(data, held_out)."
+            )
+        codes.append(np.array([place[x] for x in points.captions.tolist()]))
+    return Conditions(np.asarray(codes[0]), codes[1], dict(enumerate(prompts)))
+
+
+def alone(known: Conditions) -> Flag | None:
+    """Whether conditions have more than one point, so that something is to be compared."""
+    single = int((known.counts(known.training) == 1).sum())
+    if not single:
+        return None
+    of = len(known.training)
+    text = (
+        f"{single} of {of} training points have a condition that no other point has: its exact law "
+        "is the point itself, which is decided at every t; whether it comes out under its own "
+        "condition is told by the copies, and how far the losses are from those of a law by the "
+        "held-out points alone"
+    )
+    return Flag("conditions", single < of / 2, single / of, 0.5, text)
 
 
 def _numbers(score: ConditionalScore, dataset: Dataset) -> list[int]:

@@ -61,26 +61,6 @@ Out = Annotated[
 ]
 
 
-def label(text: str) -> int | str:
-    """The number of a class, or own."""
-    if text == "own":
-        return text
-    if not re.fullmatch(r"[+-]?\d{1,9}", text):
-        raise typer.BadParameter(f"{text!r} is no number of a class, nor own.")
-    return int(text)
-
-
-Label = Annotated[
-    Any,
-    typer.Option(
-        rich_help_panel=ACCURACY,
-        parser=label,
-        metavar="N|own",
-        help="Class that a conditional model is asked for; of audit own, too: each point's own.",
-    ),
-]
-
-
 Classifier = Annotated[
     Path | None,
     typer.Option(
@@ -227,6 +207,7 @@ class DataOptions:
         *,
         skip_unreadable: bool = False,
         group: str | None = None,
+        captions: str | None = None,
     ) -> Dataset:
         """The dataset in `source`, its pixels on `scale`."""
         from ..data import readers  # torch takes seconds to import: --help must not wait for it
@@ -237,6 +218,7 @@ class DataOptions:
             labels=self.labels,
             key=self.key,
             group=group or self.grouping(),
+            captions=captions,
             classes=None if self.classes is None else [x.strip() for x in self.classes.split(",")],
             per_class=self.per_class,
             pixel_range=scale,
@@ -271,10 +253,16 @@ class GroupedDataOptions(DataOptions):
     def grouping(self) -> str | None:
         return self.group and self.group.split(",")[0]
 
-    def read_other(self, source: str, scale: Range, progress: Progress | None) -> Dataset:
+    def read_other(
+        self,
+        source: str,
+        scale: Range,
+        progress: Progress | None,
+        captions: str | None = None,
+    ) -> Dataset:
         """Points beside those of the data, whose groups may stand in a file of their own."""
         other = self.group and self.group.split(",")[-1]
-        return self.read(source, scale, progress, group=other)
+        return self.read(source, scale, progress, group=other, captions=captions)
 
 
 @dataclass(frozen=True, kw_only=True)

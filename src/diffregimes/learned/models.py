@@ -9,6 +9,7 @@ points of that class as its training points, no others.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,7 @@ def open_model(
     dataset: Dataset,
     *,
     label: int | str | None = None,
-    prompt: str | None = None,
+    prompt: str | tuple[str, ...] | None = None,
     guidance: float | None = None,
     scheduler: str | Path | None = None,
     base: str | Path | None = None,
@@ -97,7 +98,7 @@ def open_model(
     opened = _taken(score, folder, dataset, label)
     extra = [] if score.condition is None or prompt is None else [_about_prompt(prompt)]
     extra += [] if guidance is None else [_about_guidance(guidance)]
-    facts = opened.facts | ({} if prompt is None else {"prompt": prompt})
+    facts = opened.facts | _asked_for(prompt)
     facts |= {} if guidance is None else {"guidance": guidance}
     opened = replace(opened, facts=facts, notes=(*opened.notes, *extra), store=store)
     if score.latents is None:
@@ -111,7 +112,20 @@ def open_model(
     )  # fmt: skip
 
 
-def _about_prompt(prompt: str) -> str:
+def _asked_for(prompt: str | tuple[str, ...] | None) -> dict[str, Any]:
+    """A prompt, or how many, and their SHA-256."""
+    if prompt is None or isinstance(prompt, str):
+        return {} if prompt is None else {"prompt": prompt}
+    digest = hashlib.sha256("\n".join(prompt).encode()).hexdigest()
+    return {"prompts": len(prompt), "captions": digest}
+
+
+def _about_prompt(prompt: str | tuple[str, ...]) -> str:
+    if not isinstance(prompt, str):
+        return (
+            "every point counts under its own text, and the samples are asked for the texts of the "
+            "training points; what the model makes of other prompts is not looked at"
+        )
     return (
         f"the model is asked for the prompt {prompt!r}: all points count as points of it; what it "
         "makes of other prompts is not looked at"
