@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -425,10 +426,35 @@ def test_latents_are_encoded_once(tmp_path, monkeypatch):
     again = latents.encode(data, store=tmp_path)
     np.testing.assert_array_equal(found.points, again.points)
     assert found.fingerprint == again.fingerprint
-    for other, vae in ((images(21), latents), (data, Latents(kl(scaling_factor=0.9)))):
-        vae.code = None
+    path = next(tmp_path.iterdir())
+    assert found.notes[-1].endswith("those of latents")
+    assert again.notes[-1].endswith(f"encoded before, they were read from {path}")
+    others = kl(latents_mean=[0.1] * 4, latents_std=[2.0] * 4)
+    vaes = Latents(kl(scaling_factor=0.9)), Latents(others)
+    for other, vae in ((images(21), latents), *((data, x) for x in vaes)):
+        monkeypatch.setattr(vae, "code", None)
         with pytest.raises(TypeError):
             vae.encode(other, store=tmp_path)
+
+
+def test_a_cache_keeps_what_was_read_last(tmp_path, monkeypatch):
+    latents, made = Latents(kl()), [images(n) for n in (10, 12, 14)]
+    size = latents.encode(made[2]).points.nbytes
+    monkeypatch.setattr("diffregimes.learned.latents.KEPT", int(2.3 * size))
+    for n, data in enumerate(made):
+        latents.encode(data, store=tmp_path)
+        for k, path in enumerate(sorted(tmp_path.iterdir(), key=lambda x: x.stat().st_size)):
+            os.utime(path, (1000 + k, 1000 + k))
+        if n == 1:
+            latents.encode(made[0], store=tmp_path)  # read again: the second goes
+    sizes = sorted(np.load(x).shape[0] for x in tmp_path.iterdir())
+    assert sizes == [10, 14]
+    # one that cannot be written is none
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    np.testing.assert_array_equal(
+        latents.encode(made[0], store=blocked / "in").points, latents.encode(made[0]).points
+    )
 
 
 @pytest.mark.parametrize(

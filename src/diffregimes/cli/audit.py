@@ -81,7 +81,7 @@ def audit(options: AuditOptions) -> None:
         check_target(folder)
         store = hidden(folder, ".unfinished")
         with kept_unless_dead(store):
-            opened, held_out, notes = _opened(options, store, progress)
+            opened, held_out, notes = _opened(options, progress)
             judge = _judge(options, opened.training)
             audited = run(
                 opened.score,
@@ -156,7 +156,7 @@ def _of_samples(options: AuditOptions) -> None:
 
 
 def _opened(
-    options: AuditOptions, store: Path, progress: Progress
+    options: AuditOptions, progress: Progress
 ) -> tuple[Opened, Dataset | None, tuple[str, ...]]:
     """The model, the held-out points that are known or given, and what is to be said of both."""
     from ..auditing.conditions import distinct_captions
@@ -171,7 +171,7 @@ def _opened(
         held_out = points.read_other(options.held_out, data.pixel_map, progress, other)
     assert options.model is not None
     asked = distinct_captions(data, held_out)
-    opened = options.network.opened(options.model, data, device, store, progress, asked)
+    opened = options.network.opened(options.model, data, device, progress, asked)
     if held_out is None:
         return opened, opened.held_out, opened.notes
     held_out = opened.prepared(held_out, progress)

@@ -240,7 +240,7 @@ def _prepared(
     scale = backward.data.range_for(options.source, backward.score.model)
     dataset = backward.data.read(options.source, scale, progress)
     store = hidden(folder, ".unfinished")
-    opened = _network(backward.score, dataset, computation.device, store, progress)
+    opened = _network(backward.score, dataset, computation.device, progress)
     if opened is not None:  # its curves lie beside those of what it was trained on
         dataset = opened.training
     judge = _judge(backward, dataset)
@@ -263,7 +263,7 @@ def _prepared(
 
 
 def _network(
-    score: ScoreOptions, dataset: Dataset, device: str, store: Path, progress: Progress
+    score: ScoreOptions, dataset: Dataset, device: str, progress: Progress
 ) -> Opened | None:
     """The network to run."""
     if score.model is None:
@@ -280,7 +280,7 @@ def _network(
         )
     if score.score is not None:
         raise InputError("--score and --model exclude each other: one score is run.")
-    return score.network.opened(score.model, dataset, device, store, progress)
+    return score.network.opened(score.model, dataset, device, progress)
 
 
 def _judge(backward: BackwardOptions, dataset: Dataset) -> Judge | None:

@@ -86,12 +86,12 @@ class NetworkOptions:
         model: Path,
         data: Dataset,
         device: str,
-        store: Path,
         progress: Progress,
         prompts: tuple[str, ...] | None = None,
     ) -> Opened:
         """The network in the folder `model`, with its training points; `prompts` in the place of
         --prompt."""
+        from ..learned.latents import kept_latents
         from ..learned.models import open_model
 
         return open_model(
@@ -103,7 +103,7 @@ class NetworkOptions:
             scheduler=self.scheduler,
             base=self.base,
             device=device,
-            store=store,
+            store=kept_latents(),
             progress=progress,
         )
 
