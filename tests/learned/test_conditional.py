@@ -162,8 +162,24 @@ def test_a_condition_model_of_classes_alone(tmp_path):
     labels = torch.full((3,), 4)
     score = load_score(tmp_path, label=4)
     agree(score, lambda x, t: model(x, t, None, class_labels=labels).sample)
-    with pytest.raises(InputError, match="which class of this UNet2DConditionModel stands for no"):
+    with pytest.raises(InputError, match=r"which class of this UNet2DCond.*--null-label N"):
         load_score(tmp_path, label=4, guidance=2.0)
+
+    def asked(number):
+        return lambda x, t: model(x, t, None, class_labels=torch.full((3,), number)).sample
+
+    guided = load_score(tmp_path, label=1, guidance=2.5, null_label=4)
+    agree(guided, lambda x, t: asked(4)(x, t) + 2.5 * (asked(1)(x, t) - asked(4)(x, t)))
+    own = load_score(tmp_path, label="own", guidance=2.5, null_label=4)
+    x = torch.randn(3, 192, generator=torch_generator(0, "own"))
+    said = own.given(torch.tensor([2, 1, 0])).denoise(x, 0.5)
+    torch.testing.assert_close(said[1:2], guided.denoise(x, 0.5)[1:2], rtol=1e-4, atol=1e-4)
+    for options, what in (
+        ({"guidance": 2.0, "null_label": 5}, "null_label .* is 5; expected a number from 0 to 4"),
+        ({"null_label": 4}, "null_label .* is 4, but UNet2DConditionModel is asked for no guidan"),
+    ):
+        with pytest.raises(InputError, match=what):
+            load_score(tmp_path, label=1, **options)
 
 
 def test_guidance_where_there_is_no_condition():
@@ -173,6 +189,8 @@ def test_guidance_where_there_is_no_condition():
     )  # fmt: skip
     with pytest.raises(InputError, match="UNet2DModel takes no condition; leave it out"):
         learned_score(model, PLAN, guidance=2.0)
+    with pytest.raises(InputError, match=r"null_label .* is 3, but UNet2DModel takes no classes"):
+        learned_score(model, PLAN, guidance=2.0, null_label=3)
     with pytest.raises(InputError, match=r"guidance .* is nan; expected a number"):
         learned_score(model, PLAN, guidance=math.nan)
     with pytest.raises(InputError, match="takes no text"):

@@ -60,6 +60,15 @@ class NetworkOptions:
             show_default="none",
         ),
     ] = None
+    null_label: Annotated[
+        int | None,
+        typer.Option(
+            rich_help_panel=ACCURACY,
+            metavar="N",
+            help="Class that stands for none, for --guidance, where the model does not tell it.",
+            show_default="that of the model",
+        ),
+    ] = None
     scheduler: Annotated[
         Path | None,
         typer.Option(
@@ -100,6 +109,7 @@ class NetworkOptions:
             label=self.label,
             prompt=prompts or self.prompt,
             guidance=self.guidance,
+            null_label=self.null_label,
             scheduler=self.scheduler,
             base=self.base,
             device=device,

@@ -43,6 +43,7 @@ def learned_score(
     label: int | str | None = None,
     prompt: str | Sequence[str] | None = None,
     guidance: float | None = None,
+    null_label: int | None = None,
     pipeline: Any = None,
     latents: Latents | None = None,
     batch: int = BATCH,
@@ -54,7 +55,8 @@ def learned_score(
     scheduler : one of `process.SCHEDULERS`; what it was set to sample with does not matter
     label, prompt : the class, for a conditional model; the text, which `pipeline` (a folder, or the
         pipeline itself) encodes. "own", or several texts: every state has its own (`OwnConditions`)
-    guidance : the scale of classifier-free guidance, None for the condition alone
+    guidance : the scale of classifier-free guidance, None for the condition alone; `null_label`,
+        the class that stands for none, where the model does not tell it
     latents : the VAE in whose code the model works
     batch : states that the model is given at a time
 
@@ -65,8 +67,9 @@ def learned_score(
     config = config_of(model)
     shape = _shape_of(model, config)
     condition = condition_of(
-        model, config, label=label, prompt=prompt, guidance=guidance, pipeline=pipeline
-    )
+        model, config, label=label, prompt=prompt, guidance=guidance, null_label=null_label,
+        pipeline=pipeline,
+    )  # fmt: skip
     name = type(scheduler).__name__
     _check_scheduler(name)
     convention = scheduler_convention(scheduler)
@@ -134,6 +137,7 @@ def load_score(
     label: int | str | None = None,
     prompt: str | Sequence[str] | None = None,
     guidance: float | None = None,
+    null_label: int | None = None,
     device: str | torch.device = "cpu",
     dtype: torch.dtype | None = None,
     shape: tuple[int, ...] | None = None,
@@ -149,12 +153,15 @@ def load_score(
         the scheduler, VAE or text encoder
     device, dtype : of a network from a folder, float32 without
     shape : of the states of a denoiser that does not tell it, (C, H, W) or (d,)
-    label, prompt, guidance, batch : see `learned_score`
+    label, prompt, guidance, null_label, batch : see `learned_score`
 
     Weights are read from safetensors alone; nothing is unpickled and nothing fetched. Needs the
     extra `diffusers`. Raises `InputError` for what is missing or not known.
     """
-    asked: dict[str, Any] = {"label": label, "prompt": prompt, "guidance": guidance, "batch": batch}
+    asked: dict[str, Any] = {
+        "label": label, "prompt": prompt, "guidance": guidance, "null_label": null_label,
+        "batch": batch,
+    }  # fmt: skip
     if not isinstance(model, str | Path):
         return _in_memory(model, scheduler, asked, shape)
     paths = [None if x is None else Path(x) for x in (scheduler, base)]

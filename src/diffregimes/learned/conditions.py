@@ -65,11 +65,13 @@ def condition_of(
     label: int | str | None,
     prompt: str | Sequence[str] | None,
     guidance: float | None,
+    null_label: int | None = None,
     pipeline: Any = None,
 ) -> Condition | None:
     """What the network is to be given, None where it takes nothing.
 
     label, prompt : one, or `OWN` for a row of each class, and several for a row of each prompt
+    null_label : the class of none of them, for guidance, where the model does not tell it
     pipeline : folder of the pipeline that encodes prompts, or the pipeline itself
     Raises `InputError` for a label or prompt missing, out of place or out of range, a prompt that
     nothing encodes, and guidance where nothing is known of no condition.
@@ -92,9 +94,15 @@ def condition_of(
         given, null = {"encoder_hidden_states": None}, {"encoder_hidden_states": None}
     labels = _labels(config, label)
     if labels is not None:
-        none = _null_label(kind, config)
+        none = _null_label(config, null_label)
         given["class_labels"] = labels
         null = {**null, "class_labels": none} if null is not None and none is not None else None
+    if null_label is not None and (labels is None or guidance is None):
+        what = "takes no classes" if labels is None else "is asked for no guidance"
+        raise InputError(
+            f"null_label (--null-label) is {null_label}, but {kind} {what}; expected it beside a "
+            "class and guidance= (--guidance W). Leave it out."
+        )
     if guidance is not None:
         _check_guidance(kind, guidance, bool(texts or labels is not None), null)
     return Condition(given, null) if given else None
@@ -110,8 +118,8 @@ def _check_guidance(kind: str, guidance: float, conditional: bool, null: Any) ->
     if null is None:
         raise InputError(
             f"guidance (--guidance) is {guidance:g}, and which class of this {kind} stands for "
-            "none is not known; leave it out, or give the guided prediction in a function of your "
-            "own to module_score."
+            "none is not known; expected its number, too: null_label= (--null-label N), in many "
+            "the one after the last class. Or leave guidance out."
         )
 
 
@@ -162,11 +170,17 @@ def _labels(config: Any, label: int | str | None) -> Tensor | None:
     return torch.tensor([label])
 
 
-def _null_label(kind: str, config: Any) -> Tensor | None:
-    """DiT has one row more than classes, of none of them; others keep to themselves which it is."""
-    if getattr(config, "norm_type", None) == "ada_norm_zero":
-        return torch.tensor([config.num_embeds_ada_norm])
-    return None
+def _null_label(config: Any, given: int | None) -> Tensor | None:
+    """DiT has one row more than classes, of none of them; of others it is given."""
+    own = getattr(config, "norm_type", None) == "ada_norm_zero"
+    if given is None:
+        return torch.tensor([config.num_embeds_ada_norm]) if own else None
+    classes = getattr(config, "num_embeds_ada_norm" if own else "num_class_embeds", None)
+    in_range(
+        "null_label (--null-label)", given, 0, (classes or 10**9) - (not own),
+        "It is a row of the model's classes.",
+    )  # fmt: skip
+    return torch.tensor([given])
 
 
 def _encoded(

@@ -75,6 +75,7 @@ def open_model(
     label: int | str | None = None,
     prompt: str | tuple[str, ...] | None = None,
     guidance: float | None = None,
+    null_label: int | None = None,
     scheduler: str | Path | None = None,
     base: str | Path | None = None,
     device: str = "cpu",
@@ -86,12 +87,19 @@ def open_model(
 
     label : class that a conditional network is asked for; of labelled data its points alone count.
         "own": all points count, each under its own class
-    prompt, guidance, scheduler, base : as in `load_score`
+    prompt, guidance, null_label, scheduler, base : as in `load_score`
     store : a folder that keeps the latents, encoded once
     Raises `InputError` for a folder that makes no network, and for data of another size.
     """
     score = load_score(
-        folder, scheduler, base=base, label=label, prompt=prompt, guidance=guidance, device=device
+        folder,
+        scheduler,
+        base=base,
+        label=label,
+        prompt=prompt,
+        guidance=guidance,
+        null_label=null_label,
+        device=device,
     )
     first = dataset.take(np.arange(1))
     check_fits(score, first if score.latents is None else score.latents.encode(first))
@@ -100,6 +108,7 @@ def open_model(
     extra += [] if guidance is None else [_about_guidance(guidance)]
     facts = opened.facts | _asked_for(prompt)
     facts |= {} if guidance is None else {"guidance": guidance}
+    facts |= {} if null_label is None else {"null_label": null_label}
     opened = replace(opened, facts=facts, notes=(*opened.notes, *extra), store=store)
     if score.latents is None:
         return opened

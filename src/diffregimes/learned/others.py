@@ -60,9 +60,14 @@ def known_elsewhere(
             "module_score(module, schedule, predicts=..., shape=...)."
         )
     call, convention, own, condition = known
-    odd = [x for x in ("label", "prompt", "guidance") if asked[x] is not None]
+    odd = [x for x in ("label", "prompt", "guidance", "null_label") if asked[x] is not None]
     if condition is None and odd:
         raise InputError(f"{odd[0]} came, but {type(model).__name__} takes none; leave it out.")
+    if asked["null_label"] is not None:
+        raise InputError(
+            f"null_label came, and {type(model).__name__} is told of no class by zeros; leave it "
+            "out."
+        )
     if asked["prompt"] is not None:
         raise InputError(f"prompt came, but {type(model).__name__} takes no text; leave it out.")
     if own is None and shape is None:
