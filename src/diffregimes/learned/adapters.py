@@ -19,7 +19,7 @@ from ..common.checks import InputError
 from ..process import DDPM_FAMILY
 from .conditions import OWN, condition_of
 from .conventions import scheduler_class, scheduler_convention
-from .folders import ONE_STEP, Parts, parts_of
+from .folders import ANOTHER_CALL, ONE_STEP, Parts, parts_of
 from .latents import Latents, open_latents
 from .others import known_elsewhere
 from .score import BATCH, LearnedScore, OwnConditions, check_fits, module_score
@@ -107,8 +107,7 @@ def _shape_of(model: Any, config: Any) -> tuple[int, int, int]:
     if channels is None or out not in (channels, 2 * channels):
         raise InputError(
             f"{type(model).__name__} takes {channels} channels and gives {out}; expected a "
-            "UNet2DModel, with as many out as in. For another module take "
-            "module_score(module, schedule, predicts=..., shape=...)."
+            f"UNet2DModel, with as many out as in. {ANOTHER_CALL}."
         )
     if size is None:
         raise InputError(
