@@ -51,7 +51,7 @@ def test_the_function_of_the_page_has_the_librarys_x0(guided):
         with torch.no_grad():
             said = transformer(
                 hidden_states=packed, timestep=torch.full((3,), s), img_ids=ids,
-                guidance=torch.full((3,), 3.5), txt_ids=names["text_ids"],
+                guidance=torch.full((3,), 3.5) if guided else None, txt_ids=names["text_ids"],
                 encoder_hidden_states=names["text"].expand(3, -1, -1),
                 pooled_projections=names["pooled"].expand(3, -1),
             ).sample  # fmt: skip
@@ -70,7 +70,8 @@ def test_flux_is_refused_with_the_way_out(tmp_path):
         dr.load_score(model, plan)
     model.save_pretrained(tmp_path / "transformer")
     plan.save_pretrained(tmp_path / "scheduler")
-    index = {"_class_name": "FluxPipeline", "transformer": ["diffusers", type(model).__name__]}
+    named = {"transformer": type(model).__name__, "scheduler": type(plan).__name__}
+    index = {"_class_name": "FluxPipeline", **{k: ["diffusers", v] for k, v in named.items()}}
     (tmp_path / "model_index.json").write_text(json.dumps(index))
     with pytest.raises(InputError, match=r"names the class FluxTr.*--samples-from FOLDER"):
         dr.load_score(tmp_path)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import shutil
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -12,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..common.checks import InputError
+from ..common.checks import InputError, in_range
+from ..common.files import hidden
 from ..data.readers import ACCEPTED
 from .command import command, numbers
 from .options import (
@@ -21,7 +24,6 @@ from .options import (
     OUTPUT,
     DataOptions,
     Device,
-    MemoryMib,
     Out,
     Seed,
     Source,
@@ -114,7 +116,33 @@ class Analyze:
         ),
     ] = "linear"
     device: Device = "cpu"
-    memory_mib: MemoryMib = 1024
+    memory_mib: Annotated[
+        int,
+        typer.Option(
+            rich_help_panel=ACCURACY,
+            metavar="MIB",
+            help="Memory for buffers, and for points: those that take more stay in their file "
+            "(.npy, plain .npz, IDX, .safetensors) and are read some at a time; same curves.",
+        ),
+    ] = 1024
+    dask: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel=ACCURACY,
+            metavar="ADDRESS",
+            help="Scheduler of a Dask cluster, tcp://host:8786, whose workers read and sum the "
+            "points of a file that is larger than --memory-mib; needs the extra dask.",
+        ),
+    ] = None
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            rich_help_panel=ACCURACY,
+            metavar="N",
+            help="The same by N processes of this machine.",
+            show_default="threads of this one",
+        ),
+    ] = None
     out: Out = None
     format: Annotated[
         Format,
@@ -165,8 +193,9 @@ def analyze(options: Analyze) -> None:
         if not options.dry_run:
             from ..report.folder import staged
 
-            with staged(folder) as stage:
-                analysis = _analysed(options, dataset, times, clock, progress)
+            pieces = hidden(folder, ".unfinished")  # of points in a file, whose passes take long
+            with staged(folder) as stage, _cluster(options) as client:
+                analysis = _analysed(options, dataset, times, clock, pieces, client, progress)
                 recipe = dataclasses.replace(
                     analysis.recipe, command="analyze", options=options.recorded(scale, times)
                 )
@@ -176,6 +205,7 @@ def analyze(options: Analyze) -> None:
 
                 write_run(analysis, dataset, stage)
                 progress(1, 1, "report")
+            shutil.rmtree(pieces, ignore_errors=True)
     if options.dry_run:
         print_plan(dataset, folder, options.draws, options.precision)
     else:
@@ -200,8 +230,29 @@ def _prepared(
     )
     clock = process.schedule(options.schedule)
     check_target(folder)
-    skip = options.skip_unreadable
-    return options.data.read(options.source, scale, progress, skip_unreadable=skip), clock
+    if options.dask is not None and options.workers is not None:
+        raise InputError(
+            f"--dask is {options.dask} and --workers {options.workers}; expected one of them."
+        )
+    if options.workers is not None:
+        in_range("--workers", options.workers, 1, 1024, "It is a number of processes.")
+    source = options.source
+    if options.dask is not None and Path(source).expanduser().exists():
+        source = str(Path(source).expanduser().absolute())  # workers have folders of their own
+    dataset = options.data.read(
+        source, scale, progress, skip_unreadable=options.skip_unreadable,
+        memory_mib=options.memory_mib,
+    )  # fmt: skip
+    return dataset, clock
+
+
+def _cluster(options: Analyze) -> AbstractContextManager[Any]:
+    """The client of the cluster that was asked for; of None without one."""
+    if options.dask is None and options.workers is None:
+        return nullcontext()
+    from ..posterior.cluster import connected
+
+    return connected(options.dask, options.workers)
 
 
 def _analysed(
@@ -209,6 +260,8 @@ def _analysed(
     dataset: Dataset,
     times: list[float] | None,
     clock: Schedule,
+    pieces: Path,
+    client: Any,
     progress: Progress,
 ) -> Analysis:
     from ..analysis import analyze as run
@@ -222,6 +275,8 @@ def _analysed(
         schedule=clock,
         device=options.device,
         memory_mib=options.memory_mib,
+        keep=pieces,
+        client=client,
         progress=progress,
     )
 

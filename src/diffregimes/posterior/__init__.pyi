@@ -1,3 +1,4 @@
+from . import cluster as cluster
 from . import compiled as compiled
 from . import fused as fused
 from . import grid as grid
@@ -7,6 +8,7 @@ from . import moments as moments
 from . import observables as observables
 from . import reliability as reliability
 from . import sample as sample
+from . import shards as shards
 from . import sweep as sweep
 from .grid import adapt_times as adapt_times
 from .grid import pilot_times as pilot_times

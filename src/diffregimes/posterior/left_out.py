@@ -20,20 +20,23 @@ M_ab(beta) what the population has there, as long as many points compete at that
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..common.parallel import Progress, workers
+from ..common.pieces import Arrays, kept
 from ..data.cloud import Cloud
+from ..data.filecloud import FileCloud
 from ..process import snr
 from .groups import GROUPS, LEAST, TILE, Dealt, Grouped, Weights, grouped, weights_of
 from .moments import PAIRS_PER_BLOCK, Moments, draw_block, pairs_together, products
 from .observables import ClassWeights, class_weights, observables
+from .shards import draw_blocks, rounds, weights_over
 
 
 def _moments(weights: Weights) -> Moments:
@@ -65,12 +68,31 @@ def _classes(weights: Weights, own_class: Tensor) -> ClassWeights:
     return ClassWeights(*(x.movedim(-1, 0) for x in vars(out).values()))
 
 
+def _weighted(
+    parts: Grouped,
+    blocks: range,
+    seed: int,
+    scaled: np.ndarray,
+    beta: np.ndarray,
+    dealt: Dealt,
+    memory_mib: int,
+) -> Iterator[tuple[Tensor, Iterable[Weights]]]:
+    """Rows mu (p,) of some blocks, and their weights at one (gamma, beta) after the other, gamma in
+    units of the cloud."""
+    if isinstance(parts.cloud, FileCloud):
+        drawn = draw_blocks(parts.cloud, blocks, seed)
+        yield drawn.points, weights_over(parts, drawn, scaled, beta, dealt, memory_mib)
+        return
+    for block in blocks:
+        for chosen, square, along in _rows(parts.cloud, block, seed, scaled.max(), dealt):
+            yield chosen, weights_of(square, along, chosen, scaled, beta, dealt)
+
+
 def _rows(
-    grouped: Grouped, block: int, seed: int, largest: float, dealt: Dealt
+    cloud: Cloud, block: int, seed: int, largest: float, dealt: Dealt
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Rows mu (p,) of a block, |a_mu - a_nu|^2 (p, n) up to the `largest` gamma, in units of the
     cloud, and z.(a_nu - a_mu) (p, n)."""
-    cloud = grouped.cloud
     # products of more rows than the exponentials take: each reads the whole cloud
     together = pairs_together(cloud.n)
     # both signs, and their sums in float64 beside them
@@ -110,11 +132,12 @@ def left_out_means(
     gammas = snr(np.array(list(asked)))
     scaled = gammas * cloud.scale**2
 
-    def sums(block: int) -> np.ndarray:
+    def sums(some: range) -> Arrays:
         out = np.zeros((sum(map(len, asked.values())), 1 + GROUPS))
-        for chosen, square, along in _rows(parts, block, seed, scaled.max(), dealt):
+        for chosen, every_weights in _weighted(
+            parts, some, seed, scaled, np.ones(len(scaled)), dealt, memory_mib
+        ):
             kept, rows = _kept(dealt.group[chosen]), []
-            every_weights = weights_of(square, along, chosen, scaled, np.ones(len(scaled)), dealt)
             for gamma, names, weights in zip(gammas, asked.values(), every_weights, strict=True):
                 at = _moments(weights)
                 classes = functools.partial(_classes, weights, parts.cloud.labels[chosen])
@@ -123,9 +146,10 @@ def left_out_means(
                 values = observables(at, parts.cloud, chosen, every, names, classes)
                 rows += [(values[x].mean(1) * kept).sum(-1) for x in names]
             out += torch.stack(rows).cpu().numpy()
-        return out
+        return (out,)
 
-    total = np.sum(list(_mapped(sums, blocks, device, memory_mib, progress)), axis=0)
+    what = ("left out", seed, [(name, t.tolist()) for name, t in places.items()])
+    (total,) = _summed(sums, cloud, what, blocks, memory_mib, progress)
     order = [(name, t) for t, names in asked.items() for name in names]
     means = dict(zip(order, total / _units(parts, blocks, seed).sum(axis=1), strict=True))
     return {x: np.array([means[x, float(t)] for t in times]) for x, times in places.items()}
@@ -158,18 +182,18 @@ def heated_log_odds(
     dealt = Dealt(parts, device, blocks * 2 * PAIRS_PER_BLOCK)
     left = torch.from_numpy(parts.remaining).to(device)
     classes = len(parts.sizes)
-    labels = torch.nn.functional.one_hot(parts.cloud.labels, classes).double()
 
     scaled = np.repeat(snr(times) * cloud.scale**2, beta.shape[1])
 
-    def sums(block: int) -> tuple[np.ndarray, np.ndarray]:
+    def sums(some: range) -> Arrays:
         odds = np.zeros((beta.size, 1 + GROUPS, classes, classes))
         same = np.zeros(beta.size)
-        for chosen, square, along in _rows(parts, block, seed, scaled.max(), dealt):
-            mine = labels[chosen]  # (p, K)
+        weighted = _weighted(parts, some, seed, scaled, beta.ravel(), dealt, memory_mib)
+        for chosen, each in weighted:
+            own_class = parts.cloud.labels[chosen]
+            mine = torch.nn.functional.one_hot(own_class, classes).double()  # (p, K)
             kept = _kept(dealt.group[chosen])  # (1 + G, p)
             competing = (left[:, None] - mine).clamp_min(1).log()  # (1 + G, p, K)
-            each = weights_of(square, along, chosen, scaled, beta.ravel(), dealt)
             for k, weights in enumerate(each):
                 sums = torch.cat([x for _, x in weights.by_class()], dim=-1).double()
                 by_class = sums.clamp_min(LEAST).movedim(-2, 0)
@@ -179,10 +203,10 @@ def heated_log_odds(
                 same[k] += float(weights.same_point().mean(0).sum())
         return odds.reshape(*beta.shape, *odds.shape[1:]), same.reshape(beta.shape)
 
-    done = list(_mapped(sums, blocks, device, memory_mib, progress))
-    units = _units(parts, blocks, seed)  # (1 + G, K)
-    odds = np.sum([x[0] for x in done], axis=0) / np.maximum(units, 1)[..., None]
-    same = np.sum([x[1] for x in done], axis=0) / (blocks * PAIRS_PER_BLOCK)
+    what = ("log-odds", seed, times, beta)
+    odds, same = _summed(sums, cloud, what, blocks, memory_mib, progress)
+    odds = odds / np.maximum(_units(parts, blocks, seed), 1)[..., None]  # by (1 + G, K)
+    same = same / (blocks * PAIRS_PER_BLOCK)
     return HeatedLogOdds(np.asarray(times), np.asarray(beta), odds, same)
 
 
@@ -195,14 +219,13 @@ def heated_same_point(
     dealt = Dealt(parts, device, 2 * PAIRS_PER_BLOCK)
     scaled = np.repeat(snr(times) * cloud.scale**2, beta.shape[1])
 
-    def sums(block: int) -> np.ndarray:
+    def sums(some: range) -> Arrays:
         same = np.zeros(beta.size)
-        for chosen, square, along in _rows(parts, block, seed, scaled.max(), dealt):
-            each = weights_of(square, along, chosen, scaled, beta.ravel(), dealt)
+        for _, each in _weighted(parts, some, seed, scaled, beta.ravel(), dealt, memory_mib):
             same += [float(weights.same_point().mean(0).sum()) for weights in each]
-        return same
+        return (same,)
 
-    (same,) = _mapped(sums, 1, device, memory_mib, None)
+    (same,) = _summed(sums, cloud, ("same point", seed, times, beta), 1, memory_mib, None)
     return np.asarray(same.reshape(beta.shape) / PAIRS_PER_BLOCK)
 
 
@@ -222,18 +245,27 @@ def _units(parts: Grouped, blocks: int, seed: int) -> np.ndarray:
     return np.vstack([whole, whole - counts])
 
 
-_Done = TypeVar("_Done")
-
-
-def _mapped(
-    work: Callable[[int], _Done],
+def _summed(
+    work: Callable[[range], Arrays],
+    cloud: Cloud,
+    what: tuple[Any, ...],
     blocks: int,
-    device: torch.device,
     memory_mib: int,
     progress: Progress | None,
-) -> Iterator[_Done]:
-    with workers(device, memory_mib) as pool:
-        for k, done in enumerate(pool.map(work, range(blocks))):
+) -> Arrays:
+    """The sums over all blocks of what `work` makes of some; `what` names it among pieces."""
+    together = rounds(cloud, range(blocks))
+    in_file = isinstance(cloud, FileCloud)
+    pieces = cloud.pieces if isinstance(cloud, FileCloud) else None
+
+    def run(some: range) -> Arrays:
+        return kept(pieces, (*what, some), lambda: work(some))
+
+    total: Arrays = ()
+    # shards of a file have workers of their own
+    with workers(cloud.coordinates.device, memory_mib, blocks=1 if in_file else None) as pool:
+        for some, found in zip(together, pool.map(run, together), strict=True):
+            total = tuple(a + b for a, b in zip(total, found, strict=True)) if total else found
             if progress:
-                progress(k + 1, blocks, "errors of the population")
-            yield done
+                progress(some.stop, blocks, "errors of the population")
+    return total
