@@ -13,7 +13,7 @@ import torch
 from scipy.special import logsumexp
 
 import diffregimes as dr
-from diffregimes.auditing.conditions import distinct_captions
+from diffregimes.auditing.conditions import Conditions, alone, distinct_captions
 from diffregimes.auditing.losses import denoising_losses
 from diffregimes.backward.conditioned import PointsWithin, curves_within
 from diffregimes.common.checks import InputError
@@ -214,10 +214,20 @@ def test_curves_are_means_over_classes_of_a_plain_evaluation():
 
 def test_a_condition_that_one_point_has_is_decided():
     x = np.random.default_rng(0).standard_normal((6, 4)).astype(np.float32)
-    within = PointsWithin(x, np.arange(6))
+    within = PointsWithin(x.copy(), np.arange(6))
     found = curves_within(within, np.array([0.1, 3.0]), 512)
     assert found["same_point_probability"].tolist() == pytest.approx([1, 1])
     assert found["excess_entropy_over_alpha"].tolist() == [0, 0]
+    x[1] = x[0]  # two equal points of one condition share their weight at every t
+    twins = curves_within(PointsWithin(x, np.array([0, 0, 1, 2, 3, 4])), np.array([0.1, 3.0]), 512)
+    assert twins["same_point_probability"].tolist() == pytest.approx([5 / 6] * 2)
+    wanted = 2 / 6 * np.log(2) / np.log(6)
+    assert twins["excess_entropy_over_alpha"].tolist() == pytest.approx([wanted] * 2)
+    for codes, ok in (([0, 0, 0, 0, 1, 2], True), ([0, 0, 1, 2, 3, 4], False)):
+        said = alone(Conditions(np.array(codes), None, {}))
+        assert said.ok is ok
+        assert said.value == pytest.approx(len(set(codes) - {0}) / 6)
+    assert alone(Conditions(np.array([0, 0, 1, 1]), None, {})) is None
     codes = torch.tensor([3, 0, 9])
     noised = torch.randn(3, 4, generator=torch_generator(0, "noised"))
     said = within.given(codes).denoise(noised, 1.0)

@@ -81,7 +81,7 @@ def test_a_latent_model_is_audited_in_its_code(run, latent, images, tmp_path, mo
     assert again.code == 0, again.err
     assert seen == [1]  # the image that goes through the network before the work starts
     notes = json.loads((tmp_path / "two" / "results.json").read_text())["notes"]
-    assert any("encoded before, they were read from" in x for x in notes)
+    assert any("encoded before, and read from" in x for x in notes)
     assert not any("encoded before" in x for x in told["notes"])
     assert "encoded before" in (tmp_path / "two" / "report.html").read_text("utf-8")
 

@@ -446,7 +446,8 @@ def test_latents_are_encoded_once(tmp_path, monkeypatch):
     assert found.fingerprint == again.fingerprint
     path = next(tmp_path.iterdir())
     assert found.notes[-1].endswith("those of latents")
-    assert again.notes[-1].endswith(f"encoded before, they were read from {path}")
+    assert again.notes[:-1] == found.notes
+    assert again.notes[-1].endswith(f"encoded before, and read from {path}")
     others = kl(latents_mean=[0.1] * 4, latents_std=[2.0] * 4)
     vaes = Latents(kl(scaling_factor=0.9)), Latents(others)
     for other, vae in ((images(21), latents), *((data, x) for x in vaes)):

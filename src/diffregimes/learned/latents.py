@@ -104,11 +104,10 @@ class Latents:
             f"the points are latents of the pipeline's VAE ({what}, scaled by {self.factor:g}): "
             "distances, copies and times are those of latents"
         )
-        if read is not None:
-            said += f"; encoded before, they were read from {read}"
+        told = () if read is None else (f"the latents were encoded before, and read from {read}",)
         return replace(
             dataset, points=z.reshape(dataset.n, -1), sample_shape=z.shape[1:], scale=None,
-            pixel_map=None, population=None, notes=(*dataset.notes, said),
+            pixel_map=None, population=None, notes=(*dataset.notes, said, *told),
             decode=lambda points: self.decode(points, z.shape[1:]),
         )  # fmt: skip
 

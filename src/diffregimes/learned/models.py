@@ -114,9 +114,9 @@ def open_model(
         return opened
     facts["vae"] = weights_digest(score.latents.vae)
     training = score.latents.encode(opened.training, store=store, progress=progress)
-    held = opened.held_out
+    held, said = opened.held_out, training.notes[len(opened.training.notes) :]
     return replace(
-        opened, training=training, facts=facts, notes=(*opened.notes, training.notes[-1]),
+        opened, training=training, facts=facts, notes=(*opened.notes, *said),
         held_out=held and score.latents.encode(held, store=store, progress=progress),
     )  # fmt: skip
 
