@@ -51,7 +51,7 @@ VERDICT = "transitions/test_verdict.py"
 BACKWARD = "theory/test_regimes.py"
 POSTERIOR = "posterior/test_posterior.py"
 GATE = "auditing/test_gate.py"
-COPIED = "auditing/test_copies.py"
+COPIED, OWN = "auditing/test_copies.py", "auditing/test_conditions.py"
 PARTS, FEATURES = "auditing/test_parts.py", "auditing/test_features.py"
 POPULATIONS = "populations/test_populations.py"
 SCHEDULERS = "test_schedulers.py"
@@ -110,6 +110,31 @@ ONCE = (
           f"{LIMITS}::test_a_tenth_of_the_usual_distance_is_a_near_duplicate"),
     Fault("transitions/crossing.py", "COARSE = 1.5 ", "COARSE = 1.6 ",
           f"{LIMITS}::test_a_coarse_grid_is_told"),
+    Fault("backward/descent.py", "conditions[part])", "conditions[: len(z[part])])",
+          OWN),
+    Fault("backward/descent.py", ".repeat(states // self.size)",
+          ".repeat_interleave(states // self.size)", OWN),
+    Fault("backward/conditioned.py", "share * scale * found[name]", "share * found[name]", OWN),
+    Fault("backward/conditioned.py", "known = torch.from_numpy(rows)",
+          "known = torch.arange(len(rows))", OWN),
+    Fault("auditing/conditions.py", "for codes in (own, other)", "for codes in (other, own)", OWN),
+    Fault("auditing/conditions.py", "(origin != code)", "(origin == code)", OWN),
+    Fault("auditing/audit.py", "model_entropy(tracked, setup.grid, exact, n, counts)",
+          "model_entropy(tracked, setup.grid, exact, n)", OWN),
+    Fault("auditing/losses.py", "block, rows, seed, codes[k])", "block, rows, seed, codes[0])",
+          OWN),
+    Fault("auditing/conditions.py", "place[x] for x in points", "len(x) for x in points", OWN),
+    Fault("auditing/conditions.py", "single < of / 2", "single < of", OWN),
+    Fault("backward/conditioned.py", "share / len(rows)", "share", OWN),
+    Fault("data/datasets.py", "else self.captions[places]", "else self.captions[: len(places)]",
+          "data/test_captions.py"),
+    Fault("learned/latents.py", "{self.shift} {lists}", "{self.shift}",
+          "learned/test_conditional.py::test_latents_are_encoded_once"),
+    Fault("learned/latents.py", "os.utime(path)", "path.stat()",
+          "learned/test_conditional.py::test_a_cache_keeps_what_was_read_last"),
+    Fault("learned/conditions.py", "torch.tensor([given])", "torch.tensor([given - 1])",
+          "learned/test_conditional.py::test_a_condition_model_of_classes_alone"),
+    Fault("learned/score.py", "self.asked[k : k + self.batch]", "self.asked[: self.batch]", OWN),
     Fault("auditing/parts.py", "x - x.mean(axis=1, keepdims=True)", "x",
           f"{PARTS}::test_windows_against_a_plain_search"),
     Fault("auditing/parts.py", "telling = seen.second >= least", "telling = seen.second >= 0",
@@ -651,9 +676,9 @@ FAULTS = (
     Fault("learned/models.py", "Scaling(integers, None if given.whole else given)",
           "Scaling(integers, scale)",
           "learned/test_models.py::test_the_scale_of_the_training_is_that_of_its_recipe"),
-    Fault("cli/audit.py", "options.held_out, data.pixel_map, progress)\n    held_out = opened",
-          "options.held_out, points.range_for(options.data, options.model), progress)\n"
-          "    held_out = opened",
+    Fault("cli/audit.py", "options.held_out, data.pixel_map, progress, other)\n    assert",
+          "options.held_out, points.range_for(options.data, options.model), progress, other)\n"
+          "    assert",
           f"{AUDITS}::test_floats_stay_and_held_out_points_follow_the_data"),
     Fault("report/page/base.py",
           "dataset.place_of if facts.indexed == INDEXED else lambda index: index",

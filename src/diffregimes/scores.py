@@ -50,6 +50,27 @@ class AbstractScore(ABC):
         return (x - float(signal(t)) * self.denoise(x, t)) / math.sqrt(float(variance(t)))
 
 
+class ConditionalScore(AbstractScore):
+    """Laws p(x|c) on R^d: every state is asked for under a condition of its own, a number."""
+
+    @abstractmethod
+    def given(self, conditions: Tensor) -> AbstractScore:
+        """The score of states (m, d) of which row k has the condition `conditions[k]`, (m,)."""
+
+    def denoise(self, x: Tensor, t: float) -> Tensor:
+        raise InputError(
+            f"{type(self).__name__} is asked under conditions, and none came of these states; "
+            "expected one for each, score.given(conditions), as an audit has them."
+        )
+
+
+def given(score: AbstractScore, conditions: Tensor | None) -> AbstractScore:
+    """The score of states with these conditions; one that takes none is what it is."""
+    if conditions is None or not isinstance(score, ConditionalScore):
+        return score
+    return score.given(conditions)
+
+
 class MixtureScore(AbstractScore):
     """The exact score of a Gaussian mixture."""
 

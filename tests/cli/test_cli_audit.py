@@ -327,6 +327,34 @@ def test_one_class_of_a_folder_is_audited(run, conditional, digits, tmp_path):
     assert shown in page
 
 
+@pytest.mark.usefixtures("quick")
+def test_every_point_under_its_own_class(run, conditional, digits, tmp_path):
+    images, labels = digits
+    out = tmp_path / "out"
+    own = save(tmp_path / "own.npz", images[:60], labels[:60] % 3)
+    ran = run(conditional, "--data", own, "--label", "own", *FEW, "--out", out)
+    assert ran.code == 0, ran.err
+    told = json.loads((out / "results.json").read_text())
+    assert told["recipe"]["options"]["label"] == "own"
+    assert any("every point counts under its own class" in x for x in told["notes"])
+    assert sorted(x["name"] for x in told["conditions"]) == ["0", "1", "2"]
+    assert sum(x["copies"]["of"] for x in told["conditions"] if x["copies"]) == 24
+    assert sum(x["n"] for x in told["conditions"]) == 60
+    page = (out / "report.html").read_text("utf-8")
+    assert "Condition by condition" in page
+    assert "not asked: the condition is given" in page
+    more = save(tmp_path / "more.npz", images[60:90], labels[60:90] % 4)
+    for data, options, said in (
+        (own, ("--label", "mine"), "is no number of a class, nor own"),
+        (own, ("--label", "own", "--held-out", more), "have the classes 3, which no training"),
+        (own, ("--label", "own", "--labels", "none"), "have no labels"),
+    ):
+        ran = run(conditional, "--data", data, *options, "--out", tmp_path / "none")
+        assert ran.code == 2
+        assert said in " ".join(ran.err.split())
+        assert not (tmp_path / "none").exists()
+
+
 def test_a_checkpoint_knows_its_training(asked, run, model, tmp_path):
     home = tmp_path / "my-train"
     for name in ("step-00000010", "step-00000020"):

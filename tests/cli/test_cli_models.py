@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from command import contents, runner, untrained, without_drawing
+from diffregimes.learned.latents import Latents
 
 diffusers = pytest.importorskip("diffusers")
 pytestmark = [
@@ -51,7 +52,7 @@ def latent(tmp_path_factory):
     return folder
 
 
-def test_a_latent_model_is_audited_in_its_code(run, latent, images, tmp_path):
+def test_a_latent_model_is_audited_in_its_code(run, latent, images, tmp_path, monkeypatch):
     out = tmp_path / "out"
     ran = run(latent, "--data", images, "--label", 1, "--guidance", 1.5, *FEW, "--out", out)
     assert ran.code == 0, ran.err
@@ -67,6 +68,22 @@ def test_a_latent_model_is_audited_in_its_code(run, latent, images, tmp_path):
     assert {x.name for x in tmp_path.iterdir()} == {"out"}
     page = (out / "report.html").read_text("utf-8")
     assert page.count("data:image/png") > 10
+    # another audit of the same data and VAE encodes nothing
+    seen, encode = [], Latents._encoded
+    monkeypatch.setattr(
+        Latents,
+        "_encoded",
+        lambda self, data, *rest: seen.append(data.n) or encode(self, data, *rest),
+    )
+    again = run(
+        latent, "--data", images, "--label", 1, "--seed", 1, *FEW, "--out", tmp_path / "two"
+    )
+    assert again.code == 0, again.err
+    assert seen == [1]  # the image that goes through the network before the work starts
+    notes = json.loads((tmp_path / "two" / "results.json").read_text())["notes"]
+    assert any("encoded before, and read from" in x for x in notes)
+    assert not any("encoded before" in x for x in told["notes"])
+    assert "encoded before" in (tmp_path / "two" / "report.html").read_text("utf-8")
 
 
 def test_pictures_of_latents_are_those_of_the_decoder(latent, images):

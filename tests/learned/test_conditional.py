@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 
 import diffregimes as dr
+from command import runner, without_drawing
 from diffregimes.common.checks import InputError
 from diffregimes.common.rng import torch_generator
 from diffregimes.data.datasets import from_arrays
@@ -160,8 +162,24 @@ def test_a_condition_model_of_classes_alone(tmp_path):
     labels = torch.full((3,), 4)
     score = load_score(tmp_path, label=4)
     agree(score, lambda x, t: model(x, t, None, class_labels=labels).sample)
-    with pytest.raises(InputError, match="which class of this UNet2DConditionModel stands for no"):
+    with pytest.raises(InputError, match=r"which class of this UNet2DCond.*--null-label N"):
         load_score(tmp_path, label=4, guidance=2.0)
+
+    def asked(number):
+        return lambda x, t: model(x, t, None, class_labels=torch.full((3,), number)).sample
+
+    guided = load_score(tmp_path, label=1, guidance=2.5, null_label=4)
+    agree(guided, lambda x, t: asked(4)(x, t) + 2.5 * (asked(1)(x, t) - asked(4)(x, t)))
+    own = load_score(tmp_path, label="own", guidance=2.5, null_label=4)
+    x = torch.randn(3, 192, generator=torch_generator(0, "own"))
+    said = own.given(torch.tensor([2, 1, 0])).denoise(x, 0.5)
+    torch.testing.assert_close(said[1:2], guided.denoise(x, 0.5)[1:2], rtol=1e-4, atol=1e-4)
+    for options, what in (
+        ({"guidance": 2.0, "null_label": 5}, "null_label .* is 5; expected a number from 0 to 4"),
+        ({"null_label": 4}, "null_label .* is 4, but UNet2DConditionModel is asked for no guidan"),
+    ):
+        with pytest.raises(InputError, match=what):
+            load_score(tmp_path, label=1, **options)
 
 
 def test_guidance_where_there_is_no_condition():
@@ -171,6 +189,8 @@ def test_guidance_where_there_is_no_condition():
     )  # fmt: skip
     with pytest.raises(InputError, match="UNet2DModel takes no condition; leave it out"):
         learned_score(model, PLAN, guidance=2.0)
+    with pytest.raises(InputError, match=r"null_label .* is 3, but UNet2DModel takes no classes"):
+        learned_score(model, PLAN, guidance=2.0, null_label=3)
     with pytest.raises(InputError, match=r"guidance .* is nan; expected a number"):
         learned_score(model, PLAN, guidance=math.nan)
     with pytest.raises(InputError, match="takes no text"):
@@ -245,6 +265,51 @@ def test_a_prompt_is_encoded_by_the_pipeline(tmp_path):
     shutil.rmtree(tmp_path / "net" / "text_encoder")
     with pytest.raises(InputError, match="no text encoder is known"):
         load_score(tmp_path / "net", prompt="a cat")
+
+
+@pytest.mark.usefixtures("few_forward_draws")
+def test_every_point_under_its_own_text(tmp_path, monkeypatch, capfd):
+    """By the command, a text a line: each state is given the text of its point."""
+    transformers = pytest.importorskip("transformers")
+    monkeypatch.setattr("diffregimes.auditing.audit.LOSS_TIMES", 3)
+    without_drawing(monkeypatch)
+    made = stable(transformers, tmp_path)
+    made.save_pretrained(tmp_path / "net")
+    texts = ["a cat", "a dog", ""]
+    score = load_score(tmp_path / "net", prompt=texts)
+    x, codes = torch.randn(5, 256, generator=torch_generator(0, "x")), torch.tensor([2, 0, 1, 0, 1])
+    found = score.given(codes).denoise(x, 0.7)
+    guided = load_score(tmp_path / "net", prompt=texts, guidance=2.0).given(codes).denoise(x, 0.7)
+    for k, text in enumerate(texts):
+        for said, w in ((found, None), (guided, 2.0)):
+            alone = load_score(tmp_path / "net", prompt=text, guidance=w).denoise(x, 0.7)
+            torch.testing.assert_close(said[codes == k], alone[codes == k], rtol=1e-4, atol=1e-4)
+    values = np.random.default_rng(0).integers(0, 256, (24, 16, 16, 3), dtype=np.uint8)
+    np.savez(tmp_path / "images.npz", images=values[:16])
+    np.savez(tmp_path / "more.npz", images=values[16:])
+    (tmp_path / "one.txt").write_text("\n".join(f"a {chr(97 + k)}" for k in range(16)))
+    (tmp_path / "two.txt").write_text("\n".join(["a cat"] * 8))
+    monkeypatch.chdir(tmp_path)
+    few = ("--samples", 16, "--pairs", 16, "--steps", 10)
+    files = ("net", "--data", "images.npz", "--held-out", "more.npz")
+    run = runner(monkeypatch, capfd)
+    ran = run(*files, "--prompts", "one.txt,two.txt", *few, "--out", "out", command=("audit",))
+    assert ran.code == 0, ran.err
+    told = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert told["model"]["prompts"] == 17
+    assert len(told["recipe"]["captions"]) == 64
+    assert {x["name"] for x in told["conditions"]} == {f"a {chr(97 + k)}" for k in range(16)}
+    assert any("under its own text" in x for x in told["notes"])
+    (tmp_path / "two.txt").write_text("\n".join(["a cat"] * 7))
+    for options, said in (
+        (("--prompts", "one.txt,two.txt"), "7 texts for the 8 points"),
+        (("--prompts", "one.txt", "--prompt", "a"), "--prompts came with --prompt"),
+        (("--prompts", "nowhere"), "prompts (--prompts) is 'nowhere'"),
+    ):
+        ran = run(*files, *options, *few, "--out", "none", command=("audit",))
+        assert ran.code == 2
+        assert said in " ".join(ran.err.split())
+        assert not (tmp_path / "none").exists()
 
 
 def test_a_prompt_without_transformers_or_with_encoders_of_its_own(tmp_path, monkeypatch):
@@ -379,10 +444,36 @@ def test_latents_are_encoded_once(tmp_path, monkeypatch):
     again = latents.encode(data, store=tmp_path)
     np.testing.assert_array_equal(found.points, again.points)
     assert found.fingerprint == again.fingerprint
-    for other, vae in ((images(21), latents), (data, Latents(kl(scaling_factor=0.9)))):
-        vae.code = None
+    path = next(tmp_path.iterdir())
+    assert found.notes[-1].endswith("those of latents")
+    assert again.notes[:-1] == found.notes
+    assert again.notes[-1].endswith(f"encoded before, and read from {path}")
+    others = kl(latents_mean=[0.1] * 4, latents_std=[2.0] * 4)
+    vaes = Latents(kl(scaling_factor=0.9)), Latents(others)
+    for other, vae in ((images(21), latents), *((data, x) for x in vaes)):
+        monkeypatch.setattr(vae, "code", None)
         with pytest.raises(TypeError):
             vae.encode(other, store=tmp_path)
+
+
+def test_a_cache_keeps_what_was_read_last(tmp_path, monkeypatch):
+    latents, made = Latents(kl()), [images(n) for n in (10, 12, 14)]
+    size = latents.encode(made[2]).points.nbytes
+    monkeypatch.setattr("diffregimes.learned.latents.KEPT", int(2.3 * size))
+    for n, data in enumerate(made):
+        latents.encode(data, store=tmp_path)
+        for k, path in enumerate(sorted(tmp_path.iterdir(), key=lambda x: x.stat().st_size)):
+            os.utime(path, (1000 + k, 1000 + k))
+        if n == 1:
+            latents.encode(made[0], store=tmp_path)  # read again: the second goes
+    sizes = sorted(np.load(x).shape[0] for x in tmp_path.iterdir())
+    assert sizes == [10, 14]
+    # one that cannot be written is none
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    np.testing.assert_array_equal(
+        latents.encode(made[0], store=blocked / "in").points, latents.encode(made[0]).points
+    )
 
 
 @pytest.mark.parametrize(

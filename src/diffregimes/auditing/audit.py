@@ -38,6 +38,7 @@ from ..results import Curves
 from ..scores import AbstractScore
 from ..transitions.criteria import clone_level
 from ..transitions.crossing import band_crossing
+from .conditions import Conditions, alone, conditions_of, pairing, told
 from .encoders import Encoder, encoder_of
 from .entropy import collapse, model_entropy
 from .features import space_of
@@ -45,7 +46,7 @@ from .findings import Audit, Entropy, ModelTime
 from .further import further
 from .judgement import judged
 from .known import beside, known_points
-from .losses import Losses, denoising_losses
+from .losses import Losses, losses_within
 from .naming import named
 from .orbit import orbit
 from .samples import about_shared, check_alike
@@ -92,13 +93,23 @@ def audit(
     Raises `InputError` where the score, the data and the held-out points do not go together.
     """
     _check(score, dataset, held_out, samples, pairs, augment)
+    own = conditions_of(score, dataset, held_out)
+    codes = None if own is None else own.training
+    if own is not None and classify is not None:
+        raise InputError(
+            "classify (--classifier) came, and every sample is asked for a class of its own: none "
+            "is decided on the way. Leave it out."
+        )
     setup = experiment(
-        dataset, network=score, grid="log-snr", steps=steps, count=count, classify=classify,
-        seed=seed, memory_mib=memory_mib, device=device, progress=progress,
+        dataset, network=score, conditions=codes, grid="log-snr", steps=steps,
+        count=count, classify=classify, seed=seed, memory_mib=memory_mib, device=device,
+        progress=progress,
     )  # fmt: skip
     run = Run(setup.grid, seed=seed, batch=batch, dtype=setup.dtype, device=device,
-              memory_mib=memory_mib, recipe=recipe, progress=progress)  # fmt: skip
+              memory_mib=memory_mib, recipe=recipe, conditions=codes,
+              progress=progress)  # fmt: skip
     known = known_points(setup.training, dataset, held_out, augment, seed)
+    own = conditions_of(score, dataset, known.held_out)
     space = None
     if features is not None:  # what is wrong with them is told before the work
         space = space_of(
@@ -107,15 +118,21 @@ def audit(
         )  # fmt: skip
     tracked, ends = _trajectories(score, dataset.labels, setup, samples, pairs, run, store)
     clones = outcome(ends, setup)
-    losses = _losses(score, dataset, known.held_out, clones.line, draws, run)
-    entropy = _entropy(tracked, setup, clones.line, dataset.n)
+    losses, parts = _losses(score, dataset, known.held_out, own, clones.line, draws, run)
+    entropy = _entropy(tracked, setup, clones.line, dataset.n, own, seed)
     copies, flags = beside(known, dataset, tracked.states, losses, entropy)
+    if own is not None:
+        more = pairing(score, dataset.points, own, losses.t, seed, batch), alone(own)
+        flags = (*flags, *(x for x in more if x is not None))
     times = _collapse_times(losses, entropy, ends, clones.line, tracked, dataset.n, seed)
     return Audit(
         model=dict(model or {}), dataset=describe(dataset),
         held_out=None if known.held_out is None else describe(known.held_out),
         losses=losses, entropy=entropy, clones=clones,
-        speciation=_speciation(ends, clones.line, dataset, seed), collapse=times,
+        speciation=None if own else _speciation(ends, clones.line, dataset, seed), collapse=times,
+        conditions=() if own is None else told(
+            own, own.of_samples(samples, seed), copies, parts, times[2].exact
+        ),
         gate=flags, **named(copies, known.training.clusters, known.shared, dataset, held_out),
         **further(
             judged(copies, losses, entropy, times, dataset.n, flags), copies, flags, known, dataset,
@@ -146,12 +163,12 @@ def _trajectories(
 
     # on the way states are noise: there the nearest training point tells the class
     tracked = track(
-        score, setup.training, samples, run=stored("samples"), norms=True,
+        score, setup.within or setup.training, samples, run=stored("samples"), norms=True,
         classify=nearest_classes(setup.training, labels),
     )  # fmt: skip
     ends = run_clones(
         score, setup.times, pairs, run=stored("clones"), classify=setup.classify,
-        training=setup.training,
+        training=setup.within or setup.training,
     )  # fmt: skip
     return tracked, ends
 
@@ -160,17 +177,19 @@ def _losses(
     score: AbstractScore,
     dataset: Dataset,
     held_out: Dataset | None,
+    own: Conditions | None,
     line: Curves,
     draws: int,
     run: Run,
-) -> Losses:
-    """On both sets, at times around those of the forward curves."""
+) -> tuple[Losses, dict[int, Losses]]:
+    """Of all points and of those of each condition, at times around those of the forward curves."""
     low, high = line.t[[0, -1]]
-    return denoising_losses(
+    return losses_within(
         score,
         dataset.points,
         None if held_out is None else held_out.points,
         np.geomspace(max(0.25 * low, run.grid[-2]), min(1.5 * high, run.grid[0]), LOSS_TIMES),
+        conditions=None if own is None else (own.training, own.held_out),
         draws=draws,
         seed=run.seed,
         batch=run.batch,
@@ -180,13 +199,16 @@ def _losses(
     )
 
 
-def _entropy(tracked: Tracked, setup: Experiment, line: Curves, n: int) -> Entropy:
+def _entropy(
+    tracked: Tracked, setup: Experiment, line: Curves, n: int, own: Conditions | None, seed: int
+) -> Entropy:
     """Of the model and of the exact score, at times of the grid around the forward curves'."""
     low, high = line.t[[0, -1]]
     shown = np.flatnonzero((setup.grid > 0.25 * low) & (setup.grid < 2 * high))
     every = max(1, len(shown) // ENTROPY_TIMES)
     exact = setup.forward(setup.grid[shown[::every]][::-1])
-    return model_entropy(tracked, setup.grid, exact, n)
+    counts = None if own is None else own.counts(own.of_samples(len(tracked.states), seed))
+    return model_entropy(tracked, setup.grid, exact, n, counts)
 
 
 def _function(features: Any) -> Encoder:
@@ -215,7 +237,7 @@ def _check(
     if dataset.n < 3:
         raise InputError(f"the data are {dataset.n} points; expected three or more.")
     label = getattr(score, "label", None)
-    if label is not None and dataset.labelled and len(dataset.class_names) > 1:
+    if isinstance(label, int) and dataset.labelled and len(dataset.class_names) > 1:
         raise InputError(
             f"the score is asked for label {label}, and the data hold the classes "
             f"{listed(dataset.class_names)}; expected the points of its class alone: "

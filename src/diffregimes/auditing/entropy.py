@@ -37,11 +37,19 @@ from .findings import Entropy
 AT_COLLAPSE = 0.55
 
 
-def model_entropy(tracked: Tracked, grid: np.ndarray, exact: Curves, n: int) -> Entropy:
+def model_entropy(
+    tracked: Tracked,
+    grid: np.ndarray,
+    exact: Curves,
+    n: int,
+    counts: np.ndarray | None = None,
+) -> Entropy:
     """Excess entropy of the model, over log n, at the times of `exact`, which lie on the grid.
 
     tracked : `track(..., norms=True)` on the `grid`, decreasing
     exact : curves of the forward pass, with "excess_entropy_over_alpha"
+    counts : training points of the condition of each trajectory, in the place of all n: the excess
+        is that over as many; it stays in units of log n
     """
     if tracked.noise_norm is None or tracked.noise_state is None:
         raise InputError(
@@ -58,7 +66,8 @@ def model_entropy(tracked: Tracked, grid: np.ndarray, exact: Curves, n: int) -> 
     steps = 0.5 * (steadied[:, 1:] + steadied[:, :-1]) * width
     # above the grid the mmse is that of its first time
     path = steadied[:, :1] + np.concatenate([0 * steps[:, :1], np.cumsum(steps, axis=1)], axis=1)
-    values = 1 - path / (2 * math.log(n))
+    most = 1.0 if counts is None else np.log(counts)[:, None] / math.log(n)
+    values = most - path / (2 * math.log(n))
     at = [int(np.abs(t - x).argmin()) for x in exact.t]
     root = math.sqrt(len(values))
     return Entropy(

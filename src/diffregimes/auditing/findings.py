@@ -25,6 +25,7 @@ from .views import Copies as Copies
 from .views import InFeatures as InFeatures
 from .views import InParts as InParts
 from .views import Judgement as Judgement
+from .views import OfCondition as OfCondition
 from .views import Origin as Origin
 from .views import OwnTimes as OwnTimes
 from .views import counted, rows_of
@@ -173,8 +174,10 @@ class Audit(SamplesAudit):
     entropy     `value` of the model, `exact` of the training points, `stein`, each with `_se`
     clones      "same_class_probability" (phi) and "same_point_probability" (phi_C), simulated with
                 the model beside the forward pass
-    speciation  t_S by the method "clone"; None for data of one class, which decide nothing
+    speciation  t_S by the method "clone"; None for data of one class, which decide nothing, and
+                where every sample has a condition
     collapse    t_C by the methods "loss-gap", "entropy", "clone" and "last-change", in this order
+    conditions  what was found of each, where every point is asked for under its own
     """
 
     losses: Losses
@@ -182,6 +185,7 @@ class Audit(SamplesAudit):
     clones: Outcome
     speciation: ModelTime | None
     collapse: tuple[ModelTime, ...]
+    conditions: tuple[OfCondition, ...] = field(default=(), kw_only=True)
 
     def curves(self) -> dict[str, dict[str, list[float | None]]]:
         """Columns of numbers by name: "losses", "entropy", "clones"; None for what is not there."""
@@ -198,4 +202,5 @@ class Audit(SamplesAudit):
             "collapse": [asdict(x) for x in self.collapse],
             "curves": self.curves(),
             "pairs": self.clones.simulated.draws,
+            "conditions": serial.plain(self.conditions),
         }

@@ -12,6 +12,7 @@ open (`judgement.REASONS`). Copies that were found are found whatever the sample
     variety      the mean distance between two samples is a tenth of that between two points or more
     loss         at gamma v = 1/2, v the variance of a feature, where shrinking x_t to the mean
                  loses 2/3 of the variance and doing nothing loses 2: below the variance
+    pairing      (audits under own conditions) see `auditing.conditions`
     stein        |E[x.score]/d + 1|, the median over t, below 1/2: of its own samples' law; it is
                  1 for a score that sees no noise
     orientation  the samples flipped and turned are not copies more often: with flips and quarter

@@ -199,6 +199,8 @@ def _fit(losses: Losses, times: tuple[ModelTime, ...], gate: tuple[Flag, ...]) -
         return "Without held-out points it is not known whether it fits single training points."
     if any(x.name == "held-out-law" and not x.ok for x in gate):
         return "The held-out points are of another law: their loss does not tell what it fits."
+    if any(x.name == "pairing" and not x.ok for x in gate):
+        return "Points and conditions do not seem to be paired as in its training."
     at = losses.separation()
     if at is None:
         worst = float(np.max(losses.gap))

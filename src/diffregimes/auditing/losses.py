@@ -24,12 +24,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..backward.conditioned import PointsWithin
 from ..backward.descent import NUMBERS
 from ..common.checks import InputError, in_range, increasing
 from ..common.parallel import Progress, workers
 from ..common.rng import point_of_pair, torch_generator
 from ..process import signal, variance
-from ..scores import AbstractScore, EmpiricalScore
+from ..scores import AbstractScore, EmpiricalScore, given
 
 BLOCK = 256
 SEPARATE = 3.0  # standard errors between the two losses
@@ -109,6 +110,7 @@ def denoising_losses(
     held_out: np.ndarray | None,
     times: Sequence[float] | np.ndarray,
     *,
+    conditions: tuple[np.ndarray, np.ndarray | None] | None = None,
     draws: int = 2048,
     seed: int = 0,
     batch: int | None = None,
@@ -120,8 +122,31 @@ def denoising_losses(
 
     The same noise serves at every t, for both sets and for both scores. `device` is that of the
     exact score; a network stays where it is. `batch` is how many states a score is given at a
-    time, as in `backward.descent.Run`: numbers depend on it to rounding only.
+    time, as in `backward.descent.Run`: numbers depend on it to rounding only. `conditions` of the
+    points of both sets are those under which each is asked for; the exact score is then that of
+    the training points of its condition alone.
     """
+    return losses_within(
+        score, training, held_out, times, conditions=conditions, draws=draws, seed=seed,
+        batch=batch, memory_mib=memory_mib, device=device, progress=progress,
+    )[0]  # fmt: skip
+
+
+def losses_within(
+    score: AbstractScore,
+    training: np.ndarray,
+    held_out: np.ndarray | None,
+    times: Sequence[float] | np.ndarray,
+    *,
+    conditions: tuple[np.ndarray, np.ndarray | None] | None,
+    draws: int,
+    seed: int,
+    batch: int | None,
+    memory_mib: int,
+    device: str,
+    progress: Progress | None,
+) -> tuple[Losses, dict[int, Losses]]:
+    """`denoising_losses`, and those of the points of every condition by its number."""
     t = increasing("times", times)
     in_range("draws", draws, 2, 10**9)
     sets = [("training", training), *([] if held_out is None else [("held_out", held_out)])]
@@ -134,13 +159,19 @@ def denoising_losses(
     if batch is not None:
         in_range("batch", batch, 1, 10**9)
     rows = batch or max(1, NUMBERS // training.shape[1])
-    both = score, EmpiricalScore(training, memory_mib=memory_mib, device=device)
+    codes: tuple[np.ndarray | None, ...] = (None, None) if conditions is None else conditions
+    exact: AbstractScore = (
+        EmpiricalScore(training, memory_mib=memory_mib, device=device)
+        if codes[0] is None
+        else PointsWithin(training, codes[0], memory_mib=memory_mib, device=device)
+    )
     starts = range(0, draws, BLOCK)
-    tasks = [(points, start) for _, points in sets for start in starts]
+    tasks = [(k, start) for k in range(len(sets)) for start in starts]
 
-    def one(task: tuple[np.ndarray, int]) -> np.ndarray:
-        points, start = task
-        return noised_losses(both, points, t, range(start, min(start + BLOCK, draws)), rows, seed)
+    def one(task: tuple[int, int]) -> np.ndarray:
+        k, start = task
+        block = range(start, min(start + BLOCK, draws))
+        return noised_losses((score, exact), sets[k][1], t, block, rows, seed, codes[k])
 
     done: list[np.ndarray] = []
     each = 32 * min(rows, BLOCK) * training.shape[1] // 2**20
@@ -149,14 +180,29 @@ def denoising_losses(
             done.append(found)
             if progress:
                 progress(len(done), len(tasks), "denoising losses")
-    nothing = np.full(len(t), np.nan)
-    columns = []
-    for k, (_, points) in enumerate(sets):
-        values = np.concatenate(done[k * len(starts) : (k + 1) * len(starts)], axis=1)
-        columns.append([mean_over_points(x, len(points), seed) for x in values])
-    if held_out is None:
-        columns.append([(nothing, nothing), (nothing, nothing)])
-    (train, exact), (out, exact_out) = columns
+    count = len(starts)
+    both = [
+        (np.concatenate(done[k * count : (k + 1) * count], axis=1), _owners(len(x), draws, seed))
+        for k, (_, x) in enumerate(sets)
+    ]
+    own = [c[o] for c, (_, o) in zip(codes, both, strict=False) if c is not None]
+    parts = {}
+    for code in np.unique(own[0]).tolist() if own else ():
+        rows = [np.flatnonzero(c == code) for c in own]
+        parts[code] = _summary(t, [(v[:, k], o[k]) for k, (v, o) in zip(rows, both, strict=True)])
+    return _summary(t, both), parts
+
+
+_Measured = tuple[np.ndarray, np.ndarray]  # losses (scores, draws, T), and the point of each draw
+
+
+def _summary(t: np.ndarray, sets: list[_Measured]) -> Losses:
+    """Means of what was measured, NaN of what was not, and of errors where one point was drawn."""
+    nothing = (np.full(len(t), np.nan),) * 2
+    columns = [
+        [mean_of(x, owner) if len(owner) else nothing for x in values] for values, owner in sets
+    ]
+    (train, exact), (out, exact_out) = (*columns, [nothing, nothing])[:2]
     return Losses(t, *train, *out, *exact, *exact_out)
 
 
@@ -167,8 +213,10 @@ def noised_losses(
     draws: range,
     rows: int,
     seed: int,
+    conditions: np.ndarray | None = None,
 ) -> np.ndarray:
-    """|a - D(x_t)|^2 (scores, draws, T) of a block of draws, so many rows at a time."""
+    """|a - D(x_t)|^2 (scores, draws, T) of a block of draws, so many rows at a time; `conditions`
+    of the points, where they are asked for under these."""
     chosen = point_of_pair(len(points), draws.start, len(draws), seed)
     noise = _noise(points.shape[1], len(draws), torch_generator(seed, "losses", draws[0] // BLOCK))
     out = np.empty((len(scores), len(draws), len(times)))
@@ -176,10 +224,12 @@ def noised_losses(
         part = slice(first, first + rows)
         a = torch.from_numpy(np.asarray(points[chosen[part]], dtype=np.float32))
         z = torch.cat(list(islice(noise, len(a))))
+        own = None if conditions is None else torch.from_numpy(conditions[chosen[part]])
+        asked = [given(score, own) for score in scores]
         for k, time in enumerate(times.tolist()):
             x = float(signal(time)) * a + math.sqrt(float(variance(time))) * z
             with torch.no_grad():
-                for i, score in enumerate(scores):
+                for i, score in enumerate(asked):
                     loss = (a - score.denoise(x, time)).double().square().sum(1)
                     out[i, part, k] = loss.numpy()
     return out
@@ -197,14 +247,24 @@ def _noise(d: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:
 
 def mean_over_points(values: np.ndarray, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Mean (T,) and standard error of `values` (draws, T), each point as often as any other."""
-    draws = len(values)
-    # a point that comes more than once is one observation
-    owner = np.concatenate(
+    return mean_of(values, _owners(n, len(values), seed))
+
+
+def _owners(n: int, draws: int, seed: int) -> np.ndarray:
+    """The point of each draw."""
+    return np.concatenate(
         [point_of_pair(n, s, min(BLOCK, draws - s), seed) for s in range(0, draws, BLOCK)]
     )
+
+
+def mean_of(values: np.ndarray, owner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean (T,) and standard error of `values` (draws, T) of the points `owner` (draws,)."""
+    # a point that comes more than once is one observation
     each, where = np.unique(owner, return_inverse=True)
     sums = np.zeros((len(each), values.shape[1]))
     np.add.at(sums, where, values)
     means = sums / np.bincount(where)[:, None]
+    if len(each) < 2:
+        return np.asarray(values.mean(axis=0)), np.full(values.shape[1], np.nan)
     error = means.std(axis=0, ddof=1) / math.sqrt(len(each))
     return np.asarray(values.mean(axis=0)), np.asarray(error)

@@ -79,6 +79,26 @@ serial.layout(Origin, optional=("file", "group"))
 
 
 @dataclass(frozen=True)
+class OfCondition:
+    """What was found of one condition: its training points `n`, copies among the samples that were
+    asked for it, `elsewhere` of them of points of other conditions, and mean squared errors at `t`
+    on its training points and held-out points, with those of its exact score; None where not
+    known."""
+
+    name: str
+    n: int
+    copies: Share | None
+    elsewhere: int
+    t: float
+    train: float | None
+    train_se: float | None
+    exact: float | None
+    exact_se: float | None
+    held_out: float | None
+    held_out_se: float | None
+
+
+@dataclass(frozen=True)
 class Judgement:
     """`kind` is one of VERDICTS, of BESIDES or "open", `confidence` its posterior probability given
     the samples (None where open); `probabilities` are those of VERDICTS, by whole samples alone."""

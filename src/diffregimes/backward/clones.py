@@ -32,6 +32,7 @@ from ..process import signal, snr, variance
 from ..results import Curves
 from ..scores import AbstractScore, EmpiricalScore
 from ..transitions.crossing import Interval, from_log_gamma
+from .conditioned import PointsWithin, Within
 from .descent import Arrays, Birth, Block, Run, run_blocks
 from .samplers import noisy, sampler
 
@@ -134,7 +135,7 @@ def run_clones(
     *,
     run: Run,
     classify: Classify,
-    training: EmpiricalScore | None = None,
+    training: EmpiricalScore | PointsWithin | None = None,
     branches: int = 2,
     dimension: int | None = None,
 ) -> Ends:
@@ -253,11 +254,17 @@ def placed(run: Run, times: Any) -> list[int]:
 
 
 def _ends(
-    run: Run, block: Block, x: Tensor, classify: Classify, training: EmpiricalScore | None
+    run: Run,
+    block: Block,
+    x: Tensor,
+    classify: Classify,
+    training: EmpiricalScore | PointsWithin | None,
 ) -> Arrays:
     """Classes and nearest points of the states x, group by group: (size, groups)."""
     out: dict[str, list[Tensor]] = {"classes": []}
-    for part in torch.split(x, run.rows(x.shape[1])):
+    rows = run.rows(x.shape[1])
+    for first in range(0, len(x), rows):
+        part = x[first : first + rows]
         classes = torch.as_tensor(classify(part, run.end))
         if classes.shape != (len(part),):
             raise InputError(
@@ -266,9 +273,22 @@ def _ends(
             )
         out["classes"].append(classes.cpu().long())
         if training is not None:
-            index, _ = training.nearest_points(part, max(run.end, EARLIEST), 1)
+            search = searched(training, block, len(x), slice(first, first + rows))
+            index, _ = search.nearest_points(part, max(run.end, EARLIEST), 1)
             out.setdefault("points", []).append(index[:, 0].cpu())
     return {k: torch.cat(v).numpy().reshape(-1, block.size).T for k, v in out.items()}
+
+
+def searched(
+    training: EmpiricalScore | PointsWithin, block: Block, states: int, rows: slice = slice(None)
+) -> EmpiricalScore | Within:
+    """The points among which the nearest are looked for, of some rows of so many states: those of
+    the own condition where there are conditions."""
+    if isinstance(training, EmpiricalScore):
+        return training
+    conditions = block.conditions(states)
+    assert conditions is not None
+    return training.given(conditions[rows])
 
 
 def _beside_trunk(ends: np.ndarray, branches: int) -> np.ndarray:

@@ -26,8 +26,8 @@ from ..common.checks import InputError, in_range
 from ..common.files import replacing, write_atomically
 from ..common.parallel import Progress, workers
 from ..common.recipe import versions
-from ..common.rng import torch_generator
-from ..scores import AbstractScore
+from ..common.rng import point_of_pair, torch_generator
+from ..scores import AbstractScore, given
 from .samplers import Step, decreasing, sampler
 
 BLOCK = 256
@@ -55,6 +55,8 @@ class Run:
     store : folder that keeps finished blocks, so that a run may be killed and started again
     recipe : with `store`, whatever tells this run from others: at least its score and data, for
         the options given here and to the function are put beside it
+    conditions : of the training points (n,): a `ConditionalScore` is asked for those of every
+        point equally often, draw k for that of the point number `point_of_pair` k
     progress : callback (done, total, text)
     """
 
@@ -67,6 +69,7 @@ class Run:
     memory_mib: int = 1024
     store: Path | None = None
     recipe: Mapping[str, Any] | None = None
+    conditions: np.ndarray | None = None
     progress: Progress | None = None
 
     def __post_init__(self) -> None:
@@ -125,6 +128,14 @@ class Block:
     stop: threading.Event
     tell: Callable[[float], None] | None = None
 
+    def conditions(self, states: int) -> Tensor | None:
+        """Of so many states, group after group of `size`; None where there are none."""
+        known = self.run.conditions
+        if known is None:
+            return None
+        drawn = point_of_pair(len(known), self.first, self.size, self.run.seed)
+        return torch.from_numpy(known[drawn]).repeat(states // self.size)
+
     def descend(
         self,
         score: AbstractScore,
@@ -154,7 +165,8 @@ class Block:
             z[:trunk].normal_(generator=self.trunk)
             if len(x) > trunk:
                 z[trunk:].normal_(generator=self.rest)
-            x = _by_rows(step, score, x, t, s, z.to(x.device), self.run.rows(x.shape[1]))
+            own = self.conditions(len(x))
+            x = _by_rows(step, score, own, x, t, s, z.to(x.device), self.run.rows(x.shape[1]))
             if observe:
                 observe(x, s)
             if self.tell:
@@ -169,13 +181,22 @@ class Block:
 
 
 def _by_rows(
-    step: Step, score: AbstractScore, x: Tensor, t: float, s: float, z: Tensor, rows: int
+    step: Step,
+    score: AbstractScore,
+    conditions: Tensor | None,
+    x: Tensor,
+    t: float,
+    s: float,
+    z: Tensor,
+    rows: int,
 ) -> Tensor:
     """The step taken with so many states at a time: x serves for the result."""
     if rows >= len(x):
-        return step(score, x, t, s, z)
-    for old, noise in zip(torch.split(x, rows), torch.split(z, rows), strict=True):
-        old.copy_(step(score, old, t, s, noise))
+        return step(given(score, conditions), x, t, s, z)
+    for first in range(0, len(x), rows):
+        part = slice(first, first + rows)
+        own = given(score, None if conditions is None else conditions[part])
+        x[part] = step(own, x[part], t, s, z[part])
     return x
 
 

@@ -30,6 +30,7 @@ from ..process import schedule, signal
 from ..results import Curves, Spectrum
 from ..scores import AbstractScore, EmpiricalScore, MixtureScore
 from .clones import Classify, mixture_classes, nearest_classes
+from .conditioned import PointsWithin, curves_within
 from .samplers import ddpm_times, log_snr_times, uniform_times
 
 SCORES = ("empirical", "population")
@@ -40,7 +41,9 @@ _LAST = 0.05  # Lambda e^{-2T} above which the start is not pure noise
 @dataclass(frozen=True)
 class Experiment:
     """What `run_clones`, `run_uturns` and `track` need; `forward(times)` gives phi and phi_C (for
-    score "empirical") without running anything backwards. `points` are what U-turns start from."""
+    score "empirical") without running anything backwards. `points` are what U-turns start from.
+    Where states have conditions `within` holds the training points of each, and there are no
+    classes to be decided."""
 
     score: AbstractScore
     classify: Classify
@@ -52,6 +55,7 @@ class Experiment:
     forward: Callable[[np.ndarray], Curves]
     dtype: torch.dtype
     notes: tuple[str, ...]
+    within: PointsWithin | None = None
 
 
 def experiment(
@@ -59,6 +63,7 @@ def experiment(
     *,
     score: str | None = None,
     network: AbstractScore | None = None,
+    conditions: np.ndarray | None = None,
     whole: bool = False,
     grid: str | None = None,
     steps: int | None = None,
@@ -74,6 +79,8 @@ def experiment(
     score : "empirical" or "population" (default for points drawn from a mixture)
     network : a score that takes the place of both, run in all dimensions and compared with the
         forward curves of score "empirical"
+    conditions : of the points (n,), under which the network is asked: the forward curves are then
+        those of the points of each condition
     whole : run in all dimensions as they came, and not in those that matter (see above)
     grid : "uniform" or "log-snr" in t, or the levels of a schedule: "linear", "cosine", a
         scheduler_config.json; `steps` of them (1000, or all of the schedule). Without it those of
@@ -108,10 +115,20 @@ def experiment(
     wide = pilot_times(spectral.eigenvalues, dataset.n, near_square(cloud))
     pilot = passed(wide, 1024, "choosing times")
     times = np.minimum(adapt_times(pilot, count), 0.95 * down[0])
+    labels, within = dataset.labels, None
+    if conditions is not None:
+        within = PointsWithin(points, conditions, memory_mib=memory_mib, device=device)
+        labels = np.zeros_like(labels)
+
+    def forward(times: np.ndarray) -> Curves:
+        if within is None:
+            return passed(times, FORWARD_DRAWS, "forward pass").curves()
+        return curves_within(within, times, FORWARD_DRAWS, seed=seed, device=device,
+                             memory_mib=memory_mib, progress=progress)  # fmt: skip
+
     return Experiment(
-        network or training, classify or nearest_classes(training, dataset.labels), training,
-        points, dataset.labels, down, times,
-        lambda times: passed(times, FORWARD_DRAWS, "forward pass").curves(), torch.float32, notes,
+        network or training, classify or nearest_classes(training, labels), training,
+        points, labels, down, times, forward, torch.float32, notes, within,
     )  # fmt: skip
 
 
@@ -186,7 +203,11 @@ def _about_start(start: float, top: float, network: AbstractScore | None) -> tup
 
 
 def _grid(
-    name: str | None, steps: int | None, top: float, end: float, network: AbstractScore | None
+    name: str | None,
+    steps: int | None,
+    top: float,
+    end: float,
+    network: AbstractScore | None,
 ) -> np.ndarray:
     """The times of the sampler, none beyond the last noise level of the network."""
     latest = float(getattr(network, "latest", math.inf))

@@ -20,6 +20,10 @@ from .clones import Ends
 from .experiment import Experiment
 
 FORMAT = "diffregimes.backward/1"
+GIVEN = (
+    "every sample has a condition, which is given and not decided on the way: phi and t_S are left "
+    "out, and what the exact score does is told of the points of each condition alone"
+)
 ONE_CLASS = "the data are one class: phi and t_S, which need two, are left out"
 
 
@@ -100,7 +104,8 @@ def outcome(ends: Ends, setup: Experiment) -> Outcome:
         error = np.maximum(simulated.se[name], chance if two else 0.5 / simulated.draws)
         error = np.maximum(np.hypot(error, forward.se[name]), 1e-12)
         z[name] = (simulated[name] - forward[name]) / error
-    notes = (*setup.notes, *((ONE_CLASS,) if alone else ()))
+    about = ONE_CLASS if setup.within is None else GIVEN
+    notes = (*setup.notes, *((about,) if alone else ()))
     return Outcome(ends.kind, simulated, intervals, forward, z, fine, notes, ends.recipe)
 
 

@@ -19,11 +19,13 @@ from torch import Tensor
 from ..common.checks import InputError, in_range
 from ..process import signal, variance
 from ..results import Share
-from ..scores import AbstractScore, EmpiricalScore
-from .clones import EARLIEST, Classify
+from ..scores import AbstractScore, ConditionalScore, EmpiricalScore
+from .clones import EARLIEST, Classify, searched
+from .conditioned import PointsWithin, Within
 from .descent import Arrays, Block, Run, run_blocks
 from .samplers import sampler
 
+_Kept = dict[float, list[Tensor]]
 COPY = 1 / 3  # nearest over second nearest distance, below which a sample is a copy
 
 
@@ -84,7 +86,7 @@ class Tracked:
 
 def track(
     score: AbstractScore,
-    training: EmpiricalScore,
+    training: EmpiricalScore | PointsWithin,
     draws: int,
     *,
     run: Run,
@@ -107,15 +109,16 @@ def track(
         raise InputError("one training point came; expected two or more to be nearest.")
 
     def task(block: Block) -> Arrays:
-        seen = _Last(training, classify, block.size)
+        seen = _Last(searched(training, block, block.size), classify, block.size)
 
         def start(x: Tensor | None) -> Tensor:
             noise = run.normal(block.trunk, block.size, training.d)
             seen.look(noise, float(run.grid[0]))
             return noise
 
-        heard = _Heard(score, training.mean) if norms else None
-        x = block.descend(heard or score, {0: (start,)}, seen.look)
+        kept: _Kept = {}
+        heard = _heard(score, training.mean, kept) if norms else score
+        x = block.descend(heard, {0: (start,)}, seen.look)
         distance = seen.square.sqrt().cpu().numpy()
         return {
             "point": seen.point.numpy(),
@@ -125,7 +128,7 @@ def track(
             "class_time": seen.class_time.numpy(),
             "classes": seen.classes.numpy(),
             "states": x.cpu().numpy(),
-            **({} if heard is None else heard.arrays(run.grid[:-1])),
+            **(_norms(kept, run.grid[:-1]) if norms else {}),
         }
 
     blocks = run_blocks(
@@ -137,7 +140,7 @@ def track(
 class _Last:
     """The present nearest point and class of each trajectory, and when they last changed."""
 
-    def __init__(self, training: EmpiricalScore, classify: Classify, size: int) -> None:
+    def __init__(self, training: EmpiricalScore | Within, classify: Classify, size: int) -> None:
         self.training, self.classify = training, classify
         self.point = torch.full((size,), -1)
         self.classes = torch.full((size,), -1)
@@ -154,11 +157,11 @@ class _Last:
 
 
 class _Heard(AbstractScore):
-    """A score that keeps two numbers of what it answers for every state, time by time."""
+    """A score of whose answers two numbers are kept for every state, time by time."""
 
-    def __init__(self, score: AbstractScore, centre: Tensor) -> None:
-        self.inner, self.centre, self.dimension = score, centre, score.dimension
-        self.kept: dict[float, list[Tensor]] = {}
+    def __init__(self, score: AbstractScore, centre: Tensor, kept: _Kept) -> None:
+        self.inner, self.centre, self.kept = score, centre, kept
+        self.dimension = score.dimension
 
     def denoise(self, x: Tensor, t: float) -> Tensor:
         a = self.inner.denoise(x, t)
@@ -168,9 +171,27 @@ class _Heard(AbstractScore):
         self.kept.setdefault(t, []).append(torch.stack([noise.square().sum(1), beside]).cpu())
         return a
 
-    def arrays(self, times: np.ndarray) -> Arrays:
-        stacked = torch.stack([torch.cat(self.kept[float(t)], dim=1) for t in times], dim=2).numpy()
-        return {"noise_norm": stacked[0], "noise_state": stacked[1]}
+
+class _Ear(ConditionalScore):
+    """The same of a score that is asked under conditions."""
+
+    def __init__(self, score: ConditionalScore, centre: Tensor, kept: _Kept) -> None:
+        self.inner, self.centre, self.kept = score, centre, kept
+        self.dimension = score.dimension
+
+    def given(self, conditions: Tensor) -> AbstractScore:
+        return _Heard(self.inner.given(conditions), self.centre, self.kept)
+
+
+def _heard(score: AbstractScore, centre: Tensor, kept: _Kept) -> AbstractScore:
+    if isinstance(score, ConditionalScore):
+        return _Ear(score, centre, kept)
+    return _Heard(score, centre, kept)
+
+
+def _norms(kept: _Kept, times: np.ndarray) -> Arrays:
+    stacked = torch.stack([torch.cat(kept[float(t)], dim=1) for t in times], dim=2).numpy()
+    return {"noise_norm": stacked[0], "noise_state": stacked[1]}
 
 
 def _mean(values: np.ndarray) -> tuple[float, float]:

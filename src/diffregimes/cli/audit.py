@@ -7,29 +7,15 @@ where it stood.
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from ..common.checks import InputError, in_range
 from ..common.files import hidden
-from .command import command, kept_unless_dead, recorded
-from .options import (
-    ACCURACY,
-    DATA,
-    Batch,
-    Classifier,
-    Computation,
-    GroupedDataOptions,
-    Out,
-    flowing,
-    place,
-    range_option,
-    source_name,
-)
-from .scored import NetworkOptions
+from .audited import AuditOptions
+from .command import command, kept_unless_dead
+from .options import flowing, source_name
 
 if TYPE_CHECKING:
     from ..common.parallel import Progress
@@ -75,142 +61,6 @@ Examples:
 """
 
 
-@dataclass(frozen=True, kw_only=True)
-class AuditedDataOptions(GroupedDataOptions):
-    """On the scale of the model that is audited."""
-
-    pixel_range: Annotated[
-        str | None,
-        range_option(
-            "that of recipe.json in MODEL, else -1,1 for integer pixels, floats as they are"
-        ),
-    ] = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class AuditOptions:
-    """The options of `audit`."""
-
-    model: Annotated[
-        Path | None,
-        typer.Argument(
-            parser=place,
-            metavar="[MODEL]",
-            help="Folder of a diffusers pipeline, or of a checkpoint of a training script.",
-            show_default=False,
-        ),
-    ] = None
-    samples_from: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FOLDER|FILE.npz",
-            help="Generated images in place of MODEL, of any model: are they copies?",
-            show_default="none",
-        ),
-    ] = None
-    data: Annotated[
-        str,
-        typer.Option(
-            rich_help_panel=DATA,
-            metavar="SOURCE",
-            help="What the model was trained on: digits, a file, or a folder.",
-        ),
-    ]
-    held_out: Annotated[
-        str | None,
-        typer.Option(
-            rich_help_panel=DATA,
-            metavar="SOURCE",
-            help="Points of the same kind that it was not trained on; the options below hold for "
-            "both.",
-            show_default="those of recipe.json in MODEL",
-        ),
-    ] = None
-    samples: Annotated[
-        int, typer.Option(rich_help_panel=ACCURACY, metavar="N", help="Samples to generate.")
-    ] = 512
-    pairs: Annotated[
-        int, typer.Option(rich_help_panel=ACCURACY, metavar="N", help="Pairs of clones.")
-    ] = 128
-    steps: Annotated[
-        int,
-        typer.Option(
-            rich_help_panel=ACCURACY, metavar="N", help="Steps of the sampler, even in log-SNR."
-        ),
-    ] = 250
-    augment: Annotated[
-        str | None,
-        typer.Option(
-            rich_help_panel=DATA,
-            metavar="mirror,...",
-            help="Flips and turns that the training used, under which an image counts as itself: "
-            "mirror (left to right), flip (upside down), rot90, rot180.",
-            show_default="none",
-        ),
-    ] = None
-    features: Annotated[
-        str | None,
-        typer.Option(
-            rich_help_panel=DATA,
-            metavar="MODULE:FUNCTION|FILE.npy,...",
-            help="Look for copies in these features, too: a function of images (N, C, H, W) in "
-            "[0, 1] that gives (N, F); vae, or the folder of a VAE; or, with --samples-from, the "
-            "files DATA.npy,SAMPLES.npy[,HELD-OUT.npy].",
-            show_default="none",
-        ),
-    ] = None
-    network: NetworkOptions
-    classifier: Classifier = None
-    batch: Batch = None
-    points: AuditedDataOptions
-    computation: Computation
-    out: Out = None
-
-    def check(self) -> None:
-        if (self.model is None) == (self.samples_from is None):
-            what = "neither came" if self.model is None else "both came"
-            raise InputError(
-                f"MODEL or --samples-from is audited, and {what}; expected the folder of a model, "
-                "or the images that it made, not both."
-            )
-        if self.samples_from is not None:
-            odd = [k for k, v in recorded(self.network).items() if v is not None]
-            odd += [] if self.classifier is None else ["classifier"]
-            if odd:
-                raise InputError(
-                    f"--{odd[0]} came with --samples-from; it is of a MODEL: samples are taken as "
-                    "they are. Leave it out."
-                )
-        in_range("--samples", self.samples, 16, 10**8)
-        in_range("--pairs", self.pairs, 16, 10**8)
-        in_range("--steps", self.steps, 10, 10**6)
-        self.computation.check()
-
-    def recorded(self) -> dict[str, Any]:
-        """Without what changes no number, and what is told elsewhere."""
-        left_out = ["out", "memory_mib", "batch", "model", "classifier"]
-        left_out += [] if self.samples_from else ["samples_from"]
-        return recorded(self, *left_out)
-
-    @property
-    def ways(self) -> list[str]:
-        """What --augment names."""
-        return [x.strip() for x in (self.augment or "").split(",") if x.strip()]
-
-    def encoder(self, opened: Opened | None = None) -> Any:
-        """What --features names, beside the model that was opened."""
-        from ..auditing.encoders import named_features
-
-        latent = opened is not None and opened.score.latents is not None
-        if self.features == "vae" and latent:
-            raise InputError(
-                "features (--features) is 'vae', and the points are latents of the model's VAE "
-                "already: copies are told in these. Leave it out, or name other features."
-            )
-        places = [x for x in (self.model, self.network.base) if x is not None]
-        return self.features and named_features(self.features, places, self.computation.device)
-
-
 def audit(options: AuditOptions) -> None:
     """Read the model and its points, audit, write, print."""
     options.check()
@@ -231,7 +81,7 @@ def audit(options: AuditOptions) -> None:
         check_target(folder)
         store = hidden(folder, ".unfinished")
         with kept_unless_dead(store):
-            opened, held_out, notes = _opened(options, store, progress)
+            opened, held_out, notes = _opened(options, progress)
             judge = _judge(options, opened.training)
             audited = run(
                 opened.score,
@@ -306,17 +156,24 @@ def _of_samples(options: AuditOptions) -> None:
 
 
 def _opened(
-    options: AuditOptions, store: Path, progress: Progress
+    options: AuditOptions, progress: Progress
 ) -> tuple[Opened, Dataset | None, tuple[str, ...]]:
     """The model, the held-out points that are known or given, and what is to be said of both."""
+    from ..auditing.conditions import distinct_captions
+
     points, device = options.points, options.computation.device
-    data = points.read(options.data, points.range_for(options.data, options.model), progress)
+    texts = [] if options.prompts is None else options.prompts.split(",")
+    first, other = (texts[0], texts[-1]) if texts else (None, None)
+    scale = points.range_for(options.data, options.model)
+    data, held_out = points.read(options.data, scale, progress, captions=first), None
+    if options.held_out is not None:
+        # by the map of the training data: between their own extremes they would be other points
+        held_out = points.read_other(options.held_out, data.pixel_map, progress, other)
     assert options.model is not None
-    opened = options.network.opened(options.model, data, device, store, progress)
-    if options.held_out is None:
+    asked = distinct_captions(data, held_out)
+    opened = options.network.opened(options.model, data, device, progress, asked)
+    if held_out is None:
         return opened, opened.held_out, opened.notes
-    # by the map of the training data: between their own extremes they would be other points
-    held_out = points.read_other(options.held_out, data.pixel_map, progress)
     held_out = opened.prepared(held_out, progress)
     said = (f"held-out points: {x}" for x in held_out.notes if x not in opened.training.notes)
     return opened, held_out, (*opened.notes, *said)
@@ -339,6 +196,7 @@ def _recipe(
         "options": options.recorded(),
         "fingerprint": opened.training.fingerprint,
         "held_out_fingerprint": None if held_out is None else held_out.fingerprint,
+        **({} if options.prompts is None else {"captions": opened.facts["captions"]}),
         "model": opened.facts["weights"],
         "classifier": judge and {"folder": str(options.classifier), **judge.facts},
         "versions": versions(),

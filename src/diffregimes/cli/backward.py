@@ -240,7 +240,7 @@ def _prepared(
     scale = backward.data.range_for(options.source, backward.score.model)
     dataset = backward.data.read(options.source, scale, progress)
     store = hidden(folder, ".unfinished")
-    opened = _network(backward.score, dataset, computation.device, store, progress)
+    opened = _network(backward.score, dataset, computation.device, progress)
     if opened is not None:  # its curves lie beside those of what it was trained on
         dataset = opened.training
     judge = _judge(backward, dataset)
@@ -263,7 +263,7 @@ def _prepared(
 
 
 def _network(
-    score: ScoreOptions, dataset: Dataset, device: str, store: Path, progress: Progress
+    score: ScoreOptions, dataset: Dataset, device: str, progress: Progress
 ) -> Opened | None:
     """The network to run."""
     if score.model is None:
@@ -273,9 +273,14 @@ def _network(
                     f"--{name} came without --model; exact scores are not conditional."
                 )
         return None
+    if score.network.label == "own":
+        raise InputError(
+            "--label is own, which audit understands alone: here all states are asked for one "
+            "class. Give its number."
+        )
     if score.score is not None:
         raise InputError("--score and --model exclude each other: one score is run.")
-    return score.network.opened(score.model, dataset, device, store, progress)
+    return score.network.opened(score.model, dataset, device, progress)
 
 
 def _judge(backward: BackwardOptions, dataset: Dataset) -> Judge | None:

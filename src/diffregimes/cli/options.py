@@ -59,10 +59,6 @@ Out = Annotated[
         rich_help_panel=OUTPUT, parser=place, help="Output folder.", show_default="runs/NAME"
     ),
 ]
-Label = Annotated[
-    int | None,
-    typer.Option(rich_help_panel=ACCURACY, help="Class that a conditional model is asked for."),
-]
 
 
 Classifier = Annotated[
@@ -211,6 +207,7 @@ class DataOptions:
         *,
         skip_unreadable: bool = False,
         group: str | None = None,
+        captions: str | None = None,
         memory_mib: int | None = None,
     ) -> Dataset:
         """The dataset in `source`, its pixels on `scale`; with `memory_mib` larger points stay in
@@ -223,6 +220,7 @@ class DataOptions:
             labels=self.labels,
             key=self.key,
             group=group or self.grouping(),
+            captions=captions,
             classes=None if self.classes is None else [x.strip() for x in self.classes.split(",")],
             per_class=self.per_class,
             pixel_range=scale,
@@ -258,10 +256,16 @@ class GroupedDataOptions(DataOptions):
     def grouping(self) -> str | None:
         return self.group and self.group.split(",")[0]
 
-    def read_other(self, source: str, scale: Range, progress: Progress | None) -> Dataset:
+    def read_other(
+        self,
+        source: str,
+        scale: Range,
+        progress: Progress | None,
+        captions: str | None = None,
+    ) -> Dataset:
         """Points beside those of the data, whose groups may stand in a file of their own."""
         other = self.group and self.group.split(",")[-1]
-        return self.read(source, scale, progress, group=other)
+        return self.read(source, scale, progress, group=other, captions=captions)
 
 
 @dataclass(frozen=True, kw_only=True)

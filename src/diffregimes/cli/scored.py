@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..backward.samplers import SAMPLERS, described, noisy
-from .options import ACCURACY, Batch, Classifier, Computation, Label, ModelDataOptions, Out, place
+from .options import ACCURACY, Batch, Classifier, Computation, ModelDataOptions, Out, place
 
 if TYPE_CHECKING:
     from ..common.parallel import Progress
     from ..data.datasets import Dataset
     from ..learned.models import Opened
+
+
+def label(text: str) -> int | str:
+    """The number of a class, or own."""
+    if text == "own":
+        return text
+    if not re.fullmatch(r"[+-]?\d{1,9}", text):
+        raise typer.BadParameter(f"{text!r} is no number of a class, nor own.")
+    return int(text)
+
+
+Label = Annotated[
+    Any,
+    typer.Option(
+        rich_help_panel=ACCURACY,
+        parser=label,
+        metavar="N|own",
+        help="Class that a conditional model is asked for; of audit own, too: each point's own.",
+    ),
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +60,15 @@ class NetworkOptions:
             show_default="none",
         ),
     ] = None
+    null_label: Annotated[
+        int | None,
+        typer.Option(
+            rich_help_panel=ACCURACY,
+            metavar="N",
+            help="Class that stands for none, for --guidance, where the model does not tell it.",
+            show_default="that of the model",
+        ),
+    ] = None
     scheduler: Annotated[
         Path | None,
         typer.Option(
@@ -61,21 +91,29 @@ class NetworkOptions:
     ] = None
 
     def opened(
-        self, model: Path, data: Dataset, device: str, store: Path, progress: Progress
+        self,
+        model: Path,
+        data: Dataset,
+        device: str,
+        progress: Progress,
+        prompts: tuple[str, ...] | None = None,
     ) -> Opened:
-        """The network in the folder `model`, with its training points."""
+        """The network in the folder `model`, with its training points; `prompts` in the place of
+        --prompt."""
+        from ..learned.latents import kept_latents
         from ..learned.models import open_model
 
         return open_model(
             model,
             data,
             label=self.label,
-            prompt=self.prompt,
+            prompt=prompts or self.prompt,
             guidance=self.guidance,
+            null_label=self.null_label,
             scheduler=self.scheduler,
             base=self.base,
             device=device,
-            store=store,
+            store=kept_latents(),
             progress=progress,
         )
 

@@ -9,20 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
 from ..common.checks import InputError
+from ..common.reading import readable
 from .classes import checked_labels
 from .request import Raw, Request
 
 FOLDER = "folder"  # the group of an image is the folder that it lies in
 
 
-def groups_of(request: Request, group: str, read: Callable[[Request], Raw]) -> np.ndarray:
+def groups_of(
+    request: Request, group: str, read: Callable[[Request], Raw], option: str = "group"
+) -> np.ndarray:
     """The groups of all points of a source, in its order: read as labels are, pixels aside.
 
-    `group` is a key, a column or a file, as `labels` may be, or FOLDER. Raises `InputError`.
+    `group` is a key, a column or a file, as `labels` may be, or FOLDER; `option` is what it is
+    called. Raises `InputError`.
     """
     asked = "none" if group == FOLDER else group
     alone = replace(
@@ -40,10 +45,29 @@ def groups_of(request: Request, group: str, read: Callable[[Request], Raw]) -> n
         return checked_labels(raw.labels, len(raw.labels))
     except InputError as error:
         # what is said of labels is said of groups
-        told = str(error).replace("labels (--labels)", "group (--group)")
-        told = told.replace("--labels", "--group")
-        named = "group (--group)" in told
-        raise InputError(told if named else f"group (--group) is {group!r}: {told}") from None
+        called = f"{option} (--{option})"
+        told = str(error).replace("labels (--labels)", called).replace("--labels", f"--{option}")
+        raise InputError(told if called in told else f"{called} is {group!r}: {told}") from None
+
+
+def captions_of(request: Request, given: str, read: Callable[[Request], Raw]) -> np.ndarray:
+    """The captions of all points of a source, in its order: the lines of a .txt, or read as groups
+    are. Raises `InputError`, also for an empty one."""
+    path = Path(given).expanduser()
+    if path.suffix == ".txt" and path.is_file():
+        with readable(path, "a text file", "expected UTF-8, one caption a line."):
+            lines = path.read_text(encoding="utf-8").splitlines()
+        found = np.array(lines, dtype=str)
+    else:
+        found = groups_of(request, given, read, "prompts").astype(str)
+    empty = np.flatnonzero(np.char.strip(found) == "") if len(found) else found
+    if len(empty):
+        raise InputError(
+            f"prompts (--prompts) is {given!r}, and {len(empty)} of {len(found)} points have none, "
+            f"the first in row {int(empty[0]) + 1}; expected a text for each. Write these, or "
+            "leave their points out."
+        )
+    return found
 
 
 def _folders(raw: Raw, request: Request) -> np.ndarray:

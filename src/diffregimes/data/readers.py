@@ -14,6 +14,8 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..common.checks import InputError, in_range
 from ..common.reading import readable
 from ..populations.specs import EXAMPLE
@@ -22,7 +24,7 @@ from .arrayfiles import IDX_NAME
 from .classes import listed
 from .datasets import Dataset, from_arrays
 from .declared import ARRAYS, OPTIONAL, PICTURES, ROWS, Held, Reader
-from .groups import groups_of
+from .groups import captions_of, groups_of
 from .labelled import like_classes
 from .pictures import SUFFIXES
 from .pixels import Range
@@ -114,6 +116,7 @@ def load(
     label: str | None = None,
     key: str | None = None,
     group: str | int | PathLike[str] | None = None,
+    captions: str | PathLike[str] | None = None,
     classes: Sequence[int | str] | str | None = None,
     per_class: int | None = None,
     pixel_range: Range = None,
@@ -135,6 +138,8 @@ def load(
     of the points, or for images a .csv of file names and labels; or "none" to leave
     labels out. `key` names the data among the arrays of an archive or the columns of a dataset.
     `group` says what the groups of the points are, as `labels` does, in "folder" that of a file.
+    `captions` says where texts of the points stand: a column or key likewise, such as "text" of the
+    metadata.jsonl beside images, or a .txt with a line for each point.
     `split` names the part to read where there are several, train unless given. `resize` brings
     images to so many pixels on each side (Lanczos), `crop` cuts out their centre squares before.
     `classes`, `per_class`, `pixel_range`, `pad` and `standardize` are those of `from_arrays`.
@@ -172,18 +177,28 @@ def load(
         notes=raw.notes,
     )
     data = _named(data, raw)
-    if request.labels is None and not data.labelled and not data.is_image:
+    unlabelled = request.labels is None and not data.labelled
+    if unlabelled and not data.is_image and not data.in_file:
         data = replace(data, notes=(*data.notes, *like_classes(data.points, raw.columns)))
-    if request.group is None:
-        return data
-    groups = groups_of(request, request.group, _read)
+    if request.group is not None:
+        groups = groups_of(request, request.group, _read)
+        data = replace(data, groups=_of_points(groups, "group", request.group, data, raw))
+    if captions is not None:
+        texts = captions_of(request, str(captions), _read)
+        data = replace(data, captions=_of_points(texts, "prompts", str(captions), data, raw))
+    return data
+
+
+def _of_points(values: np.ndarray, option: str, given: str, data: Dataset, raw: Raw) -> np.ndarray:
+    """Those of the points that were taken, of values of all points in the source."""
     n = int(data.indices.max()) + 1 if raw.indices is not None else len(raw.points)
-    if len(groups) < n or (raw.indices is None and len(groups) > n):
+    if len(values) < n or (raw.indices is None and len(values) > n):
+        what = "groups" if option == "group" else "texts"
         raise InputError(
-            f"group (--group) is {request.group!r}, {len(groups)} groups for the {n} points of "
-            f"{request.text}; expected one for each, in the same order."
+            f"{option} (--{option}) is {given!r}, {len(values)} {what} for the {n} points of "
+            f"{data.source}; expected one for each, in the same order."
         )
-    return replace(data, groups=groups[data.indices])
+    return np.asarray(values[data.indices])
 
 
 def _read(request: Request) -> Raw:

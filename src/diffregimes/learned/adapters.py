@@ -9,6 +9,7 @@ folder states. Images of diffusers' own pipelines are in [-1, 1].
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,25 +17,33 @@ import torch
 
 from ..common.checks import InputError
 from ..process import DDPM_FAMILY
-from .conditions import condition_of
+from .conditions import OWN, condition_of
 from .conventions import scheduler_class, scheduler_convention
-from .folders import ONE_STEP, Parts, parts_of
+from .folders import ANOTHER_CALL, ONE_STEP, Parts, parts_of
 from .latents import Latents, open_latents
 from .others import known_elsewhere
-from .score import BATCH, LearnedScore, check_fits, module_score
+from .score import BATCH, LearnedScore, OwnConditions, check_fits, module_score
 from .weights import fill, merge, read_weights
 from .wrappers import config_of, unwrapped
 
-__all__ = ["LearnedScore", "check_fits", "learned_score", "load_score", "module_score"]
+__all__ = [
+    "LearnedScore",
+    "OwnConditions",
+    "check_fits",
+    "learned_score",
+    "load_score",
+    "module_score",
+]
 
 
 def learned_score(
     model: Any,
     scheduler: Any,
     *,
-    label: int | None = None,
-    prompt: str | None = None,
+    label: int | str | None = None,
+    prompt: str | Sequence[str] | None = None,
     guidance: float | None = None,
+    null_label: int | None = None,
     pipeline: Any = None,
     latents: Latents | None = None,
     batch: int = BATCH,
@@ -45,8 +54,9 @@ def learned_score(
         inside of what a training loop puts around it
     scheduler : one of `process.SCHEDULERS`; what it was set to sample with does not matter
     label, prompt : the class, for a conditional model; the text, which `pipeline` (a folder, or the
-        pipeline itself) encodes
-    guidance : the scale of classifier-free guidance, None for the condition alone
+        pipeline itself) encodes. "own", or several texts: every state has its own (`OwnConditions`)
+    guidance : the scale of classifier-free guidance, None for the condition alone; `null_label`,
+        the class that stands for none, where the model does not tell it
     latents : the VAE in whose code the model works
     batch : states that the model is given at a time
 
@@ -57,8 +67,9 @@ def learned_score(
     config = config_of(model)
     shape = _shape_of(model, config)
     condition = condition_of(
-        model, config, label=label, prompt=prompt, guidance=guidance, pipeline=pipeline
-    )
+        model, config, label=label, prompt=prompt, guidance=guidance, null_label=null_label,
+        pipeline=pipeline,
+    )  # fmt: skip
     name = type(scheduler).__name__
     _check_scheduler(name)
     convention = scheduler_convention(scheduler)
@@ -70,7 +81,9 @@ def learned_score(
             f"{name} has none; expected a scheduler of the DDPM family."
         )
     set_on = (x for x in ("clip_sample", "thresholding") if getattr(scheduler.config, x, False))
-    return LearnedScore(
+    many = prompt is not None and not isinstance(prompt, str)
+    kind = OwnConditions if many or label == OWN else LearnedScore
+    score = kind(
         model,
         convention,
         shape,
@@ -82,6 +95,9 @@ def learned_score(
         latents=latents,
         notes=tuple(f"{x} of the scheduler is ignored: the network alone counts" for x in set_on),
     )
+    if isinstance(score, OwnConditions) and prompt is not None:
+        score.prompts = tuple(prompt)
+    return score
 
 
 def _shape_of(model: Any, config: Any) -> tuple[int, int, int]:
@@ -91,8 +107,7 @@ def _shape_of(model: Any, config: Any) -> tuple[int, int, int]:
     if channels is None or out not in (channels, 2 * channels):
         raise InputError(
             f"{type(model).__name__} takes {channels} channels and gives {out}; expected a "
-            "UNet2DModel, with as many out as in. For another module take "
-            "module_score(module, schedule, predicts=..., shape=...)."
+            f"UNet2DModel, with as many out as in. {ANOTHER_CALL}."
         )
     if size is None:
         raise InputError(
@@ -118,9 +133,10 @@ def load_score(
     scheduler: Any = None,
     *,
     base: str | Path | None = None,
-    label: int | None = None,
-    prompt: str | None = None,
+    label: int | str | None = None,
+    prompt: str | Sequence[str] | None = None,
     guidance: float | None = None,
+    null_label: int | None = None,
     device: str | torch.device = "cpu",
     dtype: torch.dtype | None = None,
     shape: tuple[int, ...] | None = None,
@@ -136,12 +152,15 @@ def load_score(
         the scheduler, VAE or text encoder
     device, dtype : of a network from a folder, float32 without
     shape : of the states of a denoiser that does not tell it, (C, H, W) or (d,)
-    label, prompt, guidance, batch : see `learned_score`
+    label, prompt, guidance, null_label, batch : see `learned_score`
 
     Weights are read from safetensors alone; nothing is unpickled and nothing fetched. Needs the
     extra `diffusers`. Raises `InputError` for what is missing or not known.
     """
-    asked: dict[str, Any] = {"label": label, "prompt": prompt, "guidance": guidance, "batch": batch}
+    asked: dict[str, Any] = {
+        "label": label, "prompt": prompt, "guidance": guidance, "null_label": null_label,
+        "batch": batch,
+    }  # fmt: skip
     if not isinstance(model, str | Path):
         return _in_memory(model, scheduler, asked, shape)
     paths = [None if x is None else Path(x) for x in (scheduler, base)]

@@ -1,15 +1,16 @@
 """What a conditional network is given beside state and step: a class, or an encoded prompt.
 
-The condition is one and the same for all states: the law that is judged is that of the points which
-have it. Guidance D_0 + w (D_c - D_0) makes another law than that which was trained: it is off
-unless asked for, and w = 1 is off.
+The condition is one and the same for all states, and the law that is judged is that of the points
+which have it; or every state has its own, `OWN` for classes, one of several prompts for text.
+Guidance D_0 + w (D_c - D_0) makes another law than that which was trained: it is off unless asked
+for, and w = 1 is off.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,21 +23,26 @@ from ..common.checks import InputError, in_range
 from ..common.reading import read_json, readable, why
 
 _CROSS = ("UNet2DConditionModel", "SD3Transformer2DModel")
+OWN = "own"  # every point is asked for under its own class
 _LATER = "Give them in a function of your own, to module_score."
 
 
 @dataclass(frozen=True)
 class Condition:
-    """Arguments of the network by name, each with one row for all states (nested, or None): with
-    the condition, and without (`null`), where the network was trained for that too."""
+    """Arguments of the network by name, each with one row for all states, or one for each condition
+    (nested, or None): with the condition, and without (`null`, one row), where the network was
+    trained for that too."""
 
     given: dict[str, Any]
     null: dict[str, Any] | None
     said: tuple[str, ...] = ()
 
 
-def spread(arguments: Mapping[str, Any], states: Tensor) -> dict[str, Any]:
-    """The one row of every argument for all states, where and as precise as these are."""
+def spread(
+    arguments: Mapping[str, Any], states: Tensor, asked: Tensor | None = None
+) -> dict[str, Any]:
+    """The one row of every argument for all states, or the rows that are `asked` (m,) for, where
+    and as precise as these are."""
 
     def rows(x: Any) -> Any:
         if isinstance(x, dict):
@@ -44,7 +50,10 @@ def spread(arguments: Mapping[str, Any], states: Tensor) -> dict[str, Any]:
         if not isinstance(x, Tensor):
             return x
         dtype = states.dtype if x.is_floating_point() else x.dtype
-        return x.to(states.device, dtype).expand(len(states), *x.shape[1:])
+        x = x.to(states.device, dtype)
+        if asked is not None and len(x) > 1:
+            return x[asked.to(states.device)]
+        return x.expand(len(states), *x.shape[1:])
 
     return {k: rows(v) for k, v in arguments.items()}
 
@@ -53,13 +62,16 @@ def condition_of(
     model: Any,
     config: Any,
     *,
-    label: int | None,
-    prompt: str | None,
+    label: int | str | None,
+    prompt: str | Sequence[str] | None,
     guidance: float | None,
+    null_label: int | None = None,
     pipeline: Any = None,
 ) -> Condition | None:
     """What the network is to be given, None where it takes nothing.
 
+    label, prompt : one, or `OWN` for a row of each class, and several for a row of each prompt
+    null_label : the class of none of them, for guidance, where the model does not tell it
     pipeline : folder of the pipeline that encodes prompts, or the pipeline itself
     Raises `InputError` for a label or prompt missing, out of place or out of range, a prompt that
     nothing encodes, and guidance where nothing is known of no condition.
@@ -82,9 +94,15 @@ def condition_of(
         given, null = {"encoder_hidden_states": None}, {"encoder_hidden_states": None}
     labels = _labels(config, label)
     if labels is not None:
-        none = _null_label(kind, config)
+        none = _null_label(config, null_label)
         given["class_labels"] = labels
         null = {**null, "class_labels": none} if null is not None and none is not None else None
+    if null_label is not None and (labels is None or guidance is None):
+        what = "takes no classes" if labels is None else "is asked for no guidance"
+        raise InputError(
+            f"null_label (--null-label) is {null_label}, but {kind} {what}; expected it beside a "
+            "class and guidance= (--guidance W). Leave it out."
+        )
     if guidance is not None:
         _check_guidance(kind, guidance, bool(texts or labels is not None), null)
     return Condition(given, null) if given else None
@@ -100,8 +118,8 @@ def _check_guidance(kind: str, guidance: float, conditional: bool, null: Any) ->
     if null is None:
         raise InputError(
             f"guidance (--guidance) is {guidance:g}, and which class of this {kind} stands for "
-            "none is not known; leave it out, or give the guided prediction in a function of your "
-            "own to module_score."
+            "none is not known; expected its number, too: null_label= (--null-label N), in many "
+            "the one after the last class. Or leave guidance out."
         )
 
 
@@ -121,7 +139,7 @@ def _takes_text(model: Any, config: Any) -> bool:
     return _name(model) == "UNet2DConditionModel" and any("CrossAttn" in str(x) for x in blocks)
 
 
-def _labels(config: Any, label: int | None) -> Tensor | None:
+def _labels(config: Any, label: int | str | None) -> Tensor | None:
     """The row of labels. Raises for one that is missing, out of place or out of range."""
     kind, classes = (getattr(config, x, None) for x in ("class_embed_type", "num_class_embeds"))
     if getattr(config, "norm_type", None) == "ada_norm_zero":  # DiT
@@ -135,24 +153,38 @@ def _labels(config: Any, label: int | None) -> Tensor | None:
         if label is not None:
             raise InputError(f"label is {label!r}, but the model has no classes; leave it out.")
         return None
+    if label == OWN:
+        if not classes:
+            raise InputError(
+                f"label (--label) is {OWN!r}, and how many classes the model has its config does "
+                "not tell (num_class_embeds); ask for one class at a time."
+            )
+        return torch.arange(classes)
     if not isinstance(label, int):
         raise InputError(
             f"label is {label!r}; expected a class number: the model is conditional, and is asked "
-            "for one class, label=0 the first (--label 0)."
+            "for one class, label=0 the first (--label 0), or for each point under its own "
+            f"(--label {OWN})."
         )
     in_range("label", label, 0, (classes or 10**9) - 1, "It is a class of the model.")
     return torch.tensor([label])
 
 
-def _null_label(kind: str, config: Any) -> Tensor | None:
-    """DiT has one row more than classes, of none of them; others keep to themselves which it is."""
-    if getattr(config, "norm_type", None) == "ada_norm_zero":
-        return torch.tensor([config.num_embeds_ada_norm])
-    return None
+def _null_label(config: Any, given: int | None) -> Tensor | None:
+    """DiT has one row more than classes, of none of them; of others it is given."""
+    own = getattr(config, "norm_type", None) == "ada_norm_zero"
+    if given is None:
+        return torch.tensor([config.num_embeds_ada_norm]) if own else None
+    classes = getattr(config, "num_embeds_ada_norm" if own else "num_class_embeds", None)
+    in_range(
+        "null_label (--null-label)", given, 0, (classes or 10**9) - (not own),
+        "It is a row of the model's classes.",
+    )  # fmt: skip
+    return torch.tensor([given])
 
 
 def _encoded(
-    kind: str, config: Any, pipeline: Any, prompt: str, guided: bool
+    kind: str, config: Any, pipeline: Any, prompt: str | Sequence[str], guided: bool
 ) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """The arguments for a prompt, and for none where guidance needs them, by the pipeline's own
     `encode_prompt`."""
@@ -165,7 +197,8 @@ def _encoded(
         pipeline = _text_pipeline(pipeline)
     try:
         with torch.no_grad():
-            given = _arguments(kind, config, pipeline, prompt)
+            asked = [prompt] if isinstance(prompt, str) else prompt
+            given = _stacked([_arguments(kind, config, pipeline, x) for x in asked])
             null = _arguments(kind, config, pipeline, "") if guided else None
     except Exception as error:  # whatever it is that goes wrong inside
         if isinstance(error, InputError):
@@ -175,6 +208,15 @@ def _encoded(
             "expected a Stable Diffusion, SDXL or SD3 pipeline as save_pretrained wrote it."
         ) from error
     return given, null
+
+
+def _stacked(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """One argument of many rows for each name."""
+    out = {}
+    for k, x in rows[0].items():
+        each = [row[k] for row in rows]
+        out[k] = _stacked(each) if isinstance(x, dict) else torch.cat(each)
+    return out
 
 
 def _arguments(kind: str, config: Any, pipeline: Any, prompt: str) -> dict[str, Any]:

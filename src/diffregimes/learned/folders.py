@@ -26,6 +26,11 @@ NETWORKS = (
     "Transformer2DModel",  # of DiT, before it had a name of its own
     "SD3Transformer2DModel",
 )
+# Flux packs its latents and takes text ids; video has one axis more
+ANOTHER_CALL = (
+    "A network with another call, such as Flux, goes into a function of your own from Python: "
+    "module_score(function, scheduler, shape=...), as docs/audit.md has it for Flux"
+)
 CODECS = ("AutoencoderKL", "VQModel")
 # samplers and pipelines of networks that leap to the data in one step or a few
 ONE_STEP = {
@@ -210,7 +215,10 @@ def _config(path: Path, *classes: str) -> dict[str, Any]:
     config = read_json(path, _WANTED)
     name = config.get("_class_name") if isinstance(config, dict) else None
     if name is None or (classes and name not in classes):
-        raise InputError(f"{path} names the class {name}; known are {', '.join(classes) or 'all'}.")
+        known, way = ", ".join(classes) or "all", ""
+        if classes == NETWORKS:
+            way = f" {ANOTHER_CALL}; samples alone of any model by --samples-from FOLDER."
+        raise InputError(f"{path} names the class {name}; known are {known}.{way}")
     return dict(config)
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ from .folders import codec_config
 from .weights import fill, read_weights, weight_files
 
 ENCODED = 16  # images at a time: a VAE needs far more room for one than its network
+KEPT = 4 * 2**30  # bytes in the cache
 SCALE = (-1.0, 1.0)  # of the images that VAEs of diffusers take
 
 
@@ -78,7 +81,8 @@ class Latents:
     ) -> Dataset:
         """The dataset in the code: the same points, classes and names, as latents.
 
-        store : a folder that keeps them, read in place of encoding
+        store : a folder that keeps them, as `kept_latents()`: read in place of encoding, which a
+            note tells
         Raises `InputError` for data that are no images of its channels in [-1, 1].
         """
         if not dataset.is_image or dataset.sample_shape[2] != self.channels:
@@ -92,7 +96,7 @@ class Latents:
                 f"the data ({dataset.source}) have the scale {dataset.scale or reach}; expected "
                 "that of the VAE, pixel_range=(-1, 1) (--range=-1,1)."
             )
-        z = self._stored(dataset, store, progress)
+        z, read = self._stored(dataset, store, progress)
         if not np.isfinite(z).all():
             raise InputError("the VAE gave NaN or infinite latents; expected numbers.")
         what = "code before quantising" if self.quantised else "mean"
@@ -100,28 +104,35 @@ class Latents:
             f"the points are latents of the pipeline's VAE ({what}, scaled by {self.factor:g}): "
             "distances, copies and times are those of latents"
         )
+        told = () if read is None else (f"the latents were encoded before, and read from {read}",)
         return replace(
             dataset, points=z.reshape(dataset.n, -1), sample_shape=z.shape[1:], scale=None,
-            pixel_map=None, population=None, notes=(*dataset.notes, said),
+            pixel_map=None, population=None, notes=(*dataset.notes, said, *told),
             decode=lambda points: self.decode(points, z.shape[1:]),
         )  # fmt: skip
 
     def _stored(
         self, dataset: Dataset, store: Path | None, progress: Progress | None
-    ) -> np.ndarray:
-        """Latents (n, h, w, c), encoded once."""
+    ) -> tuple[np.ndarray, Path | None]:
+        """Latents (n, h, w, c), encoded once, and where they were read from."""
         if store is None:
-            return self._encoded(dataset, progress)
-        own = f"{self.factor} {self.shift} {weights_digest(self.vae)} {dataset.fingerprint}"
+            return self._encoded(dataset, progress), None
+        lists = [None if x is None else x.flatten().tolist() for x in (self.mean, self.std)]
+        own = f"{self.factor} {self.shift} {lists} {self.quantised} {weights_digest(self.vae)}"
+        own = f"{own} {dataset.sample_shape} {dataset.fingerprint}"
         path = store / f"latents-{hashlib.sha256(own.encode()).hexdigest()[:16]}.npy"
         if path.is_file():
             with readable(path, "latents", "remove it, to encode again."):
-                return np.asarray(np.load(path, allow_pickle=False))
+                z = np.asarray(np.load(path, allow_pickle=False))
+                with suppress(OSError):
+                    os.utime(path)  # those that were not read for longest go first
+                return z, path
         z, out = self._encoded(dataset, progress), io.BytesIO()
         np.save(out, z, allow_pickle=False)
-        store.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, out.getvalue())
-        return z
+        with suppress(OSError):  # a full disk or a folder of others: encoded again next time
+            write_atomically(path, out.getvalue())
+            _make_room(store, path)
+        return z, None
 
     def _encoded(self, dataset: Dataset, progress: Progress | None) -> np.ndarray:
         out: list[np.ndarray] = []
@@ -140,6 +151,23 @@ class Latents:
             if progress is not None:
                 progress(min(k + ENCODED, dataset.n), dataset.n, "encoding")
         return np.concatenate(out).astype(np.float32)
+
+
+def kept_latents() -> Path:
+    """The user's cache of latents, of every model and its data: found again by the content of VAE
+    and data, in $XDG_CACHE_HOME or ~/.cache."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "diffregimes" / "latents"
+
+
+def _make_room(store: Path, latest: Path) -> None:
+    """Remove what was not read for longest where all of it is more than KEPT."""
+    files = sorted(store.glob("latents-*.npy"), key=lambda x: x.stat().st_mtime, reverse=True)
+    room = KEPT
+    for path in (latest, *(x for x in files if x != latest)):
+        room -= path.stat().st_size
+        if room < 0 and path != latest:
+            path.unlink()
 
 
 def open_latents(folder: Path, device: str | torch.device) -> Latents:

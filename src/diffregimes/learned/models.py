@@ -9,6 +9,7 @@ points of that class as its training points, no others.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,9 @@ from ..data.datasets import Dataset
 from ..data.pixels import MODELS, PixelMap, Scaling
 from .adapters import LearnedScore, check_fits, load_score
 from .checkpoints import FOLDER, weights_digest
+from .conditions import OWN
 
+_OWN = "every point counts under its own class; the samples are asked for the classes of the points"
 _LATEST = 300.0  # t of a schedule that ends in pure noise, for JSON
 
 
@@ -69,9 +72,10 @@ def open_model(
     folder: str | Path,
     dataset: Dataset,
     *,
-    label: int | None = None,
-    prompt: str | None = None,
+    label: int | str | None = None,
+    prompt: str | tuple[str, ...] | None = None,
     guidance: float | None = None,
+    null_label: int | None = None,
     scheduler: str | Path | None = None,
     base: str | Path | None = None,
     device: str = "cpu",
@@ -81,34 +85,56 @@ def open_model(
     """Load the network in `folder` and take from `dataset` what it was trained on; for a latent
     model in the code of its VAE.
 
-    label : class that a conditional network is asked for; of labelled data its points alone count
-    prompt, guidance, scheduler, base : as in `load_score`
+    label : class that a conditional network is asked for; of labelled data its points alone count.
+        "own": all points count, each under its own class
+    prompt, guidance, null_label, scheduler, base : as in `load_score`
     store : a folder that keeps the latents, encoded once
     Raises `InputError` for a folder that makes no network, and for data of another size.
     """
     score = load_score(
-        folder, scheduler, base=base, label=label, prompt=prompt, guidance=guidance, device=device
+        folder,
+        scheduler,
+        base=base,
+        label=label,
+        prompt=prompt,
+        guidance=guidance,
+        null_label=null_label,
+        device=device,
     )
     first = dataset.take(np.arange(1))
     check_fits(score, first if score.latents is None else score.latents.encode(first))
     opened = _taken(score, folder, dataset, label)
     extra = [] if score.condition is None or prompt is None else [_about_prompt(prompt)]
     extra += [] if guidance is None else [_about_guidance(guidance)]
-    facts = opened.facts | ({} if prompt is None else {"prompt": prompt})
+    facts = opened.facts | _asked_for(prompt)
     facts |= {} if guidance is None else {"guidance": guidance}
+    facts |= {} if null_label is None else {"null_label": null_label}
     opened = replace(opened, facts=facts, notes=(*opened.notes, *extra), store=store)
     if score.latents is None:
         return opened
     facts["vae"] = weights_digest(score.latents.vae)
     training = score.latents.encode(opened.training, store=store, progress=progress)
-    held = opened.held_out
+    held, said = opened.held_out, training.notes[len(opened.training.notes) :]
     return replace(
-        opened, training=training, facts=facts, notes=(*opened.notes, training.notes[-1]),
+        opened, training=training, facts=facts, notes=(*opened.notes, *said),
         held_out=held and score.latents.encode(held, store=store, progress=progress),
     )  # fmt: skip
 
 
-def _about_prompt(prompt: str) -> str:
+def _asked_for(prompt: str | tuple[str, ...] | None) -> dict[str, Any]:
+    """A prompt, or how many, and their SHA-256."""
+    if prompt is None or isinstance(prompt, str):
+        return {} if prompt is None else {"prompt": prompt}
+    digest = hashlib.sha256("\n".join(prompt).encode()).hexdigest()
+    return {"prompts": len(prompt), "captions": digest}
+
+
+def _about_prompt(prompt: str | tuple[str, ...]) -> str:
+    if not isinstance(prompt, str):
+        return (
+            "every point counts under its own text, and the samples are asked for the texts of the "
+            "training points; what the model makes of other prompts is not looked at"
+        )
     return (
         f"the model is asked for the prompt {prompt!r}: all points count as points of it; what it "
         "makes of other prompts is not looked at"
@@ -122,7 +148,9 @@ def _about_guidance(guidance: float) -> str:
     )
 
 
-def _taken(score: LearnedScore, folder: str | Path, dataset: Dataset, label: int | None) -> Opened:
+def _taken(
+    score: LearnedScore, folder: str | Path, dataset: Dataset, label: int | str | None
+) -> Opened:
     """The points that the network was trained on, as far as the folder and the label tell."""
     module: Any = score.module
     facts = {
@@ -146,7 +174,8 @@ def _taken(score: LearnedScore, folder: str | Path, dataset: Dataset, label: int
             "these are not the data that recipe.json of the model names: other points, another "
             "order or another scale; what is said of training points holds for those given here"
         )
-    if label is None:
+    if not isinstance(label, int):
+        notes += [_OWN] if label == OWN else []
         return Opened(score, training, held_out, facts, tuple(notes))
     asked, said = class_of_label(training, label)
     opened = Opened(score, training, held_out, facts, (*notes, said), asked)

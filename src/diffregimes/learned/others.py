@@ -21,9 +21,9 @@ from torch import Tensor
 
 from ..common.checks import InputError, in_range
 from ..process import VE_STEP, Schedule, sigma, signal, time_from_snr
-from .conditions import Condition
+from .conditions import OWN, Condition
 from .conventions import Convention, ddpm_convention
-from .score import LearnedScore
+from .score import LearnedScore, OwnConditions
 
 LEVELS = 1000  # told apart between the ends of libraries that have no steps
 SMALLEST, LARGEST = 0.002, 80.0  # sigma, where a network has no ends of its own (EDM's sampler)
@@ -60,9 +60,14 @@ def known_elsewhere(
             "module_score(module, schedule, predicts=..., shape=...)."
         )
     call, convention, own, condition = known
-    odd = [x for x in ("label", "prompt", "guidance") if asked[x] is not None]
+    odd = [x for x in ("label", "prompt", "guidance", "null_label") if asked[x] is not None]
     if condition is None and odd:
         raise InputError(f"{odd[0]} came, but {type(model).__name__} takes none; leave it out.")
+    if asked["null_label"] is not None:
+        raise InputError(
+            f"null_label came, and {type(model).__name__} is told of no class by zeros; leave it "
+            "out."
+        )
     if asked["prompt"] is not None:
         raise InputError(f"prompt came, but {type(model).__name__} takes no text; leave it out.")
     if own is None and shape is None:
@@ -70,7 +75,8 @@ def known_elsewhere(
             f"{type(model).__name__} does not tell the shape of its states; expected it, too: "
             "load_score(model, shape=(channels, height, width)), or shape=(d,)."
         )
-    return LearnedScore(
+    kind = OwnConditions if label == OWN else LearnedScore
+    return kind(
         Called(model, call), convention, shape or own or (), label=label, condition=condition,
         guidance=asked["guidance"], batch=batch,
     )  # fmt: skip
@@ -121,7 +127,7 @@ def _sized(channels: int, size: Any) -> tuple[int, ...]:
     return (channels, *((size, size) if isinstance(size, int) else size))
 
 
-def _of_edm(model: Any, label: int | None) -> _Known | None:
+def _of_edm(model: Any, label: int | str | None) -> _Known | None:
     """Networks of Karras et al. 2022, and their VP and VE forms: all answer E[a | x]."""
     names = "img_resolution", "img_channels", "sigma_min", "sigma_max", "round_sigma"
     if not all(hasattr(model, x) for x in names):
@@ -131,9 +137,14 @@ def _of_edm(model: Any, label: int | None) -> _Known | None:
     if classes:
         if label is None:
             raise InputError("label is None; expected a class number: the model is conditional.")
-        in_range("label", label, 0, classes - 1, "It is a class of the model.")
-        row = torch.nn.functional.one_hot(torch.tensor([label]), classes).float()
-        condition = Condition({"class_labels": row}, {"class_labels": torch.zeros_like(row)})
+        if label == OWN:
+            row = torch.eye(classes)
+        elif not isinstance(label, int):
+            raise InputError(f"label is {label!r}; expected a class number, or {OWN!r}.")
+        else:
+            in_range("label", label, 0, classes - 1, "It is a class of the model.")
+            row = torch.nn.functional.one_hot(torch.tensor([label]), classes).float()
+        condition = Condition({"class_labels": row}, {"class_labels": torch.zeros(1, classes)})
     convention = sigma_convention(
         type(model).__name__, max(model.sigma_min, SMALLEST), min(model.sigma_max, LARGEST),
         noise=False,

@@ -18,7 +18,7 @@ from torch import Tensor
 from ..common.checks import InputError, in_range, out_of_memory
 from ..data.datasets import Dataset
 from ..process import Schedule
-from ..scores import AbstractScore, CallableScore
+from ..scores import AbstractScore, CallableScore, ConditionalScore
 from .conditions import Condition, spread
 from .conventions import Convention, ddpm_convention, scheduler_convention
 from .latents import Latents
@@ -41,6 +41,7 @@ class LearnedScore(CallableScore):
     round_steps : the module takes whole steps: the nearest one
     batch : states that the module is given at a time
     latents : the code in which it works, of which states are
+    asked : rows of the condition (m,) for so many states, where every state has its own
 
     `earliest` and `latest` are the times it was trained between, `schedule` the noise levels that
     its scheduler numbers; `notes` says what was ignored.
@@ -53,13 +54,14 @@ class LearnedScore(CallableScore):
         convention: Convention,
         shape: tuple[int, ...],
         *,
-        label: int | None = None,
+        label: int | str | None = None,
         condition: Condition | None = None,
         guidance: float | None = None,
         round_steps: bool = False,
         batch: int = BATCH,
         notes: tuple[str, ...] = (),
         latents: Latents | None = None,
+        asked: Tensor | None = None,
     ) -> None:
         if len(shape) not in (1, 3):
             raise InputError(f"shape is {shape}; expected (channels, height, width) or (d,).")
@@ -69,8 +71,8 @@ class LearnedScore(CallableScore):
         self.condition, self.guidance, self.latents = condition, guidance, latents
         self.round_steps, self.batch, self.notes = round_steps, batch, notes
         self.earliest, self.latest = convention.earliest, convention.latest
-        self.schedule = convention.schedule
-        if isinstance(module, torch.nn.Module):
+        self.schedule, self.asked = convention.schedule, asked
+        if asked is None and isinstance(module, torch.nn.Module):
             module.eval()
 
     def _denoised(self, x: Tensor, t: float) -> Tensor:
@@ -90,10 +92,16 @@ class LearnedScore(CallableScore):
             .to(like.device, like.dtype)
             .contiguous()
         )
-        answers = [self._answer(part, step) for part in torch.split(given, self.batch)]
+        answers = [
+            self._answer(
+                given[k : k + self.batch], step,
+                None if self.asked is None else self.asked[k : k + self.batch],
+            )
+            for k in range(0, len(given), self.batch)
+        ]  # fmt: skip
         return skip * x + out * torch.cat(answers).movedim(1, -1).to(x.device, x.dtype)
 
-    def _answer(self, given: Tensor, step: float) -> Tensor:
+    def _answer(self, given: Tensor, step: float, asked: Tensor | None) -> Tensor:
         # a step in half precision would be off by up to a half
         precise = torch.float64 if given.dtype == torch.float64 else torch.float32
         steps = torch.full((len(given),), step, dtype=precise, device=given.device)
@@ -101,15 +109,14 @@ class LearnedScore(CallableScore):
             steps = steps.round().long()
         if self.condition is None:
             return self._said(given, steps, {})
-        found = self._said(given, steps, self.condition.given)
+        found = self._said(given, steps, spread(self.condition.given, given, asked))
         if self.guidance is None:
             return found
         assert self.condition.null is not None
-        plain = self._said(given, steps, self.condition.null)
+        plain = self._said(given, steps, spread(self.condition.null, given))
         return plain + self.guidance * (found - plain)
 
-    def _said(self, given: Tensor, steps: Tensor, extra: dict[str, Any]) -> Tensor:
-        told = spread(extra, given)
+    def _said(self, given: Tensor, steps: Tensor, told: dict[str, Any]) -> Tensor:
         # some have another argument between state and step
         answer = self.module(given, timestep=steps, **told) if told else self.module(given, steps)
         answer = answer if isinstance(answer, Tensor) else getattr(answer, "sample", answer)
@@ -126,6 +133,31 @@ class LearnedScore(CallableScore):
                 f"{tuple(given.shape)}; expected the same shape."
             )
         return answer
+
+
+class OwnConditions(ConditionalScore, LearnedScore):
+    """A conditional network that is asked for every state under a condition of its own.
+
+    Conditions are the numbers of the model's classes, or the places in `prompts`, the texts that
+    its condition has rows of. Made by `load_score(model, label="own")` or with several prompts.
+    """
+
+    prompts: tuple[str, ...] | None = None
+
+    def given(self, conditions: Tensor) -> LearnedScore:
+        assert self.shape is not None
+        return LearnedScore(
+            self.module, self.convention, (self.shape[-1], *self.shape[:-1]), label=self.label,
+            condition=self.condition, guidance=self.guidance, round_steps=self.round_steps,
+            batch=self.batch, notes=self.notes, latents=self.latents, asked=conditions,
+        )  # fmt: skip
+
+    @property
+    def count(self) -> int:
+        """How many conditions it can be asked for."""
+        assert self.condition is not None
+        name = "class_labels" if self.prompts is None else "encoder_hidden_states"
+        return len(self.condition.given[name])
 
 
 def module_score(
@@ -181,6 +213,8 @@ def check_fits(score: AbstractScore, dataset: Dataset) -> None:
         )
 
     if isinstance(score, LearnedScore):
+        first = torch.zeros(1, dtype=torch.int64)
+        score = score.given(first) if isinstance(score, OwnConditions) else score
         for t in score.schedule.finite_times[[0, -1]].tolist():
             _check_answers(score, torch.from_numpy(dataset.points[:1]).float(), t)
 

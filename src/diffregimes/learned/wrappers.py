@@ -1,7 +1,8 @@
 """What training loops put around a network, taken off: the network is what answers.
 
 torch.compile, DataParallel and its kin, AveragedModel, diffusers' EMAModel and accelerate's
-prepared models. FSDP stays where it is, for its inner network has no weights of its own.
+prepared models. FSDP stays where it is, for its inner network has no weights of its own: every
+process must ask it for the same states.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ import numpy as np
 
 from ... import process
 from ...auditing.entropy import AT_COLLAPSE
-from ...auditing.findings import Audit, ModelTime, Origin, SamplesAudit
+from ...auditing.findings import Audit, ModelTime, OfCondition, Origin, SamplesAudit
 from ...auditing.judgement import decided
 from ...auditing.orbit import AS_IT_IS
 from ...auditing.views import Copies
@@ -126,7 +126,22 @@ def _of_score(audit: Audit) -> dict[str, Any]:
         "stein": number(float(np.abs(audit.entropy.stein).max()), 2),
         "at_collapse": number(AT_COLLAPSE / math.log(audit.dataset.n), 2),
         "cut": bool(np.min(audit.entropy.value) < -1),
+        "conditions": [_condition(x) for x in audit.conditions],
     }
+
+
+def _condition(one: OfCondition) -> dict[str, Any]:
+    """A row of the table of conditions; a loss is over that of the exact score."""
+
+    def beside(loss: float | None) -> str:
+        known = loss is not None and one.exact is not None and one.exact > 0
+        return number(loss / one.exact, 2) if known else "–"  # type: ignore[operator]
+
+    copies = "none asked for" if one.copies is None else f"{one.copies.count} of {one.copies.of}"
+    return {
+        "name": one.name, "n": one.n, "copies": copies, "elsewhere": one.elsewhere,
+        "t": number(one.t, 2), "train": beside(one.train), "held_out": beside(one.held_out),
+    }  # fmt: skip
 
 
 def model_name(audit: SamplesAudit) -> str:

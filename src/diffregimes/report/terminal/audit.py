@@ -38,6 +38,11 @@ def print_audit(audit: SamplesAudit, folder: Path) -> None:
     for view in (audit.in_features, audit.in_parts):
         if view is not None:
             console.print(view.verdict.headline)
+    for one in audit.conditions[:5] if isinstance(audit, Audit) else ():
+        if one.copies is not None and one.copies.count:
+            console.print(
+                f"condition {one.name}: {one.copies.count} copies among {one.copies.of} samples"
+            )
     for origin in audit.origins[:3]:
         times = "once" if origin.copies == 1 else f"{origin.copies} times"
         named = f"{origin.index} ({origin.file})" if origin.file else f"{origin.index}"

@@ -1,0 +1,124 @@
+"""The exact law beside a conditional network: the training points of each condition alone.
+
+A network that is told c learns p(x|c). Its exact score is that of the n_c points which have c, with
+posterior weights among these; the losses of a point, its collapse and the entropy are those under
+its own condition. Over all points the curves are means with the shares n_c/n:
+
+    phi_C = sum_c (n_c/n) phi_C(c),    d f = sum_c (n_c/n) d f_c,  of log n_c at t = infinity.
+
+A condition that one point alone has decides for this point at every t: phi_C = 1 and f = 0.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..common.parallel import Progress
+from ..data.cloud import prepare
+from ..posterior.sweep import sweep
+from ..results import Curves
+from ..scores import AbstractScore, ConditionalScore, EmpiricalScore
+
+_FEWEST = 512  # draws of the forward pass of a condition
+_NAMES = ("same_point_probability", "excess_entropy_over_alpha")
+
+
+class PointsWithin(ConditionalScore):
+    """The exact scores of points (n, d) with the conditions `codes` (n,), each of its own points.
+
+    Of a condition that no point has nothing is known: NaN.
+    """
+
+    def __init__(
+        self, points: np.ndarray, codes: np.ndarray, *, memory_mib: int = 1024, device: str = "cpu"
+    ) -> None:
+        self.points, self.codes = points, np.asarray(codes)
+        self.n, self.d = points.shape
+        self.dimension = self.d
+        self.mean = torch.from_numpy(points.mean(axis=0, dtype=np.float64))
+        order = np.argsort(self.codes, kind="stable")
+        found, first = np.unique(self.codes[order], return_index=True)
+        parts = np.split(order, first[1:])
+        self.rows = dict(zip(found.tolist(), parts, strict=True))
+        self._options: dict[str, Any] = {"memory_mib": memory_mib, "device": device}
+        self._built: dict[int, EmpiricalScore] = {}
+
+    def given(self, conditions: Tensor) -> Within:
+        return Within(self, conditions)
+
+    def of(self, code: int) -> EmpiricalScore:
+        """That of one condition."""
+        if code not in self._built:
+            self._built[code] = EmpiricalScore(self.points[self.rows[code]], **self._options)
+        return self._built[code]
+
+
+class Within(AbstractScore):
+    """The exact score for states of which each has the condition in `conditions` (m,)."""
+
+    def __init__(self, points: PointsWithin, conditions: Tensor) -> None:
+        self.points, self.conditions = points, conditions
+        self.dimension = points.d
+
+    def denoise(self, x: Tensor, t: float) -> Tensor:
+        out = torch.full_like(x, math.nan)
+        for code in np.unique(self.conditions.numpy()).tolist():
+            if code in self.points.rows:
+                mine = (self.conditions == code).to(x.device)
+                out[mine] = self.points.of(code).denoise(x[mine], t)
+        return out
+
+    def nearest_points(self, x: Tensor, t: float, count: int = 2) -> tuple[Tensor, Tensor]:
+        """As `EmpiricalScore.nearest_points`, among those of the own condition; where these are
+        fewer the last one again, at an infinite distance."""
+        index = torch.empty(len(x), count, dtype=torch.int64, device=x.device)
+        square = torch.full(index.shape, math.inf, dtype=torch.float64, device=x.device)
+        for code in np.unique(self.conditions.numpy()).tolist():
+            mine, rows = (self.conditions == code).to(x.device), self.points.rows[code]
+            few = min(count, len(rows))
+            found, gap = self.points.of(code).nearest_points(x[mine], t, few)
+            known = torch.from_numpy(rows).to(x.device)[found]
+            index[mine] = torch.cat([known, known[:, -1:].expand(-1, count - few)], dim=1)
+            square[mine] = torch.cat(
+                [gap, torch.full_like(gap[:, :1], math.inf).expand(-1, count - few)], dim=1
+            )
+        return index, square
+
+
+def curves_within(
+    points: PointsWithin,
+    times: np.ndarray,
+    draws: int,
+    *,
+    seed: int = 0,
+    device: str = "cpu",
+    memory_mib: int = 1024,
+    progress: Progress | None = None,
+) -> Curves:
+    """phi_C and the excess entropy over log n, by the forward pass of every condition."""
+    mean = {k: np.zeros(len(times)) for k in _NAMES}
+    square = {k: np.zeros(len(times)) for k in _NAMES}
+    for done, rows in enumerate(points.rows.values()):
+        share = len(rows) / points.n
+        one = points.points[rows]
+        if len(rows) == 1 or (one == one[0]).all():
+            # one point: decided; equal ones share their weights, and no entropy falls
+            mean[_NAMES[0]] += share / len(rows)
+            mean[_NAMES[1]] += share * math.log(len(rows)) / math.log(points.n)
+            continue
+        cloud = prepare(one, np.zeros(len(rows), dtype=np.int64)).to(device)
+        own = max(_FEWEST, math.ceil(draws * share))
+        found = sweep(cloud, times, draws=own, seed=seed, memory_mib=memory_mib).curves()
+        for name, scale in zip(
+            _NAMES, (1.0, math.log(len(rows)) / math.log(points.n)), strict=True
+        ):
+            mean[name] += share * scale * found[name]
+            square[name] += (share * scale * found.se[name]) ** 2
+        if progress:
+            progress(done + 1, len(points.rows), "forward pass")
+    return Curves(np.asarray(times), mean, {k: np.sqrt(v) for k, v in square.items()}, draws)
