@@ -90,7 +90,7 @@ def command_line(*arguments) -> Callable[[], None]:
 def without_report(monkeypatch):
     """Leave out the page and its figures, which take most of the time of a small run."""
 
-    def stub(analysis, dataset, folder):
+    def stub(analysis, dataset, folder, *, figures):
         (Path(folder) / "report.html").write_text(analysis.dataset.fingerprint)
 
     monkeypatch.setattr("diffregimes.report.runs.write_report", stub)

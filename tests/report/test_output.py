@@ -77,7 +77,8 @@ def hidden(folder):
 
 
 def test_the_contract(run, tmp_path, monkeypatch):
-    assert run("pixels.npz", *QUICK, "--out", "out", "--per-class", "15").code == 0
+    quick = *QUICK, "--out", "out", "--per-class", "15"
+    assert run("pixels.npz", *quick, "--figures").code == 0
     files = contents(tmp_path / "out")
     assert set(files) > FILES
     figures = {Path(x).suffix for x in files if x.startswith("figures/")}

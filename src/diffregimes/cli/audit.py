@@ -22,6 +22,7 @@ from .options import (
     Batch,
     Classifier,
     Computation,
+    Figures,
     GroupedDataOptions,
     Out,
     flowing,
@@ -48,8 +49,8 @@ Audit a trained model: does it copy its training data, from which time on, and w
 MODEL is a saved diffusers pipeline, a checkpoint of its training scripts, or what `diffregimes
 train` wrote; of a latent model the data are encoded by its own VAE. Generates samples, measures
 the denoising loss on training and held-out points, the entropy of what the model generates, and
-clones, each beside the exact score of the training points. Writes report.html, results.json,
-tables and figures to runs/NAME-audit. Killed, the same command goes on where it stood.
+clones, each beside the exact score of the training points. Writes report.html, results.json and
+tables to runs/NAME-audit. Killed, the same command goes on where it stood.
 
 Points held out by `diffregimes train` are known; for other models give them with --held-out.
 
@@ -165,6 +166,7 @@ class AuditOptions:
     points: AuditedDataOptions
     computation: Computation
     out: Out = None
+    figures: Figures = False
 
     def check(self) -> None:
         if (self.model is None) == (self.samples_from is None):
@@ -188,7 +190,7 @@ class AuditOptions:
 
     def recorded(self) -> dict[str, Any]:
         """Without what changes no number, and what is told elsewhere."""
-        left_out = ["out", "memory_mib", "batch", "model", "classifier"]
+        left_out = ["out", "figures", "memory_mib", "batch", "model", "classifier"]
         left_out += [] if self.samples_from else ["samples_from"]
         return recorded(self, *left_out)
 
@@ -222,7 +224,7 @@ def audit(options: AuditOptions) -> None:
         from ..auditing.audit import audit as run
         from ..common.recipe import check_device
         from ..learned.models import model_name
-        from ..report.folder import check_target, staged
+        from ..report.folder import check_target, staged, with_figures
         from ..report.page.audit import write_audit
 
         computation = options.computation
@@ -254,7 +256,8 @@ def audit(options: AuditOptions) -> None:
                 progress=progress,
             )
         with staged(folder) as stage:
-            write_audit(audited, opened.training, stage)
+            files = options.figures or with_figures(folder)
+            write_audit(audited, opened.training, stage, figures=files)
         shutil.rmtree(store, ignore_errors=True)
     from ..report.terminal.audit import print_audit
 
@@ -271,7 +274,7 @@ def _of_samples(options: AuditOptions) -> None:
         from ..auditing.samples import audit_samples
         from ..common.recipe import check_device, versions
         from ..data.pixels import MODELS
-        from ..report.folder import check_target, staged
+        from ..report.folder import check_target, staged, with_figures
         from ..report.page.audit import write_audit
 
         check_device(computation.device)
@@ -299,7 +302,8 @@ def _of_samples(options: AuditOptions) -> None:
             notes=(_SAMPLES_ALONE, *(x for x in made.notes if "principal" not in x)),
         )  # fmt: skip
         with staged(folder) as stage:
-            write_audit(audited, data, stage)
+            files = options.figures or with_figures(folder)
+            write_audit(audited, data, stage, figures=files)
     from ..report.terminal.audit import print_audit
 
     print_audit(audited, folder)
