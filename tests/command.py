@@ -100,7 +100,7 @@ def without_drawing(monkeypatch):
     """Figures are made as always, but not turned into files, which takes a second for a page."""
     monkeypatch.setattr(
         "diffregimes.report.figures.style._saved",
-        lambda figure, **how: b'<svg viewBox="0 0 1 1"></svg>',
+        lambda *_: b'<svg viewBox="0 0 1 1"></svg>',
     )
 
 

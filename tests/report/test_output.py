@@ -352,7 +352,7 @@ def test_a_disk_that_is_really_full(run, earlier, tmp_path, monkeypatch):
         before = contents(disk)
         assert before == earlier
         large = b'<svg viewBox="0 0 1 1"></svg>' + 40_000 * b" "  # as a figure drawn
-        monkeypatch.setattr("diffregimes.report.figures.style._saved", lambda figure, **how: large)
+        monkeypatch.setattr("diffregimes.report.figures.style._saved", lambda *_: large)
         for target in ("disk", "disk/new"):
             said = run("pixels.npz", *QUICK, "--out", target)
             assert said.code == 2
