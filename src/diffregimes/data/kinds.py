@@ -37,11 +37,12 @@ def digits(request: Request) -> Raw:
 def _digits() -> np.ndarray:
     """(1797, 64 + 1) uint8, the label last. From scikit-learn's file itself where it is found, for
     `sklearn.datasets` takes longer to import than all that follows takes to compute."""
-    found = find_spec("sklearn")
-    file = Path(found.origin or "").parent / "datasets" / "data" / "digits.csv.gz" if found else None
-    if file is not None and file.is_file():
-        with gzip.open(file) as text:
-            return np.loadtxt(text, delimiter=",", dtype=np.uint8)
+    found = find_spec("sklearn")  # does not load it
+    if found is not None and found.origin is not None:
+        file = Path(found.origin).parent / "datasets" / "data" / "digits.csv.gz"
+        if file.is_file():
+            with gzip.open(file) as text:
+                return np.loadtxt(text, delimiter=",", dtype=np.uint8)
     from sklearn.datasets import load_digits
 
     data, labels = load_digits(return_X_y=True)

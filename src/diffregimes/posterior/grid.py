@@ -22,7 +22,7 @@ def near_square(cloud: Cloud) -> float:
     coordinates = cloud.coordinates
     norms = cloud.norms
     nearest = []
-    for few in np.array_split(rows, math.ceil(len(rows) / 16)):
+    for few in np.array_split(rows, math.ceil(len(rows) / 64)):
         square = square_distances(coordinates[few], coordinates)
         square[square <= _SAME * (norms[few][:, None] + norms)] = math.inf
         nearest.append(square.amin(dim=1).cpu().numpy())
