@@ -10,6 +10,8 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import replace
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,9 +25,10 @@ from .common.recipe import check_device, versions
 from .common.rng import numpy_generator
 from .data.classes import check_several
 from .data.datasets import Dataset, describe, from_arrays
-from .data.neighbours import Clusters, Neighbourhood, different
+from .data.filecloud import FileCloud
 from .data.neighbours import named as named_pairs
 from .data.pixels import Range
+from .data.seen import Seen, look
 from .data.spectrum import spectrum
 from .posterior.grid import adapt_times, near_square, pilot_times
 from .posterior.moments import PAIRS_PER_BLOCK
@@ -40,7 +43,7 @@ from .transitions.crossing import resample
 from .transitions.listed import as_listed, with_listed
 from .transitions.needed import at_speciation
 from .transitions.outliers import bulk, disagreement, far_in_words
-from .transitions.points import most_exposed, named, point_times
+from .transitions.points import most_exposed, most_exposed_in_file, named, point_times
 from .transitions.regimes import verdict
 
 PILOT_DRAWS = 1024
@@ -66,6 +69,7 @@ def analyze(
     schedule: str | process.Schedule = "linear",
     device: str = "cpu",
     memory_mib: int = 1024,
+    keep: str | PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> Analysis:
     """Find the regimes of a dataset.
@@ -90,6 +94,8 @@ def analyze(
         what `ddpm_step` counts, and its name is `clock`
     device : "cpu" or a torch device for the posterior pass
     memory_mib : budget for the buffers of the pass; results do not depend on it
+    keep : of points in a file (`load`, `memory_mib`) a folder where finished pieces of the passes
+        are kept: the same call goes on where one that was killed stood
     progress : callback (done, total, text)
 
     The keywords from `class_names` to `standardize` prepare arrays as `from_arrays` does, which
@@ -118,21 +124,21 @@ def analyze(
     report = progress or (lambda done, total, text: None)
 
     report(0, 1, "duplicates")
-    own, twins, seen = different(dataset)
+    seen = look(dataset, seed, None if keep is None else Path(keep))
     report(1, 1, "duplicates")
     sample, evidence = _measured(
-        own, seen, clock, grid, precision, draws, seed, device, memory_mib, report
+        seen, clock, grid, precision, draws, seed, device, memory_mib, report
     )
     transitions = transition_times(evidence, report)
-    exposed = _points_at_risk(own, seen, evidence, sample, report)
-    recipe = _recipe(own, evidence, sample, None if draws else precision, times is None, device)
-    found = _concluded(own, evidence, sample, transitions, exposed, recipe)
-    return _of_all_listed(found, dataset, own, twins, evidence, sample)
+    exposed = _points_at_risk(seen, evidence, sample, report)
+    exact = None if draws else precision
+    recipe = _recipe(seen.own, evidence, sample, exact, times is None, device)
+    found = _concluded(seen, evidence, sample, transitions, exposed, recipe)
+    return _of_all_listed(found, dataset, seen, evidence, sample)
 
 
 def _measured(
-    dataset: Dataset,
-    seen: Neighbourhood,
+    seen: Seen,
     clock: process.Schedule,
     grid: np.ndarray | None,
     precision: float,
@@ -144,22 +150,23 @@ def _measured(
 ) -> tuple[Sample, Evidence]:
     """The spectrum, a pilot sweep where no grid is given, the sweep, and its resamples."""
     report(0, 1, "spectrum")
-    eigen = spectrum(dataset, torch.from_numpy(seen.matrix))
+    near = seen.neighbours
+    eigen = spectrum(seen.shown, torch.from_numpy(near.matrix))
     report(1, 1, "spectrum")
-    inner = bulk(dataset, seen.cloud, seen.matrix, eigen, seen.distance)
+    inner = bulk(seen.shown, near.cloud, near.matrix, eigen, near.distance)
 
     cloud = seen.cloud.to(device)
     run = functools.partial(sweep, cloud, seed=seed, memory_mib=memory_mib, progress=report)
     if grid is None:
-        wide = pilot_times(eigen.eigenvalues, dataset.n, near_square(cloud))
+        wide = pilot_times(eigen.eigenvalues, cloud.n, near_square(cloud))
         grid = adapt_times(run(wide, draws=PILOT_DRAWS, text="choosing times"))
     sample = run(grid, draws=draws, precision=precision)
 
     rng = numpy_generator(seed, "bootstrap")
-    resampled, counts = resample(sample, rng), dataset.class_counts
+    resampled, counts = resample(sample, rng), seen.own.class_counts
     blocks = min(MOST_BLOCKS, 2 * sample.units // BLOCK)
     evidence = Evidence(
-        sample, resampled, eigen, seen.matrix, cloud, inner, clock, counts, rng, seed, memory_mib,
+        sample, resampled, eigen, near.matrix, cloud, inner, clock, counts, rng, seed, memory_mib,
         blocks, report,
     )  # fmt: skip
     return sample, evidence
@@ -178,16 +185,22 @@ def _dataset(points: Any, labels: Any, preparation: dict[str, Any]) -> Dataset:
 
 
 def _points_at_risk(
-    dataset: Dataset, seen: Neighbourhood, evidence: Evidence, sample: Sample, report: Progress
+    seen: Seen, evidence: Evidence, sample: Sample, report: Progress
 ) -> tuple[Exposure, ...]:
     """The most exposed points."""
     report(0, 1, "points at risk")
-    exposed = most_exposed(
-        evidence.cloud, sample, seen.near, seen.distance, seed=evidence.seed,
-        memory_mib=evidence.memory_mib,
-    )  # fmt: skip
+    if isinstance(evidence.cloud, FileCloud):
+        exposed = most_exposed_in_file(
+            evidence.cloud, sample, seed=evidence.seed, memory_mib=evidence.memory_mib
+        )
+    else:
+        near = seen.neighbours
+        exposed = most_exposed(
+            evidence.cloud, sample, near.near, near.distance, seed=evidence.seed,
+            memory_mib=evidence.memory_mib,
+        )  # fmt: skip
     report(1, 1, "points at risk")
-    return named(exposed, dataset)
+    return named(exposed, seen.own)
 
 
 def _recipe(
@@ -207,7 +220,7 @@ def _recipe(
 
 
 def _concluded(
-    dataset: Dataset,
+    seen: Seen,
     evidence: Evidence,
     sample: Sample,
     times: tuple[TransitionTime, ...],
@@ -215,12 +228,12 @@ def _concluded(
     recipe: Recipe,
 ) -> Analysis:
     """What follows from the times: the verdict, the points needed, the theory beside the curves."""
-    curves = sample.curves()
+    dataset, curves = seen.own, sample.curves()
     chosen = recipe.headline
     by_method = {(x.transition, x.method): x for x in times}
     deciding = by_method["speciation", chosen.speciation]
     copying = by_method["collapse", chosen.collapse]
-    far = far_in_words(dataset, evidence.cloud, evidence.bulk.far)
+    far = far_in_words(seen.shown, seen.neighbours.cloud, evidence.bulk.far)
     remarks = (*far, *disagreement(times, exposed))
     needed = at_speciation(deciding, evidence.line, curves, evidence.bulk.spectrum, dataset.n)
     theory = None
@@ -243,26 +256,21 @@ def _concluded(
         points_needed=needed,
         verdict=verdict(deciding, copying, needed, dataset.n, broken, remarks),
         recipe=recipe,
-        notes=dataset.notes + _notes(curves, evidence.schedule, deciding, copying),
+        notes=dataset.notes + seen.notes + _notes(curves, evidence.schedule, deciding, copying),
         theory=theory,
     )
 
 
 def _of_all_listed(
-    found: Analysis,
-    dataset: Dataset,
-    own: Dataset,
-    twins: Clusters,
-    evidence: Evidence,
-    sample: Sample,
+    found: Analysis, dataset: Dataset, seen: Seen, evidence: Evidence, sample: Sample
 ) -> Analysis:
-    """The analysis of the different points `own`, with what is to be said of those left out."""
-    if own.n == dataset.n:
+    """The analysis of the different points, with what is to be said of those left out."""
+    if seen.own.n == dataset.n:
         return found
-    counted = as_listed(dataset, own, twins, evidence, sample.times)
+    counted = as_listed(dataset, seen.own, seen.twins, evidence, sample.times)
     return replace(
-        found, listed=counted, duplicates=named_pairs(twins.pairs, dataset),
-        verdict=with_listed(found.verdict, counted, own.n),
+        found, listed=counted, duplicates=named_pairs(seen.twins.pairs, dataset),
+        verdict=with_listed(found.verdict, counted, seen.own.n),
     )  # fmt: skip
 
 

@@ -17,7 +17,17 @@ import torch
 from PIL import Image
 
 import diffregimes
-from command import QUICK, TIMES, contents, pixels, runner, save_pixels, without_report
+from command import (
+    QUICK,
+    TIMES,
+    command_line,
+    contents,
+    killed,
+    pixels,
+    runner,
+    save_pixels,
+    without_report,
+)
 from diffregimes import from_arrays
 from diffregimes.cli import app as cli
 from diffregimes.cli.options import source_name
@@ -584,3 +594,39 @@ def test_a_slip_of_our_own_is_not_hidden(run, source, monkeypatch):
     monkeypatch.setattr("diffregimes.analysis.analyze", fails)
     with pytest.raises(RuntimeError, match="shape mismatch"):
         run(source, *QUICK)
+
+
+@pytest.fixture
+def large(tmp_path):
+    """Points that take 18 MiB as floats: more than the least budget."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(400) % 2
+    values = rng.integers(0, 200, (400, 64, 64, 3)) + 20 * labels[:, None, None, None]
+    np.save(tmp_path / "x.npy", values.astype(np.uint8))
+    np.save(tmp_path / "y.npy", labels)
+    return tmp_path / "x.npy", "--labels", tmp_path / "y.npy", "--memory-mib", 16
+
+
+def test_points_beyond_the_budget_stay_in_their_file(run, large, tmp_path):
+    found = run(*large, *QUICK, "--format", "json", "--out", tmp_path / "out").results
+    assert any("some at a time" in x for x in found["notes"])
+    assert not (tmp_path / ".out.unfinished").exists()
+
+
+def test_a_killed_run_on_points_in_a_file_goes_on(run, large, tmp_path):
+    arguments = *large, "--draws", 4096, "--times", "0.5,1.0,2.0"
+    store, out = tmp_path / ".out.unfinished", tmp_path / "out"
+    killed(
+        command_line("analyze", *arguments, "--out", out),
+        lambda: len(list(store.glob("*.npz"))) > 1,
+    )
+    kept = {x.name: x.stat().st_mtime_ns for x in store.glob("*.npz")}
+    assert not (out / "results.json").exists()
+    again = run(*arguments, "--out", out)
+    assert again.code == 0, again.err
+    assert kept
+    assert not store.exists()
+    fresh = run(*arguments, "--out", tmp_path / "fresh")
+    assert fresh.code == 0
+    one, two = (json.loads((x / "results.json").read_text()) for x in (out, tmp_path / "fresh"))
+    assert one["times"] == two["times"]

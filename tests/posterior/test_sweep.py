@@ -10,6 +10,7 @@ import torch
 
 import diffregimes.data.cloud as cloud_module
 import diffregimes.posterior.moments as posterior_module
+import diffregimes.posterior.shards as shards_module
 import diffregimes.posterior.sweep as sweep_module
 from clouds import blobs, digits01, prepared, z_score
 from diffregimes.data.cloud import prepare
@@ -170,12 +171,12 @@ def test_an_exception_in_progress_stops_the_run(cloud, monkeypatch):
 
     def counted(*args):
         drawn.append(args)
-        return posterior_module.draw_block(*args)
+        return shards_module.draw_blocks(*args)
 
     def stop(done, total, text):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sweep_module, "draw_block", counted)
+    monkeypatch.setattr(sweep_module, "draw_blocks", counted)
     threads = torch.get_num_threads()
     with pytest.raises(KeyboardInterrupt):
         sweep(cloud, TIMES, draws=2_000_000, progress=stop)

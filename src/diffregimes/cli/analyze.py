@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import shutil
 import sys
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..common.checks import InputError
+from ..common.files import hidden
 from ..data.readers import ACCEPTED
 from .command import command, numbers
 from .options import (
@@ -22,7 +24,6 @@ from .options import (
     DataOptions,
     Device,
     Figures,
-    MemoryMib,
     Out,
     Seed,
     Source,
@@ -115,7 +116,15 @@ class Analyze:
         ),
     ] = "linear"
     device: Device = "cpu"
-    memory_mib: MemoryMib = 1024
+    memory_mib: Annotated[
+        int,
+        typer.Option(
+            rich_help_panel=ACCURACY,
+            metavar="MIB",
+            help="Memory for buffers, and for points: those that take more stay in their file "
+            "(.npy, plain .npz, IDX, .safetensors) and are read some at a time; same curves.",
+        ),
+    ] = 1024
     out: Out = None
     figures: Figures = False
     format: Annotated[
@@ -169,8 +178,9 @@ def analyze(options: Analyze) -> None:
         if not options.dry_run:
             from ..report.folder import staged
 
+            pieces = hidden(folder, ".unfinished")  # of points in a file, whose passes take long
             with staged(folder) as stage:
-                analysis = _analysed(options, dataset, times, clock, progress)
+                analysis = _analysed(options, dataset, times, clock, pieces, progress)
                 recipe = dataclasses.replace(
                     analysis.recipe, command="analyze", options=options.recorded(scale, times)
                 )
@@ -180,6 +190,7 @@ def analyze(options: Analyze) -> None:
 
                 write_run(analysis, dataset, stage, figures=figures)
                 progress(1, 1, "report")
+            shutil.rmtree(pieces, ignore_errors=True)
     if options.dry_run:
         print_plan(dataset, folder, options.draws, options.precision, figures=figures)
     else:
@@ -204,8 +215,11 @@ def _prepared(
     )
     clock = process.schedule(options.schedule)
     check_target(folder)
-    skip = options.skip_unreadable
-    return options.data.read(options.source, scale, progress, skip_unreadable=skip), clock
+    dataset = options.data.read(
+        options.source, scale, progress, skip_unreadable=options.skip_unreadable,
+        memory_mib=options.memory_mib,
+    )  # fmt: skip
+    return dataset, clock
 
 
 def _analysed(
@@ -213,6 +227,7 @@ def _analysed(
     dataset: Dataset,
     times: list[float] | None,
     clock: Schedule,
+    pieces: Path,
     progress: Progress,
 ) -> Analysis:
     from ..analysis import analyze as run
@@ -226,6 +241,7 @@ def _analysed(
         schedule=clock,
         device=options.device,
         memory_mib=options.memory_mib,
+        keep=pieces,
         progress=progress,
     )
 

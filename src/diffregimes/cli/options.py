@@ -220,8 +220,10 @@ class DataOptions:
         *,
         skip_unreadable: bool = False,
         group: str | None = None,
+        memory_mib: int | None = None,
     ) -> Dataset:
-        """The dataset in `source`, its pixels on `scale`."""
+        """The dataset in `source`, its pixels on `scale`; with `memory_mib` larger points stay in
+        their file."""
         from ..data import readers  # torch takes seconds to import: --help must not wait for it
         from ..data.pixels import PixelMap
 
@@ -240,6 +242,7 @@ class DataOptions:
             # other data were given the map that these get, standardized or not
             standardize=self.standardize and not isinstance(scale, PixelMap),
             skip_unreadable=skip_unreadable,
+            memory_mib=memory_mib,
             progress=progress,
         )
 

@@ -7,7 +7,9 @@ from . import datasets as datasets
 from . import declared as declared
 from . import extras as extras
 from . import features as features
+from . import filecloud as filecloud
 from . import groups as groups
+from . import infile as infile
 from . import kinds as kinds
 from . import labelled as labelled
 from . import layout as layout
@@ -17,6 +19,8 @@ from . import pictures as pictures
 from . import pixels as pixels
 from . import readers as readers
 from . import request as request
+from . import seen as seen
+from . import sides as sides
 from . import spectrum as spectrum
 from . import splits as splits
 from . import stored as stored

@@ -143,7 +143,8 @@ def safetensors(request: Request) -> Raw:
                 file.seek(start + first)
                 yield file
 
-        return Stored(path, kind, shape, dtype, opened, min(last - first, size - start - first))
+        room = min(last - first, size - start - first)
+        return Stored(path, kind, shape, dtype, opened, room, direct=opened)
 
     return _named(request, Archive(path, {key: x[:2] for key, x in arrays.items()}, read))
 

@@ -9,6 +9,7 @@ import csv
 import gzip
 import io
 import re
+import struct
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ _IDX_TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 _HEADERS = (np.lib.format.read_array_header_1_0, np.lib.format.read_array_header_2_0)
 Headers = dict[str, tuple[tuple[int, ...], np.dtype]]  # shape and dtype, by key
 _MOST_HEADER = 2**16 + 12  # bytes: a header of the first version has no more
+_LOCAL = 30  # bytes of the head of a member in a zip file, before its name
 _MOST_CELL = 1000  # characters of a label
 _LABEL_FILES = "a .csv, .txt, .npy or IDX file"
 
@@ -52,7 +54,8 @@ def stored_npy(path: Path) -> Stored:
             yield file
 
     fortran, room = header.fortran, size - header.start
-    return Stored(path, kind, header.shape, header.dtype, opened, room, fortran)
+    direct = None if fortran else opened
+    return Stored(path, kind, header.shape, header.dtype, opened, room, fortran, direct=direct)
 
 
 def npz_headers(path: Path) -> Headers:
@@ -95,7 +98,19 @@ def stored_npz(path: Path, key: str) -> Stored:
             member.read(header.start)
             yield member
 
-    return Stored(path, kind, header.shape, header.dtype, opened, room, header.fortran)
+    @contextmanager
+    def direct() -> Iterator[IO[bytes]]:
+        with path.open("rb") as file:
+            file.seek(info.header_offset + _LOCAL - 4)
+            names = struct.unpack("<HH", file.read(4))  # lengths: the archive's own may differ
+            file.seek(sum(names) + header.start, 1)
+            yield file
+
+    plain = info.compress_type == zipfile.ZIP_STORED and not header.fortran
+    return Stored(
+        path, kind, header.shape, header.dtype, opened, room, header.fortran,
+        direct=direct if plain else None,
+    )  # fmt: skip
 
 
 class _Header(NamedTuple):
@@ -157,7 +172,9 @@ def stored_idx(path: Path) -> Stored:
             yield file
 
     room = DEFLATED * size if zipped else size - start
-    return Stored(path, kind, shape, dtype, opened, room, exact=True)
+    return Stored(
+        path, kind, shape, dtype, opened, room, exact=True, direct=None if zipped else opened
+    )
 
 
 def split_column(spec: str) -> tuple[Path, str | None]:

@@ -7,7 +7,8 @@ less than float32 keeps of their norms.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -48,6 +49,18 @@ class Cloud:
         """Squared norms of the points (n,), float64."""
         parts = torch.split(self.coordinates, together(self.coordinates.shape[1]))
         return torch.cat([part.double().square_().sum(1) for part in parts])
+
+    def permuted(self, rows: np.ndarray) -> Cloud:
+        """The same points within the same bounds, in the order of these rows."""
+        return replace(
+            self, coordinates=self.coordinates[rows], labels=self.labels[rows],
+            order=self.order[rows],
+        )  # fmt: skip
+
+    def shards(self) -> Iterator[tuple[Cloud, np.ndarray]]:
+        """Disjoint sets of the points that are clouds, each with the rows of its points in this
+        one, which ascend: of points in memory all."""
+        yield self, np.arange(self.n)
 
     def to(self, device: str | torch.device) -> Cloud:
         moved = self.coordinates.to(device), self.labels.to(device)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -29,7 +29,9 @@ from .classes import (
     select,
     to_numpy,
 )
-from .pixels import PixelMap, Range, map_of, of_all, scaling
+from .infile import FilePoints, left_in_file, parts, stays, taken
+from .pixels import PixelMap, Range, Scaling, map_of, of_all, sample_shape, scaling
+from .sides import principal_sides
 from .stored import Stored, check_room, extremes, picked
 
 if TYPE_CHECKING:
@@ -89,6 +91,15 @@ class Dataset:
         return int(self.points.shape[1])
 
     @property
+    def in_file(self) -> bool:
+        """Whether the points are `FilePoints`, which are read some at a time."""
+        return isinstance(self.points, FilePoints)
+
+    def in_memory(self) -> Dataset:
+        """The same with the points as an array."""
+        return replace(self, points=self.points[:]) if self.in_file else self
+
+    @property
     def is_image(self) -> bool:
         return len(self.sample_shape) == 3
 
@@ -122,7 +133,7 @@ class Dataset:
         """The points in these rows only; their names, classes, scale and source stay."""
         return replace(
             self,
-            points=self.points[places],
+            points=taken(self.points, places),
             labels=self.labels[places],
             indices=self.indices[places],
             files=tuple(self.files[int(k)] for k in places) if self.files else (),
@@ -131,7 +142,7 @@ class Dataset:
 
     def split(self) -> Dataset:
         """The points without labels, on the two sides of their own first principal component."""
-        return replace(self, labels=_principal_sides(self.points, self.files))
+        return replace(self, labels=principal_sides(self.points, self.files))
 
     def only(self, name: str) -> Dataset:
         """The points of one class only."""
@@ -148,7 +159,9 @@ class Dataset:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over points and labels: two datasets with one fingerprint are the same."""
-        digest = hashlib.sha256(np.ascontiguousarray(self.points).data)
+        digest = hashlib.sha256()
+        for part in parts(self.points):
+            digest.update(np.ascontiguousarray(self.points[part]).data)
         digest.update(np.ascontiguousarray(self.labels).data)
         return digest.hexdigest()
 
@@ -204,24 +217,42 @@ def from_arrays(
             checked_labels(labels, len(array)), class_names, classes, per_class, said
         )
     own_groups = None if groups is None else grouped(groups, len(array))[indices]
-    check_room(array, len(indices), pad)
-    values = picked(array, indices)
-    ends = extremes(array, values, indices, of_all(array.dtype, wanted, white))
-    done = map_of(values, ends, wanted, white, said)
-    flat, shape = _scaled(values, done, pad, said)
+    flat, done = _made(array, indices, wanted, white, pad, said)
+    if pad:
+        said.append(f"{pad} pixels added on each side of the images")
     own_files = tuple(files[int(k)] for k in indices) if len(files) else ()
     _check_varied(flat)
     if labels is None:
-        codes, names = _principal_sides(flat, own_files), ("PC1-", "PC1+")
+        codes, names = principal_sides(flat, own_files), ("PC1-", "PC1+")
         said.append("no labels: the two classes are the two sides of the first principal component")
     return Dataset(
-        flat, codes, names, shape, done.scale, source, labels is not None, tuple(said), None,
-        done, indices, own_files, known, own_groups,
+        flat, codes, names, sample_shape(array.shape, pad), done.scale, source,
+        labels is not None, tuple(said), None, done, indices, own_files, known, own_groups,
     )  # fmt: skip
 
 
+def _made(
+    array: np.ndarray | Stored,
+    indices: np.ndarray,
+    wanted: Scaling,
+    white: int | None,
+    pad: int,
+    said: list[str],
+) -> tuple[np.ndarray, PixelMap]:
+    """The points of these rows (n, d), and the map that made them."""
+    ends_of_all = of_all(array.dtype, wanted, white)
+    if stays(array, len(indices), pad, ends_of_all):
+        points = left_in_file(cast(Stored, array), indices, wanted, white, pad, ends_of_all, said)
+        return cast(np.ndarray, points), points.pixels
+    check_room(array, len(indices), pad)
+    values = picked(array, indices)
+    ends = extremes(array, values, indices, ends_of_all)
+    done = map_of(values, ends, wanted, white, said)
+    return done.points(values, pad), done
+
+
 def _check_varied(flat: np.ndarray) -> None:
-    if (flat == flat[0]).all():
+    if all((flat[part] == flat[0]).all() for part in parts(flat)):
         raise InputError(
             f"all {len(flat)} points are identical (in float32); expected data that vary. Check "
             "that the right array was read and that its values were not cut off or rounded."
@@ -310,39 +341,3 @@ def _check_pad(pad: int, array: np.ndarray | Stored) -> None:
             f"pad (--pad) is {pad} but the points have the shape {array.shape}: they are not "
             "images. Leave it out, or reshape them to (n, H, W) or (n, H, W, C)."
         )
-
-
-def _scaled(
-    chosen: np.ndarray, given: PixelMap, pad: int, said: list[str]
-) -> tuple[np.ndarray, tuple[int, ...]]:
-    """The points, flat, in float32 and padded; the sample shape."""
-    shape = chosen.shape[1:] if chosen.ndim != 3 else (*chosen.shape[1:], 1)
-    chosen = chosen.reshape(len(chosen), *shape)
-    if pad:
-        said.append(f"{pad} pixels added on each side of the images")
-        shape = (shape[0] + 2 * pad, shape[1] + 2 * pad, shape[2])
-    out = np.full((len(chosen), *shape), given.black, dtype=np.float32)
-    given.fill(out[:, pad:-pad, pad:-pad] if pad else out, chosen)
-    return out.reshape(len(out), -1), tuple(int(x) for x in shape)
-
-
-def _principal_sides(points: np.ndarray, files: tuple[str, ...]) -> np.ndarray:
-    """0 or 1 for each point (n, d): its side of the first principal component."""
-    from ..common.numerics import largest_eigenvector  # late: --help has no need of scipy
-
-    centred = points - points.mean(axis=0, dtype=np.float64).astype(np.float32)
-    centred /= np.abs(centred).max()
-    direction = largest_eigenvector(centred)[1].astype(np.float32)
-    if direction[np.argmax(np.abs(direction))] < 0:  # a singular vector has no sign of its own
-        direction = -direction
-    codes: np.ndarray = (centred @ direction > 0).astype(np.int64)
-    counts = np.bincount(codes, minlength=2)
-    if counts.min() < 2:
-        index = int(np.flatnonzero(codes == np.argmin(counts))[0])
-        named = files[index] if files else index
-        raise InputError(
-            f"without labels the first principal component splits the {len(points)} points into "
-            f"{counts[0]} and {counts[1]}: point {named} stands alone; expected at least 2 on each "
-            "side. Remove it if it is an outlier, add points, or pass labels."
-        )
-    return codes

@@ -30,6 +30,7 @@ from ..common.checks import InputError
 from ..results import Duplicate
 from .cloud import COLUMNS, Cloud, prepare, square_distances
 from .datasets import Dataset
+from .infile import parts, raw
 from .spectrum import covariance
 
 NEAR = 0.1  # a distance below this share of the usual nearest distance is a near-duplicate
@@ -240,10 +241,22 @@ def _clusters(points: np.ndarray, labels: np.ndarray) -> tuple[Clusters, Neighbo
 def _equal(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The first rows of those that are equal, in order, and which of them each row (n,) is."""
     # 0.0 and -0.0 are the same
-    digests = [hashlib.sha256(x + x.dtype.type(0)).digest() for x in np.ascontiguousarray(points)]
+    digests = [
+        hashlib.sha256(x + x.dtype.type(0)).digest()
+        for part in parts(points)
+        for x in np.ascontiguousarray(raw(points, part))
+    ]
     _, first, of = np.unique(digests, return_index=True, return_inverse=True)
     order = np.argsort(first)
     return first[order], np.argsort(order)[of]
+
+
+def equal(points: np.ndarray) -> Clusters:
+    """Clusters of equal points alone."""
+    first, of = _equal(points)
+    again = np.delete(np.arange(len(of)), first)
+    pairs = tuple(Duplicate(int(first[of[i]]), int(i), 0.0, "exact") for i in again)
+    return Clusters(of, pairs, 0.0)
 
 
 def different(dataset: Dataset) -> tuple[Dataset, Clusters, Neighbourhood]:

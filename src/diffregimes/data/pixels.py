@@ -49,6 +49,28 @@ class PixelMap:
             return self.scale[0]
         return self.source[0] - (0.0 if self.offset is None else self.offset[0])
 
+    @property
+    def affine(self) -> tuple[float, float] | None:
+        """Factor and offset that make points of values, where float32 holds these."""
+        (bottom, top), scale = self.source, self.scale
+        if scale is None:
+            return (
+                (1.0, 0.0) if self.offset is None and np.dtype(self.dtype).itemsize <= 4 else None
+            )
+        if not self.whole or top <= bottom or top > _DEEPEST:
+            return None
+        factor = (scale[1] - scale[0]) / (top - bottom)
+        return factor, scale[0] - bottom * factor
+
+    def points(self, values: np.ndarray, pad: int = 0) -> np.ndarray:
+        """Values (n, d), (n, H, W) or (n, H, W, C) as points (n, d), float32, with `pad` pixels
+        added to each side of images."""
+        row = sample_shape(values.shape, pad)
+        out = np.full((len(values), *row), self.black, dtype=np.float32)
+        inner = values if values.ndim != 3 else values[..., None]
+        self.fill(out[:, pad:-pad, pad:-pad] if pad else out, inner)
+        return out.reshape(len(out), -1)
+
     def fill(self, out: np.ndarray, values: np.ndarray) -> None:
         """Put values into a float32 array of the same shape, whose rows are points.
 
@@ -101,6 +123,14 @@ class PixelMap:
         if self.scale is None:
             return f"{self.dtype} {came} taken as they came"
         return f"{came} mapped to [{self.scale[0]:g}, {self.scale[1]:g}]"
+
+
+def sample_shape(shape: tuple[int, ...], pad: int = 0) -> tuple[int, ...]:
+    """(d,) or (H, W, C) of points that come in this shape, so many pixels added to each side."""
+    row = tuple(int(x) for x in shape[1:])
+    if len(row) == 1:
+        return row
+    return (row[0] + 2 * pad, row[1] + 2 * pad, *(row[2:] or (1,)))
 
 
 @dataclass(frozen=True)

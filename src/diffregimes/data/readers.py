@@ -26,6 +26,7 @@ from .groups import groups_of
 from .pictures import SUFFIXES
 from .pixels import Range
 from .request import Raw, Request
+from .stored import within
 from .trees import holds_images
 from .unread import converting, is_pointer, pull
 
@@ -118,6 +119,7 @@ def load(
     crop: bool = False,
     standardize: bool = False,
     skip_unreadable: bool = False,
+    memory_mib: int | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
     """The dataset in `source`, a word, path or object, read by the first of `READERS` or `HELD`
@@ -133,6 +135,9 @@ def load(
     images to so many pixels on each side (Lanczos), `crop` cuts out their centre squares before.
     `classes`, `per_class`, `pixel_range`, `pad` and `standardize` are those of `from_arrays`.
     `skip_unreadable` leaves out the images that cannot be read and counts them in a note.
+    With `memory_mib`, points that would take more as floats stay in their file and are read some at
+    a time, where rows of it can be reached: .npy, .npz without compression, IDX and .safetensors;
+    images of other sources stay what they are, bytes. `analyze` knows what to do with them.
     `progress(done, total, text)` is called for each image. No option changes a known law.
 
     Raises `InputError` for what cannot be read, with the way out.
@@ -149,7 +154,7 @@ def load(
     )  # fmt: skip
     raw = _read(request)
     data = from_arrays(
-        raw.points,
+        within(raw.points, request.path, memory_mib),
         raw.labels,
         class_names=raw.class_names,
         classes=classes,

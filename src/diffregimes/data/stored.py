@@ -6,13 +6,14 @@ whatever the size of the file. A header that asks for more bytes than there are 
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, cast
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from ..common.memory import check_fits
 from ..common.reading import readable
 
 _BLOCK = 2**24  # bytes read at a time where all rows are gone through
+WIDE = 4  # bytes of a value that take no less than a point in float32
 DEFLATED = 1032  # times smaller than its data a deflated file can be, and no more
 
 
@@ -33,6 +35,8 @@ class Stored:
     fortran : whether the first axis is the fastest
     exact : whether nothing may come after the last value
     without : a column that is left out
+    direct : the like, where it seeks without reading what it passes over
+    budget : MiB that its rows may take as points; without one all of memory
     """
 
     path: Path
@@ -44,6 +48,8 @@ class Stored:
     fortran: bool = False
     exact: bool = False
     without: int | None = None
+    direct: Callable[[], AbstractContextManager[IO[bytes]]] | None = None
+    budget: int | None = None
 
     def __post_init__(self) -> None:
         if self.nbytes > self.stored:
@@ -168,6 +174,54 @@ class Stored:
     def _check_end(self, stream: IO[bytes]) -> None:
         if self.exact and stream.read(1):
             raise ValueError(f"it is too long: it goes on after the values of shape {self.shape}")
+
+
+class _Bytes(io.RawIOBase):
+    """The bytes of an array in memory as a stream."""
+
+    def __init__(self, array: np.ndarray):
+        self._bytes = memoryview(array.reshape(-1).view(np.uint8).data)
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self._at = offset + (0, self._at, len(self._bytes))[whence]
+        return self._at
+
+    def readinto(self, out: Any) -> int:
+        some = self._bytes[self._at : self._at + len(out)]
+        out[: len(some)] = some
+        self._at += len(some)
+        return len(some)
+
+
+def within(array: Any, path: Path, memory_mib: int | None) -> Any:
+    """An array as a reader gave it, which may take so many MiB as points: one of narrow values that
+    is in memory may stay what it is, and become points some rows at a time."""
+    if memory_mib is None:
+        return array
+    narrow = isinstance(array, np.ndarray) and array.dtype.itemsize < WIDE
+    if narrow and array.ndim > 1 and array.size and array.dtype.kind in "buif":
+        array = in_memory(array, path)
+    return replace(array, budget=memory_mib) if isinstance(array, Stored) else array
+
+
+def in_memory(array: np.ndarray, path: Path) -> Stored:
+    """An array that was read from `path` as one whose rows are reached there."""
+    values = np.ascontiguousarray(array)
+
+    @contextmanager
+    def opened() -> Iterator[IO[bytes]]:
+        yield cast(IO[bytes], _Bytes(values))
+
+    return Stored(
+        path, "an array", values.shape, values.dtype, opened, values.nbytes, direct=opened
+    )
 
 
 def check_room(array: np.ndarray | Stored, chosen: int, pad: int) -> None:

@@ -7,6 +7,7 @@ from . import moments as moments
 from . import observables as observables
 from . import reliability as reliability
 from . import sample as sample
+from . import shards as shards
 from . import sweep as sweep
 from .grid import adapt_times as adapt_times
 from .grid import pilot_times as pilot_times

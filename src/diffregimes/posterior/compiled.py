@@ -200,10 +200,10 @@ def _apart(one, two):
 
 
 @njit(
-    "i8(f4[:,::1],i8[::1],i8,f4[:,::1],f4[:,:],f4[::1],f4[::1],f4[::1],i8[::1],f4,i8)",
+    "i8(f4[:,::1],f4[:,::1],i8[::1],i8,f4[:,::1],f4[:,:],f4[::1],f4[::1],f4[::1],i8[::1],f4,i8)",
     fastmath=True, nogil=True, cache=True,
 )  # fmt: skip
-def refine(points, chosen, first, square, along, a, b, margin, ends, least, most):
+def refine(points, rows, chosen, first, square, along, a, b, margin, ends, least, most):
     """See `fused.distances`. In `square` (p, c), of the points from `first` on. Returns how many
     distances were computed again, or -1 where these would be more than `most`."""
     done = 0
@@ -223,5 +223,5 @@ def refine(points, chosen, first, square, along, a, b, margin, ends, least, most
             return -1
         for j in range(marked.size):
             if marked[j]:
-                square[i, j] = _apart(points[chosen[i]], points[first + j])
+                square[i, j] = _apart(rows[i], points[first + j])
     return done

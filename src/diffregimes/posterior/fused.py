@@ -145,27 +145,30 @@ def _rough(rows: Tensor, columns: Tensor, own: Tensor, norms: Tensor) -> Tensor:
 
 def distances(
     cloud: Cloud,
-    chosen: Tensor,
+    chosen: tuple[Tensor, Tensor],
     along: Tensor,
     gamma: float,
     lengths: np.ndarray,
     start: int = 0,
 ) -> Tensor:
     """|a_mu - a_nu|^2 (p, n) that serve up to `gamma`, of the points from `start` on that `along`
-    (p, n) is of; `lengths` (S,) are stretches whose largest terms count by themselves."""
+    (p, n) is of; `chosen` are the rows (p,) of the points mu, -1 for none, and their coordinates.
+    `lengths` (S,) are stretches whose largest terms count by themselves."""
     from .compiled import refine
 
     part = slice(start, start + along.shape[1])
-    rows, columns = cloud.coordinates[chosen], cloud.coordinates[part]
-    square = _rough(rows, columns, cloud.norms[chosen], cloud.norms[part])
-    typical = cloud.norms[chosen] + cloud.norms.median()
+    (places, rows), columns = chosen, cloud.coordinates[part]
+    norms = rows.double().square_().sum(1)
+    square = _rough(rows, columns, norms, cloud.norms[part])
+    typical = norms + cloud.norms.median()
     sure = (_SURE / typical).numpy()
     if gamma <= sure.min():
         return square
     late = (sure < gamma) * _LOG2E  # base 2; 0 for rows that need no more
     done = refine(
         cloud.coordinates.numpy(),
-        chosen.numpy(),
+        rows.numpy(),
+        places.numpy(),
         start,
         square.numpy(),
         along.numpy(),

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from ..data.cloud import Cloud, square_distances
+from ..data.filecloud import FileCloud, nearest
 from ..process import snr, time_from_snr
 from .observables import PRECISION_CURVES
 from .sample import Sample
@@ -19,14 +20,16 @@ def near_square(cloud: Cloud) -> float:
     """|a - b|^2 in data units of a point and the nearest other that is not the same: the lower
     quartile over some points."""
     rows = np.unique(np.linspace(0, cloud.n - 1, _ROWS).astype(np.int64))
+    if isinstance(cloud, FileCloud):  # no two of its points are equal
+        return float(np.quantile(nearest(cloud, rows, 1)[1], 0.25)) ** 2
     coordinates = cloud.coordinates
     norms = cloud.norms
-    nearest = []
+    least = []
     for few in np.array_split(rows, math.ceil(len(rows) / 64)):
         square = square_distances(coordinates[few], coordinates)
         square[square <= _SAME * (norms[few][:, None] + norms)] = math.inf
-        nearest.append(square.amin(dim=1).cpu().numpy())
-    return float(np.quantile(np.concatenate(nearest), 0.25)) * cloud.scale**2
+        least.append(square.amin(dim=1).cpu().numpy())
+    return float(np.quantile(np.concatenate(least), 0.25)) * cloud.scale**2
 
 
 def pilot_times(

@@ -10,6 +10,7 @@ Sums over all but a group are those of the other groups: nothing is subtracted.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -61,11 +62,7 @@ def grouped(cloud: Cloud, groups: int = GROUPS, seed: int = 0) -> Grouped:
     first = np.concatenate([[0], np.cumsum(counts)[:-1]])  # where the dealing goes on
     dealt = (np.arange(groups) - first[:, None]) % groups
     sizes = counts[:, None] // groups + (dealt < counts[:, None] % groups)
-    moved = Cloud(
-        cloud.coordinates[rows], cloud.labels[rows], cloud.order[rows],
-        cloud.bounds, cloud.scale, cloud.d,
-    )  # fmt: skip
-    return Grouped(moved, sizes)
+    return Grouped(cloud.permuted(rows), sizes)
 
 
 def jackknife_error(values: np.ndarray) -> np.ndarray:
@@ -96,15 +93,29 @@ class Dealt:
         self.place = torch.from_numpy(np.ascontiguousarray(place.T)).to(device)
         self.lengths = parts.sizes[some]
         self.group_of_set = np.nonzero(some)[1]
-        self.stretches = Stretches(self.lengths, device)
         self.group = torch.from_numpy(parts.group).to(device)
-        one_hot = torch.nn.functional.one_hot
-        self.in_group = one_hot(self.group, GROUPS).float()  # (n, G)
         of_sets = torch.from_numpy(self.group_of_set).to(device)
-        self.set_in_group = one_hot(of_sets, GROUPS).double()  # (E, G)
+        self.set_in_group = torch.nn.functional.one_hot(of_sets, GROUPS).double()  # (E, G)
         others = 1 - torch.eye(GROUPS, device=device)
         self.rest = torch.cat([torch.ones_like(others[:, :1]), others], dim=1)  # (G, 1 + G)
         self.compiled = fused.worth(parts.cloud.n, draws, sets, device)
+
+    def of_rows(self, rows: np.ndarray) -> Dealt:
+        """The same of these rows of the cloud alone, which ascend."""
+        part = copy.copy(self)
+        ends = np.concatenate([[0], np.cumsum(self.lengths)])
+        part.lengths = np.diff(np.searchsorted(rows, ends))
+        part.group = self.group[torch.from_numpy(rows)]
+        return part
+
+    @cached_property
+    def stretches(self) -> Stretches:
+        return Stretches(self.lengths, self.group.device)
+
+    @cached_property
+    def in_group(self) -> Tensor:
+        """(n, G)."""
+        return torch.nn.functional.one_hot(self.group, GROUPS).float()
 
     def without(self, of_group: Tensor) -> Tensor:
         """Sums over all groups, and over all but one: (..., G) -> (1 + G, ...)."""
@@ -121,6 +132,20 @@ class Weights:
     of_sets: Tensor
     logs: Tensor
     squares: Tensor
+
+    def plus(self, other: Weights) -> Weights:
+        """The sums over two disjoint sets of points."""
+        top = torch.maximum(self.top, other.top)
+        one, two = self._below(top), other._below(top)
+        return Weights(self.dealt, top, *(a + b for a, b in zip(one, two, strict=True)))
+
+    def _below(self, top: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The sums in units of e^top."""
+        gap = self.top - top
+        unit = gap.exp()[..., None]
+        of_group = self.of_sets.double() @ self.dealt.set_in_group
+        logs = unit * (self.logs + gap[..., None] * of_group)
+        return unit.float() * self.of_sets, logs, unit.square() * self.squares
 
     def by_class(self) -> Iterator[tuple[int, Tensor]]:
         """The sums over each class without each group, (..., 1 + G, k) for k classes at a time, and
@@ -151,7 +176,8 @@ def _both_signs(
     out = torch.empty(2, *square.shape, device=square.device)
     exponents(square, along, gamma, unit=beta, out=out[0])
     torch.add(out[0], along, alpha=-2 * beta * math.sqrt(gamma), out=out[1])
-    out[:, torch.arange(len(chosen), device=chosen.device), chosen] = _MASK
+    inside = torch.nonzero(chosen >= 0).squeeze(1)
+    out[:, inside, chosen[inside]] = _MASK
     return out
 
 

@@ -22,7 +22,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -30,13 +30,15 @@ import torch
 from torch import Tensor
 
 from ..common.parallel import Progress, workers
+from ..common.pieces import Arrays, kept
 from ..data.cloud import Cloud
+from ..data.filecloud import FileCloud
 from ..process import snr
 from .groups import GROUPS, LEAST, TILE, Dealt, Grouped, Weights, grouped, weights_of
 from .moments import PAIRS_PER_BLOCK, Moments, draw_block, pairs_together, products
 from .observables import ClassWeights, class_weights, observables
+from .shards import draw_blocks, rounds, weights_over
 
-_Done = TypeVar("_Done")
 _Answer = TypeVar("_Answer", covariant=True)
 
 
@@ -69,12 +71,31 @@ def _classes(weights: Weights, own_class: Tensor) -> ClassWeights:
     return ClassWeights(*(x.movedim(-1, 0) for x in vars(out).values()))
 
 
+def _weighted(
+    parts: Grouped,
+    blocks: range,
+    seed: int,
+    scaled: np.ndarray,
+    beta: np.ndarray,
+    dealt: Dealt,
+    memory_mib: int,
+) -> Iterator[tuple[Tensor, Iterable[Weights]]]:
+    """Rows mu (p,) of some blocks, and their weights at one (gamma, beta) after the other, gamma in
+    units of the cloud."""
+    if isinstance(parts.cloud, FileCloud):
+        drawn = draw_blocks(parts.cloud, blocks, seed)
+        yield drawn.points, weights_over(parts, drawn, scaled, beta, dealt, memory_mib)
+        return
+    for block in blocks:
+        for chosen, square, along in _rows(parts.cloud, block, seed, scaled.max(), dealt):
+            yield chosen, weights_of(square, along, chosen, scaled, beta, dealt)
+
+
 def _rows(
-    grouped: Grouped, block: int, seed: int, largest: float, dealt: Dealt
+    cloud: Cloud, block: int, seed: int, largest: float, dealt: Dealt
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Rows mu (p,) of a block, |a_mu - a_nu|^2 (p, n) up to the `largest` gamma, in units of the
     cloud, and z.(a_nu - a_mu) (p, n)."""
-    cloud = grouped.cloud
     # products of more rows than the exponentials take: each reads the whole cloud
     together = pairs_together(cloud.n)
     # both signs, and their sums in float64 beside them
@@ -93,17 +114,19 @@ class Question(Protocol[_Answer]):
 
     gamma: np.ndarray
     beta: np.ndarray
+    arrays: int  # that it sums
+    key: tuple[Any, ...]  # names it among pieces
 
-    def sums(self, parts: Grouped) -> tuple[np.ndarray, ...]:
+    def sums(self, parts: Grouped) -> Arrays:
         """Where sums over the draws go: zeros."""
 
     def add(
-        self, sums: tuple[np.ndarray, ...], parts: Grouped, chosen: Tensor, kept: Tensor,
+        self, sums: Arrays, parts: Grouped, chosen: Tensor, kept: Tensor,
         weights: Iterable[Weights],
     ) -> None:  # fmt: skip
         """The draws from the points `chosen` (p,), `kept` (1 + G, p) by the sets."""
 
-    def answer(self, sums: tuple[np.ndarray, ...], units: np.ndarray) -> _Answer:
+    def answer(self, sums: Arrays, units: np.ndarray) -> _Answer:
         """From the sums over all draws, whose numbers are `units` (1 + G, K)."""
 
 
@@ -123,20 +146,18 @@ def asked(
     scaled = np.concatenate([x.gamma for x in questions]) * cloud.scale**2
     beta = np.concatenate([x.beta for x in questions])
 
-    def sums(block: int) -> list[tuple[np.ndarray, ...]]:
+    def sums(some: range) -> Arrays:
         out = [x.sums(parts) for x in questions]
-        for chosen, square, along in _rows(parts, block, seed, scaled.max(), dealt):
-            kept = _kept(dealt.group[chosen])
-            weights = weights_of(square, along, chosen, scaled, beta, dealt)
+        for chosen, every in _weighted(parts, some, seed, scaled, beta, dealt, memory_mib):
+            kept, weights = _kept(dealt.group[chosen]), iter(every)
             for question, into in zip(questions, out, strict=True):
                 question.add(into, parts, chosen, kept, islice(weights, len(question.gamma)))
-        return out
+        return tuple(chain(*out))
 
-    done = list(_mapped(sums, blocks, device, memory_mib, progress))
+    what = (seed, *chain(*(x.key for x in questions)))
+    found = iter(_summed(sums, cloud, what, blocks, memory_mib, progress))
     units = _units(parts, blocks, seed)
-    of_each = zip(*done, strict=True)  # by question, then by block
-    totals = [tuple(np.sum(x, axis=0) for x in zip(*each, strict=True)) for each in of_each]
-    return [x.answer(total, units) for x, total in zip(questions, totals, strict=True)]
+    return [x.answer(tuple(islice(found, x.arrays)), units) for x in questions]
 
 
 class Means:
@@ -146,7 +167,10 @@ class Means:
     its own times (T,). A weight 87 nats below the largest of its row counts as none.
     """
 
+    arrays = 1
+
     def __init__(self, places: Mapping[str, np.ndarray]):
+        self.key = "left out", [(name, t.tolist()) for name, t in places.items()]
         self._places = places
         self._names: dict[float, list[str]] = {}
         for name, times in places.items():
@@ -155,11 +179,11 @@ class Means:
         self.gamma = snr(np.array(list(self._names)))
         self.beta = np.ones(len(self.gamma))
 
-    def sums(self, parts: Grouped) -> tuple[np.ndarray, ...]:
+    def sums(self, parts: Grouped) -> Arrays:
         return (np.zeros((sum(map(len, self._names.values())), 1 + GROUPS)),)
 
     def add(
-        self, sums: tuple[np.ndarray, ...], parts: Grouped, chosen: Tensor, kept: Tensor,
+        self, sums: Arrays, parts: Grouped, chosen: Tensor, kept: Tensor,
         weights: Iterable[Weights],
     ) -> None:  # fmt: skip
         rows = []
@@ -172,7 +196,7 @@ class Means:
             rows += [(values[x].mean(1) * kept).sum(-1) for x in names]
         sums[0][:] += torch.stack(rows).cpu().numpy()
 
-    def answer(self, sums: tuple[np.ndarray, ...], units: np.ndarray) -> dict[str, np.ndarray]:
+    def answer(self, sums: Arrays, units: np.ndarray) -> dict[str, np.ndarray]:
         order = [(name, t) for t, names in self._names.items() for name in names]
         means = dict(zip(order, sums[0] / units.sum(axis=1), strict=True))
         return {x: np.array([means[x, float(t)] for t in at]) for x, at in self._places.items()}
@@ -192,12 +216,15 @@ class HeatedLogOdds:
 class Heated:
     """M_ab(beta) at `times` (T,), each at its own `betas` (T, B)."""
 
+    arrays = 2
+
     def __init__(self, times: np.ndarray, betas: np.ndarray):
+        self.key = "log-odds", np.asarray(times), np.asarray(betas)
         self._times, self._betas = np.asarray(times), np.asarray(betas)
         self.gamma = np.repeat(snr(self._times), self._betas.shape[1])
         self.beta = self._betas.ravel()
 
-    def sums(self, parts: Grouped) -> tuple[np.ndarray, ...]:
+    def sums(self, parts: Grouped) -> Arrays:
         classes = len(parts.sizes)
         return (
             np.zeros((len(self.beta), 1 + GROUPS, classes, classes)),
@@ -205,7 +232,7 @@ class Heated:
         )
 
     def add(
-        self, sums: tuple[np.ndarray, ...], parts: Grouped, chosen: Tensor, kept: Tensor,
+        self, sums: Arrays, parts: Grouped, chosen: Tensor, kept: Tensor,
         weights: Iterable[Weights],
     ) -> None:  # fmt: skip
         odds, same = sums
@@ -220,7 +247,7 @@ class Heated:
             odds[k] += torch.einsum("gp,pa,gpb->gab", kept, mine, apart).cpu().numpy()
             same[k] += float(each.same_point().mean(0).sum())
 
-    def answer(self, sums: tuple[np.ndarray, ...], units: np.ndarray) -> HeatedLogOdds:
+    def answer(self, sums: Arrays, units: np.ndarray) -> HeatedLogOdds:
         odds, same = sums
         odds = odds / np.maximum(units, 1)[..., None]
         shape = self._betas.shape
@@ -251,14 +278,13 @@ def heated_same_point(
     dealt = Dealt(parts, device, 2 * PAIRS_PER_BLOCK)
     scaled = np.repeat(snr(times) * cloud.scale**2, beta.shape[1])
 
-    def sums(block: int) -> np.ndarray:
+    def sums(some: range) -> Arrays:
         same = np.zeros(beta.size)
-        for chosen, square, along in _rows(parts, block, seed, scaled.max(), dealt):
-            each = weights_of(square, along, chosen, scaled, beta.ravel(), dealt)
+        for _, each in _weighted(parts, some, seed, scaled, beta.ravel(), dealt, memory_mib):
             same += [float(weights.same_point().mean(0).sum()) for weights in each]
-        return same
+        return (same,)
 
-    (same,) = _mapped(sums, 1, device, memory_mib, None)
+    (same,) = _summed(sums, cloud, ("same point", seed, times, beta), 1, memory_mib, None)
     return np.asarray(same.reshape(beta.shape) / PAIRS_PER_BLOCK)
 
 
@@ -278,15 +304,27 @@ def _units(parts: Grouped, blocks: int, seed: int) -> np.ndarray:
     return np.vstack([whole, whole - counts])
 
 
-def _mapped(
-    work: Callable[[int], _Done],
+def _summed(
+    work: Callable[[range], Arrays],
+    cloud: Cloud,
+    what: tuple[Any, ...],
     blocks: int,
-    device: torch.device,
     memory_mib: int,
     progress: Progress | None,
-) -> Iterator[_Done]:
-    with workers(device, memory_mib) as pool:
-        for k, done in enumerate(pool.map(work, range(blocks))):
+) -> Arrays:
+    """The sums over all blocks of what `work` makes of some; `what` names it among pieces."""
+    together = rounds(cloud, range(blocks))
+    in_file = isinstance(cloud, FileCloud)
+    pieces = cloud.pieces if isinstance(cloud, FileCloud) else None
+
+    def run(some: range) -> Arrays:
+        return kept(pieces, (*what, some), lambda: work(some))
+
+    total: Arrays = ()
+    # shards of a file have workers of their own
+    with workers(cloud.coordinates.device, memory_mib, blocks=1 if in_file else None) as pool:
+        for some, found in zip(together, pool.map(run, together), strict=True):
+            total = tuple(a + b for a, b in zip(total, found, strict=True)) if total else found
             if progress:
-                progress(k + 1, blocks, "errors of the population")
-            yield done
+                progress(some.stop, blocks, "errors of the population")
+    return total

@@ -58,16 +58,21 @@ class Moments:
 
 @dataclass(frozen=True)
 class Draws:
-    """Pairs of draws: `points` (p,) rows of the cloud, `noise` (p, r) float32; z and -z serve."""
+    """Pairs of draws: `points` (p,) rows of the cloud, `noise` (p, r) float32; z and -z serve.
+
+    A point that is not in the cloud has the row -1, and its coordinates in `own` (p, r).
+    """
 
     points: Tensor
     noise: Tensor
+    own: Tensor | None = None
 
     def split(self, pairs: int) -> Iterator[Draws]:
         """The same draws, so many pairs at a time."""
         for start in range(0, len(self.points), pairs):
             part = slice(start, start + pairs)
-            yield Draws(self.points[part], self.noise[part])
+            own = None if self.own is None else self.own[part]
+            yield Draws(self.points[part], self.noise[part], own)
 
 
 def draw_block(cloud: Cloud, block: int, seed: int) -> Draws:
@@ -143,11 +148,12 @@ def products(
     With `largest`, a signal-to-noise ratio in units of the cloud, distances are from float32
     products where these serve up to it (`fused.distances`, which says what `lengths` are).
     """
-    own = cloud.coordinates[draws.points]
+    own = cloud.coordinates[draws.points] if draws.own is None else draws.own
     along = fused.tiled(draws.noise, cloud.coordinates[part])
     along -= (draws.noise * own).sum(1, keepdim=True)
     if square is None and largest is not None and lengths is not None:
-        square = fused.distances(cloud, draws.points, along, largest, lengths, part.start or 0)
+        chosen = draws.points, own
+        square = fused.distances(cloud, chosen, along, largest, lengths, part.start or 0)
     elif square is None:
         square = square_distances(own, cloud.coordinates[part])
     return square, along
@@ -162,12 +168,14 @@ def moments(
     known: tuple[Tensor, Tensor] | None = None,
     columns: int = COLUMNS,
     compiled: bool = False,
+    among: int | None = None,
 ) -> Moments:
     """Leave-one-out moments at every signal-to-noise ratio, shape (T, 2, p): time, sign, pair.
 
     `gamma` (T,) in the units of the data; `distances` as from `all_square_distances`, or `known` as
     from `products`. The sum over training points runs over slices of `columns` points whose moments
-    are merged; `compiled` by numba (`fused.worth`).
+    are merged; `compiled` by numba (`fused.worth`). `among` is the number of all training points
+    where the cloud is a part of these.
     """
     chosen, classes = draws.points, len(cloud.bounds) - 1
     # at the most all but exact duplicates are long resolved
@@ -191,7 +199,8 @@ def moments(
         inside = (chosen >= start) & (chosen < part.stop)
         if space is None:
             own = torch.where(inside, chosen - start, -1).numpy()
-            sums = fused.row_sums(square, along, own, scaled, lengths[here], points=cloud.n)
+            every = among or cloud.n
+            sums = fused.row_sums(square, along, own, scaled, lengths[here], points=every)
             of_slice = _of_row_sums(sums, here, classes)
         else:
             rows = torch.nonzero(inside).squeeze(1)

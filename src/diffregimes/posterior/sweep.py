@@ -16,12 +16,15 @@ import numpy as np
 from torch import Tensor
 
 from ..common.parallel import Progress, workers
+from ..common.pieces import Arrays, kept
 from ..data.cloud import Cloud, all_square_distances
+from ..data.filecloud import FileCloud
 from ..process import snr
 from . import fused
-from .moments import PAIRS_PER_BLOCK, Draws, draw_block, moments, pairs_together, products
+from .moments import PAIRS_PER_BLOCK, Draws, moments, pairs_together, products
 from .observables import PRECISION_CURVES, observables
 from .sample import Gathered, Sample, Values
+from .shards import draw_blocks, moments_over, rounds
 
 FIRST_BLOCKS = 8  # blocks before the number of draws is settled
 _PROBABILITIES = 2**20  # of a class, at a time, at a point of a draw: 8 MiB
@@ -48,27 +51,37 @@ def sweep(
     """
     total = math.ceil(draws / (2 * PAIRS_PER_BLOCK)) if draws else FIRST_BLOCKS
     # worth keeping where the draws would compute as many rows one by one
-    worth = cloud.n <= total * PAIRS_PER_BLOCK
+    worth = cloud.n <= total * PAIRS_PER_BLOCK and not isinstance(cloud, FileCloud)
     distances = all_square_distances(cloud, memory_mib) if worth else None
     gamma = snr(times)
     device = cloud.coordinates.device
     compiled = fused.worth(cloud.n, draws or _USUAL, len(cloud.bounds) - 1, device)
+    pieces = cloud.pieces if isinstance(cloud, FileCloud) else None
     stop = threading.Event()  # an interrupted run does not wait for blocks already queued
 
-    def run(block: int) -> tuple[np.ndarray, Values]:
+    def run(blocks: range) -> tuple[np.ndarray, Values]:
         if stop.is_set():
             raise InterruptedError
-        drawn = draw_block(cloud, block, seed)
-        units = _units(cloud, drawn, gamma, distances, _columns(memory_mib), compiled)
-        return cloud.order[drawn.points.cpu().numpy()], units
+        drawn = draw_blocks(cloud, blocks, seed)
+
+        def units() -> Arrays:
+            found = _units(cloud, drawn, gamma, distances, memory_mib, compiled)
+            return np.array(list(found)), *found.values()
+
+        names, *found = kept(pieces, ("pass", seed, blocks, gamma, compiled), units)
+        values = dict(zip(names.tolist(), found, strict=True))
+        return cloud.order[drawn.points.cpu().numpy()], values
 
     gathered, done = Gathered(cloud.n), 0
-    with workers(device, memory_mib) as pool:
+    one = 1 if isinstance(cloud, FileCloud) else None  # its shards have workers
+    with workers(device, memory_mib, blocks=one) as pool:
         try:
             while done < total:
-                for result in pool.map(run, range(done, min(total, done + QUEUED))):
+                some = range(done, min(total, done + QUEUED))
+                together = rounds(cloud, some)
+                for blocks, result in zip(together, pool.map(run, together), strict=True):
                     gathered.add(*result)
-                    done += 1
+                    done = blocks.stop
                     if progress:
                         progress(done, total, text)
                 if draws is None and done == total:
@@ -84,19 +97,25 @@ def _units(
     drawn: Draws,
     gamma: np.ndarray,
     distances: Tensor | None,
-    columns: int,
+    memory_mib: int,
     compiled: bool,
 ) -> Values:
     """The observables of each pair (p, T), so many pairs at a time as their classes allow."""
     pairs = min(PAIRS_PER_BLOCK, _PROBABILITIES // (2 * len(gamma) * (len(cloud.bounds) - 1)))
     pairs, parts = max(pairs, 1), []
+    columns = _columns(memory_mib)
 
     def observe(some: Draws, **how: Any) -> None:
-        weights = moments(cloud, some, gamma, compiled=compiled, **how)
+        if isinstance(cloud, FileCloud):
+            weights = moments_over(cloud, some, gamma, compiled=compiled, **how)
+        else:
+            weights = moments(cloud, some, gamma, compiled=compiled, **how)
         values = observables(weights, cloud, some.points, gamma)
         parts.append({k: v.mean(1).T.cpu().numpy() for k, v in values.items()})
 
-    if pairs == PAIRS_PER_BLOCK:
+    if isinstance(cloud, FileCloud):
+        observe(drawn, columns=columns, memory_mib=memory_mib)
+    elif pairs == PAIRS_PER_BLOCK:
         observe(drawn, distances=distances, columns=columns)
     else:
         # products of more pairs than that: each reads the whole cloud

@@ -40,14 +40,16 @@ def gaussian_bound_time(
     cloud: Cloud,
     schedule: Schedule,
     rng: np.random.Generator,
+    n: int | None = None,
 ) -> TransitionTime:
-    """Collapse by `gaussian-bound`, from the information of the population.
+    """Collapse of `n` points, all of the cloud without, by `gaussian-bound`, from the information
+    of the population.
 
     That is stationary in delta of `data.spectrum`: a point moves it as it moves that of the sample
     at s. Resamples add up what each point alone does.
     """
     values = spectrum.eigenvalues
-    log_n = math.log(cloud.n)
+    log_n = math.log(n or cloud.n)
 
     def excess(log_gamma: float) -> float:
         return float(gaussian_information(spectrum, math.exp(log_gamma))[0]) - log_n

@@ -269,7 +269,7 @@ CRITERIA = (
         "gaussian-bound",
         "upper bound on the entropy criterion: the most that data of this spectrum tell is log n",
         lambda e: collapse.gaussian_bound_time(
-            e.bulk.spectrum, e.bulk.matrix, e.bulk.cloud, e.schedule, e.rng
+            e.bulk.spectrum, e.bulk.matrix, e.bulk.cloud, e.schedule, e.rng, e.n - len(e.bulk.far)
         ),
         of_bulk=True,
     ),

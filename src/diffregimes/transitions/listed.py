@@ -105,23 +105,26 @@ def _free_energies(
     cloud: Cloud, points: np.ndarray, log_weights: np.ndarray, gammas: np.ndarray, seed: int
 ) -> np.ndarray:
     """F (2, pairs, T) of draws from rows of the cloud, for both signs of the noise."""
-    coordinates = cloud.coordinates
-    device = coordinates.device
-    shape = len(points), coordinates.shape[1]
+    device = cloud.coordinates.device
+    shape = len(points), cloud.coordinates.shape[1]
     noise = torch.randn(shape, generator=torch_generator(seed, "noise", 0)).to(device)
+    every = cloud.coordinates[torch.from_numpy(points)]
     weights = torch.from_numpy(log_weights / math.log(2)).float().to(device)
-    out = np.empty((2, len(points), len(gammas)))
-    parts = math.ceil(len(points) * cloud.n / _ENTRIES)
-    for rows in np.array_split(np.arange(len(points)), min(parts, len(points))):
-        chosen = torch.from_numpy(points[rows]).to(device)
-        own = coordinates[chosen]
-        square = square_distances(own, coordinates)
-        along = noise[rows] @ coordinates.T - (noise[rows] * own).sum(1, keepdim=True)
-        for k, gamma in enumerate(gammas):
-            scaled = float(gamma) * cloud.scale**2
-            for j, sign in enumerate((1, -1)):
-                rival = exponents(square, sign * along, scaled, unit=1 / math.log(2)).add_(weights)
-                rival[torch.arange(len(rows), device=device), chosen] = -math.inf
-                free = numerics.log2_sum(rival) - weights[chosen]
-                out[j, rows, k] = free.double().cpu().numpy() * math.log(2)
-    return out
+    out = np.full((2, len(points), len(gammas)), -math.inf)
+    for shard, inside in cloud.shards():
+        weight = weights[torch.from_numpy(inside)]
+        parts = math.ceil(len(points) * shard.n / _ENTRIES)
+        for rows in np.array_split(np.arange(len(points)), min(parts, len(points))):
+            own = every[rows]
+            square = square_distances(own, shard.coordinates)
+            along = noise[rows] @ shard.coordinates.T - (noise[rows] * own).sum(1, keepdim=True)
+            itself = torch.from_numpy(points[rows, None] == inside).to(device)
+            for k, gamma in enumerate(gammas):
+                scaled = float(gamma) * cloud.scale**2
+                for j, sign in enumerate((1, -1)):
+                    rival = exponents(square, sign * along, scaled, unit=1 / math.log(2))
+                    rival.add_(weight)[itself] = -math.inf
+                    sums = numerics.log2_sum(rival).double().cpu().numpy()
+                    out[j, rows, k] = np.logaddexp2(out[j, rows, k], sums)
+    own_weight = weights[torch.from_numpy(points)].double().cpu().numpy()
+    return np.asarray((out - own_weight[:, None]) * math.log(2))

@@ -25,8 +25,11 @@ from ..common.parallel import workers
 from ..common.rng import torch_generator
 from ..data.cloud import COLUMNS, Cloud, square_distances
 from ..data.datasets import Dataset
-from ..posterior.moments import exponents
+from ..data.filecloud import FileCloud, nearest
+from ..posterior import fused
+from ..posterior.moments import Draws, exponents
 from ..posterior.sample import Sample
+from ..posterior.shards import moments_over
 from ..process import snr, time_from_snr
 from ..results import Exposure
 
@@ -138,10 +141,8 @@ def _all_times(
         squares = square_distances(cloud.coordinates[torch.from_numpy(some)], cloud.coordinates)
         out = []
         for row, square in zip(some.tolist(), squares, strict=True):
-            # a point's noise hangs on the point alone, not on who else is a candidate
-            generator = torch_generator(seed, "exposure", int(cloud.order[row]))
-            noise = torch.randn(_PAIRS, cloud.coordinates.shape[1], generator=generator)
-            out.append(_own_time(_own_weight(cloud, row, square, noise.to(device)), gamma))
+            noise = _noise(cloud, row, seed).to(device)
+            out.append(_own_time(_own_weight(cloud, row, square, noise), gamma))
         return out
 
     with workers(device, memory_mib) as pool:
@@ -179,20 +180,67 @@ def most_exposed(
     Candidates are the points farthest from their neighbours and those that collapse first
     among the points drawn; each gets `_PAIRS` noise pairs of its own.
     """
-    points, times = point_times(sample)
-    drawn = points[np.argsort(-np.nan_to_num(times, nan=-1.0), kind="stable")[: 2 * count]]
     far = np.argsort(-distance.min(axis=1), kind="stable")[: 2 * count]
-    rows = np.unique(np.concatenate([far, cloud.row_of[drawn]]))
+    rows = np.unique(np.concatenate([far, _drawn(cloud, sample, 2 * count)]))
     gamma = _reaching(snr(sample.times), float(distance.min(axis=1).max()))
     found = _all_times(cloud, rows, gamma, seed, memory_mib)
+    return _exposed(cloud, rows, found, near[rows], distance[rows])[:count]
+
+
+def most_exposed_in_file(
+    cloud: FileCloud, sample: Sample, *, seed: int = 0, memory_mib: int = 1024, count: int = 12
+) -> tuple[Exposure, ...]:
+    """The same among the points drawn that collapse first: the neighbours of all are not known."""
+    rows = np.sort(_drawn(cloud, sample, 2 * count))
+    near, distance = nearest(cloud, rows, 1)
+    gamma = _reaching(snr(sample.times), float(distance.max()))
+    noise = torch.cat([_noise(cloud, row, seed) for row in rows.tolist()])
+    draws = Draws(torch.from_numpy(np.repeat(rows, _PAIRS)), noise.to(cloud.coordinates.device))
+    classes, device = len(cloud.bounds) - 1, cloud.coordinates.device
+    compiled = fused.worth(cloud.n, 2 * len(noise), classes, device)
+    seen = moments_over(
+        cloud, draws, gamma, columns=COLUMNS, compiled=compiled, memory_mib=memory_mib
+    )
+    weight = seen.log_sum.neg().sigmoid().mean(1).cpu().numpy()  # (T, rows x pairs)
+    of_rows = weight.reshape(len(gamma), len(rows), _PAIRS).swapaxes(0, 1)
+    found = [_own_time(functools.partial(_known, gamma, x), gamma) for x in of_rows]
+    return _exposed(cloud, rows, found, near, distance)[:count]
+
+
+def _known(gamma: np.ndarray, weight: np.ndarray, at: float) -> np.ndarray:
+    """The row of `weight` (T, pairs) that belongs to one of `gamma` (T,)."""
+    return np.asarray(weight[int(np.argmin(np.abs(gamma - at)))])
+
+
+def _drawn(cloud: Cloud, sample: Sample, count: int) -> np.ndarray:
+    """Rows of the points drawn that collapse first."""
+    points, times = point_times(sample)
+    first = np.argsort(-np.nan_to_num(times, nan=-1.0), kind="stable")[:count]
+    return np.asarray(cloud.row_of[points[first]])
+
+
+def _noise(cloud: Cloud, row: int, seed: int) -> Tensor:
+    """Of a point (pairs, r): it hangs on the point alone, not on who else is a candidate."""
+    generator = torch_generator(seed, "exposure", int(cloud.order[row]))
+    return torch.randn(_PAIRS, cloud.coordinates.shape[1], generator=generator)
+
+
+def _exposed(
+    cloud: Cloud,
+    rows: np.ndarray,
+    found: list[tuple[float, float]],
+    near: np.ndarray,
+    distance: np.ndarray,
+) -> tuple[Exposure, ...]:
+    """Rows with their own times and errors, and near points (p, k) at their distances."""
     out = []
-    for row, (t, error) in zip(rows.tolist(), found, strict=True):
+    for k, (row, (t, error)) in enumerate(zip(rows.tolist(), found, strict=True)):
         se = error if math.isfinite(error) else None
         index = int(cloud.order[row])
         label = int(cloud.labels[row])
-        best = int(np.argmin(distance[row]))
-        other = int(cloud.order[near[row, best]])
-        seen = float(distance[row, best])
+        best = int(np.argmin(distance[k]))
+        other = int(cloud.order[near[k, best]])
+        seen = float(distance[k, best])
         out.append(Exposure(index, label, t if math.isfinite(t) else None, se, other, seen))
     out.sort(key=lambda x: (-(x.t or 0.0), x.index))
-    return tuple(out[:count])
+    return tuple(out)

@@ -1,0 +1,158 @@
+"""A cloud whose points stay in their file, read shard by shard.
+
+Mean, scale and which features vary come from one reading; a shard is a set of consecutive rows of
+the file, made a cloud of its own. The moments of the posterior weights over shards merge
+(`posterior.shards`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..common.pieces import Pieces
+from .cloud import COLUMNS, Cloud, square_distances
+from .infile import FilePoints, parts
+
+_SHARD = 2 * COLUMNS  # points of a shard
+
+
+@dataclass(frozen=True)
+class FileRows:
+    """The coordinates (n, r) of a `FileCloud`; `rows[k]` reads these alone. `pieces` are what was
+    computed of them before."""
+
+    points: FilePoints
+    order: np.ndarray
+    varying: np.ndarray
+    mean: np.ndarray
+    scale: float
+    device: torch.device
+    pieces: Pieces | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self.order), len(self.varying)
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __getitem__(self, rows: Any) -> Tensor:
+        rows = rows.cpu().numpy() if isinstance(rows, Tensor) else rows
+        return self.of(self.points[self.order[rows]])
+
+    def part(self, rows: slice, turn: np.ndarray) -> Tensor:
+        """The coordinates of points in this part of the file, in the order `turn` of them."""
+        affine = self.points.pixels.affine
+        if affine is None or self.points.pad:
+            return self.of(self.points[rows])[torch.from_numpy(turn)]
+        factor, offset = affine
+        values = self.points.values(self.points.places[rows]).reshape(len(turn), -1)[turn]
+        if len(self.varying) < values.shape[1]:
+            values = values[:, self.varying]
+        shift = torch.from_numpy((offset - self.mean) / self.scale).float()
+        found = torch.from_numpy(values.astype(np.float32))
+        return found.mul_(factor / self.scale).add_(shift).to(self.device)
+
+    def of(self, points: np.ndarray) -> Tensor:
+        """The coordinates of points (k, d)."""
+        inside = points if len(self.varying) == points.shape[1] else points[:, self.varying]
+        # as `prepare` does it, to the last bit
+        found = np.subtract(inside, self.mean, dtype=np.float64).astype(np.float32)
+        found /= self.scale
+        return torch.from_numpy(found).to(self.device)
+
+
+class FileCloud(Cloud):
+    """See the module. `coordinates` are `FileRows`."""
+
+    @property
+    def _rows(self) -> FileRows:
+        return cast(FileRows, self.coordinates)
+
+    @property
+    def pieces(self) -> Pieces | None:
+        """Where finished pieces of passes over it are kept."""
+        return self._rows.pieces
+
+    def permuted(self, rows: np.ndarray) -> Cloud:
+        order = self.order[rows]
+        coordinates = cast(Tensor, replace(self._rows, order=order))
+        labels = self.labels[torch.from_numpy(rows)]
+        return FileCloud(coordinates, labels, order, self.bounds, self.scale, self.d)
+
+    def to(self, device: str | torch.device) -> Cloud:
+        coordinates = cast(Tensor, replace(self._rows, device=torch.device(device)))
+        labels = self.labels.to(device)
+        return FileCloud(coordinates, labels, self.order, self.bounds, self.scale, self.d)
+
+    def shards(self) -> Iterator[tuple[Cloud, np.ndarray]]:
+        return map(self.shard, self.parts)
+
+    @property
+    def parts(self) -> list[slice]:
+        """Where the shards lie in the file."""
+        return list(parts(self._rows.points, _SHARD))
+
+    def shard(self, part: slice) -> tuple[Cloud, np.ndarray]:
+        """One of them."""
+        rows = self.row_of[part]
+        turn = np.argsort(rows)
+        rows = rows[turn]
+        coordinates = self._rows.part(part, turn)
+        labels, bounds = self.labels[torch.from_numpy(rows)], np.searchsorted(rows, self.bounds)
+        ends = tuple(bounds.tolist())
+        return Cloud(coordinates, labels, self.order[rows], ends, self.scale, self.d), rows
+
+
+def nearest(cloud: Cloud, rows: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The `count` nearest others of these rows (p,), the nearest first: their rows (p, count), and
+    distances in data units."""
+    own = cloud.coordinates[torch.from_numpy(rows)]
+    least = torch.full((len(rows), count), math.inf, device=own.device)
+    found = torch.zeros((len(rows), count), dtype=torch.int64, device=own.device)
+    for shard, inside in cloud.shards():
+        square = square_distances(own, shard.coordinates)
+        square[torch.from_numpy(rows[:, None] == inside).to(own.device)] = math.inf
+        some = square.topk(min(count, shard.n), largest=False)
+        both = torch.cat([least, some.values], dim=1)
+        places = torch.from_numpy(inside).to(own.device)[some.indices]
+        least, kept = both.topk(count, largest=False)
+        found = torch.cat([found, places], dim=1).gather(1, kept)
+    return found.cpu().numpy(), least.double().sqrt().cpu().numpy() * cloud.scale
+
+
+def prepare_file(points: FilePoints, labels: np.ndarray, pieces: Pieces | None = None) -> FileCloud:
+    """Of `points` (n, d) with `labels` (n,) in 0..K-1."""
+    n, d = points.shape
+    low, high = np.full(d, np.inf), np.full(d, -np.inf)
+    total, square = np.zeros(d), np.zeros(d)
+    first = points[:1].astype(np.float64)
+    for part in parts(points):
+        found = points[part]
+        low, high = np.minimum(low, found.min(axis=0)), np.maximum(high, found.max(axis=0))
+        for few in np.array_split(found, math.ceil(len(found) / COLUMNS)):
+            gap = few - first
+            total += gap.sum(axis=0)
+            square += np.einsum("ij,ij->j", gap, gap)
+    varying = np.flatnonzero(high > low)
+    mean = total / n
+    scale = math.sqrt(float((square / n - mean**2)[varying].sum()))
+    order = np.argsort(labels, kind="stable")
+    coordinates = FileRows(
+        points, order, varying, (first[0] + mean)[varying], scale, torch.device("cpu"), pieces
+    )
+    return FileCloud(
+        cast(Tensor, coordinates),
+        torch.from_numpy(labels[order].astype(np.int64)),
+        order,
+        (0, *np.cumsum(np.bincount(labels)).tolist()),
+        scale,
+        d,
+    )

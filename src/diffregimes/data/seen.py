@@ -1,0 +1,64 @@
+"""What is known of the points before the pass: the different ones, their cloud, their neighbours.
+
+Of points in a file, which may be too many to be compared with one another, equal ones are found by
+their digests. Near duplicates, points far out and the spectrum are those of `SOME` points drawn at
+random, and their errors those of so many.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from ..common.pieces import Pieces
+from ..common.rng import numpy_generator
+from .cloud import Cloud
+from .datasets import Dataset
+from .filecloud import prepare_file
+from .infile import FilePoints
+from .neighbours import Clusters, Neighbourhood, different, equal
+
+SOME = 8192
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The different points `own`, the clusters of all that were listed, and the cloud of the
+    different ones; `shown`, in memory, those whose spectrum and `neighbours` are known."""
+
+    own: Dataset
+    twins: Clusters
+    cloud: Cloud
+    shown: Dataset
+    neighbours: Neighbourhood
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader must know of it."""
+        if not self.own.in_file:
+            return ()
+        return (
+            f"spectrum, near duplicates and points far out are those of {self.shown.n} of the "
+            f"{self.own.n} points, drawn at random; the curves are of all",
+        )
+
+
+def look(dataset: Dataset, seed: int = 0, keep: Path | None = None) -> Seen:
+    """At all points, or, of those in a file, at some; finished pieces of passes over these are kept
+    in the folder `keep`. Raises `InputError` where too few differ."""
+    if not isinstance(dataset.points, FilePoints):
+        own, twins, near = different(dataset)
+        return Seen(own, twins, near.cloud, own, near)
+    twins = equal(dataset.points)
+    own = dataset
+    if len(twins.kept) < dataset.n:
+        own = dataset.take(twins.kept)
+        own = own if own.labelled else own.split()
+    some = numpy_generator(seed, "shown").permutation(own.n)[:SOME]
+    shown, _, near = different(own.take(np.sort(some)).in_memory())
+    assert isinstance(own.points, FilePoints)
+    pieces = None if keep is None else Pieces(keep, f"{own.fingerprint} {version('diffregimes')}")
+    return Seen(own, twins, prepare_file(own.points, own.labels, pieces), shown, near)
