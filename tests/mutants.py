@@ -339,7 +339,7 @@ FAULTS = (
           f"{SHARDS}::test_equal_points_count_once"),
     Fault("transitions/collapse.py", "math.log(n or cloud.n)", "math.log(cloud.n)",
           f"{SHARDS}::test_times_by_a_spectrum_of_some_points_are_those_of_all"),
-    Fault("common/pieces.py", "self.key, *(", "*(",
+    Fault("common/pieces.py", "self.key, *(", "'', *(",
           f"{SHARDS}::test_pieces_belong_to_their_data_and_options"),
     Fault("common/pieces.py", "with replacing(path) as file:", "with path.open('wb') as file:",
           f"{SHARDS}::test_a_run_that_was_stopped_goes_on"),

@@ -70,6 +70,7 @@ def analyze(
     device: str = "cpu",
     memory_mib: int = 1024,
     keep: str | PathLike[str] | None = None,
+    client: Any = None,
     progress: Progress | None = None,
 ) -> Analysis:
     """Find the regimes of a dataset.
@@ -96,6 +97,7 @@ def analyze(
     memory_mib : budget for the buffers of the pass; results do not depend on it
     keep : of points in a file (`load`, `memory_mib`) a folder where finished pieces of the passes
         are kept: the same call goes on where one that was killed stood
+    client : of points in a file a `distributed.Client`, whose workers read and sum the points
     progress : callback (done, total, text)
 
     The keywords from `class_names` to `standardize` prepare arrays as `from_arrays` does, which
@@ -124,7 +126,7 @@ def analyze(
     report = progress or (lambda done, total, text: None)
 
     report(0, 1, "duplicates")
-    seen = look(dataset, seed, None if keep is None else Path(keep))
+    seen = look(dataset, seed, None if keep is None else Path(keep), client)
     report(1, 1, "duplicates")
     sample, evidence = _measured(
         seen, clock, grid, precision, draws, seed, device, memory_mib, report

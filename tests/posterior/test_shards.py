@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 import numpy as np
 import pytest
 import torch
@@ -391,3 +393,19 @@ def test_no_more_than_a_part_is_ever_read(tmp_path, small_shards, monkeypatch):
     assert sum(seen) > 10 * left.n  # every pass reads all
     drawn = 512  # the pairs of a round have their own points
     assert max(seen) <= max(64, 100, 90, drawn)
+
+
+def test_a_full_disk_is_told_and_loses_nothing(tmp_path, small_shards, monkeypatch):
+    _, left = both(tmp_path, n=300)
+    real, written = np.savez, []
+
+    def full(file, *arrays):
+        if len(written) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written.append(file)
+        real(file, *arrays)
+
+    monkeypatch.setattr(np, "savez", full)
+    with pytest.raises(dr.InputError, match="No space left on device"):
+        dr.analyze(left, draws=512, times=TIMES, keep=tmp_path / "kept")
+    assert len(list((tmp_path / "kept").iterdir())) == 2

@@ -6,6 +6,7 @@ import dataclasses
 import errno
 import shutil
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..common.checks import InputError
+from ..common.checks import InputError, in_range
 from ..common.files import hidden
 from ..data.readers import ACCEPTED
 from .command import command, numbers
@@ -125,6 +126,24 @@ class Analyze:
             "(.npy, plain .npz, IDX, .safetensors) and are read some at a time; same curves.",
         ),
     ] = 1024
+    dask: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel=ACCURACY,
+            metavar="ADDRESS",
+            help="Scheduler of a Dask cluster, tcp://host:8786, whose workers read and sum the "
+            "points of a file that is larger than --memory-mib; needs the extra dask.",
+        ),
+    ] = None
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            rich_help_panel=ACCURACY,
+            metavar="N",
+            help="The same by N processes of this machine.",
+            show_default="threads of this one",
+        ),
+    ] = None
     out: Out = None
     figures: Figures = False
     format: Annotated[
@@ -179,8 +198,8 @@ def analyze(options: Analyze) -> None:
             from ..report.folder import staged
 
             pieces = hidden(folder, ".unfinished")  # of points in a file, whose passes take long
-            with staged(folder) as stage:
-                analysis = _analysed(options, dataset, times, clock, pieces, progress)
+            with staged(folder) as stage, _cluster(options) as client:
+                analysis = _analysed(options, dataset, times, clock, pieces, client, progress)
                 recipe = dataclasses.replace(
                     analysis.recipe, command="analyze", options=options.recorded(scale, times)
                 )
@@ -215,11 +234,29 @@ def _prepared(
     )
     clock = process.schedule(options.schedule)
     check_target(folder)
+    if options.dask is not None and options.workers is not None:
+        raise InputError(
+            f"--dask is {options.dask} and --workers {options.workers}; expected one of them."
+        )
+    if options.workers is not None:
+        in_range("--workers", options.workers, 1, 1024, "It is a number of processes.")
+    source = options.source
+    if options.dask is not None and Path(source).expanduser().exists():
+        source = str(Path(source).expanduser().absolute())  # workers have folders of their own
     dataset = options.data.read(
-        options.source, scale, progress, skip_unreadable=options.skip_unreadable,
+        source, scale, progress, skip_unreadable=options.skip_unreadable,
         memory_mib=options.memory_mib,
     )  # fmt: skip
     return dataset, clock
+
+
+def _cluster(options: Analyze) -> AbstractContextManager[Any]:
+    """The client of the cluster that was asked for; of None without one."""
+    if options.dask is None and options.workers is None:
+        return nullcontext()
+    from ..posterior.cluster import connected
+
+    return connected(options.dask, options.workers)
 
 
 def _analysed(
@@ -228,6 +265,7 @@ def _analysed(
     times: list[float] | None,
     clock: Schedule,
     pieces: Path,
+    client: Any,
     progress: Progress,
 ) -> Analysis:
     from ..analysis import analyze as run
@@ -242,6 +280,7 @@ def _analysed(
         device=options.device,
         memory_mib=options.memory_mib,
         keep=pieces,
+        client=client,
         progress=progress,
     )
 

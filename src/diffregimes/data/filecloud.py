@@ -26,7 +26,7 @@ _SHARD = 2 * COLUMNS  # points of a shard
 @dataclass(frozen=True)
 class FileRows:
     """The coordinates (n, r) of a `FileCloud`; `rows[k]` reads these alone. `pieces` are what was
-    computed of them before."""
+    computed of them before, `client` is that of a cluster (Dask) whose workers take the shards."""
 
     points: FilePoints
     order: np.ndarray
@@ -35,6 +35,7 @@ class FileRows:
     scale: float
     device: torch.device
     pieces: Pieces | None = None
+    client: Any = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -80,6 +81,16 @@ class FileCloud(Cloud):
     def pieces(self) -> Pieces | None:
         """Where finished pieces of passes over it are kept."""
         return self._rows.pieces
+
+    @property
+    def client(self) -> Any:
+        """That of the cluster whose workers take the shards; None without one."""
+        return self._rows.client
+
+    def alone(self) -> FileCloud:
+        """The same as it goes to a worker."""
+        coordinates = cast(Tensor, replace(self._rows, pieces=None, client=None))
+        return FileCloud(coordinates, self.labels, self.order, self.bounds, self.scale, self.d)
 
     def permuted(self, rows: np.ndarray) -> Cloud:
         order = self.order[rows]
@@ -128,7 +139,9 @@ def nearest(cloud: Cloud, rows: np.ndarray, count: int) -> tuple[np.ndarray, np.
     return found.cpu().numpy(), least.double().sqrt().cpu().numpy() * cloud.scale
 
 
-def prepare_file(points: FilePoints, labels: np.ndarray, pieces: Pieces | None = None) -> FileCloud:
+def prepare_file(
+    points: FilePoints, labels: np.ndarray, pieces: Pieces | None = None, client: Any = None
+) -> FileCloud:
     """Of `points` (n, d) with `labels` (n,) in 0..K-1."""
     n, d = points.shape
     low, high = np.full(d, np.inf), np.full(d, -np.inf)
@@ -146,7 +159,14 @@ def prepare_file(points: FilePoints, labels: np.ndarray, pieces: Pieces | None =
     scale = math.sqrt(float((square / n - mean**2)[varying].sum()))
     order = np.argsort(labels, kind="stable")
     coordinates = FileRows(
-        points, order, varying, (first[0] + mean)[varying], scale, torch.device("cpu"), pieces
+        points,
+        order,
+        varying,
+        (first[0] + mean)[varying],
+        scale,
+        torch.device("cpu"),
+        pieces,
+        client,
     )
     return FileCloud(
         cast(Tensor, coordinates),

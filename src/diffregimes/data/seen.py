@@ -10,9 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from ..common.checks import InputError
 from ..common.pieces import Pieces
 from ..common.rng import numpy_generator
 from .cloud import Cloud
@@ -20,6 +22,7 @@ from .datasets import Dataset
 from .filecloud import prepare_file
 from .infile import FilePoints
 from .neighbours import Clusters, Neighbourhood, different, equal
+from .stored import IN_MEMORY
 
 SOME = 8192
 
@@ -46,9 +49,12 @@ class Seen:
         )
 
 
-def look(dataset: Dataset, seed: int = 0, keep: Path | None = None) -> Seen:
+def look(dataset: Dataset, seed: int = 0, keep: Path | None = None, client: Any = None) -> Seen:
     """At all points, or, of those in a file, at some; finished pieces of passes over these are kept
-    in the folder `keep`. Raises `InputError` where too few differ."""
+    in the folder `keep`, and the workers of the cluster of `client` take their shards. Raises
+    `InputError` where too few differ, or where the cluster cannot reach them."""
+    if client is not None:
+        _check_reached(dataset, client)
     if not isinstance(dataset.points, FilePoints):
         own, twins, near = different(dataset)
         return Seen(own, twins, near.cloud, own, near)
@@ -61,4 +67,22 @@ def look(dataset: Dataset, seed: int = 0, keep: Path | None = None) -> Seen:
     shown, _, near = different(own.take(np.sort(some)).in_memory())
     assert isinstance(own.points, FilePoints)
     pieces = None if keep is None else Pieces(keep, f"{own.fingerprint} {version('diffregimes')}")
-    return Seen(own, twins, prepare_file(own.points, own.labels, pieces), shown, near)
+    cloud = prepare_file(own.points, own.labels, pieces, client)
+    return Seen(own, twins, cloud, shown, near)
+
+
+def _check_reached(dataset: Dataset, client: Any) -> None:
+    """Raise `InputError` unless workers can read the points themselves."""
+    if not isinstance(dataset.points, FilePoints) or dataset.points.stored.kind == IN_MEMORY:
+        raise InputError(
+            f"the points of {dataset.source} are in the memory of this process; a cluster takes "
+            "those that stay in a file: .npy, plain .npz, IDX or .safetensors, larger than the "
+            "memory budget. Lower memory_mib (--memory-mib), or save them as one array."
+        )
+    here = ("inproc://", "tcp://127.0.0.1")  # workers that share this working directory
+    local = client.scheduler.address.startswith(here)
+    if not local and not dataset.points.stored.path.is_absolute():
+        raise InputError(
+            f"the points are in {dataset.points.stored.path}; expected a path from the root, for "
+            "workers of a cluster have working directories of their own."
+        )

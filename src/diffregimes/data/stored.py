@@ -23,6 +23,7 @@ from ..common.reading import readable
 
 _BLOCK = 2**24  # bytes read at a time where all rows are gone through
 WIDE = 4  # bytes of a value that take no less than a point in float32
+IN_MEMORY = "an array"  # the kind of one that was read
 DEFLATED = 1032  # times smaller than its data a deflated file can be, and no more
 
 
@@ -219,9 +220,7 @@ def in_memory(array: np.ndarray, path: Path) -> Stored:
     def opened() -> Iterator[IO[bytes]]:
         yield cast(IO[bytes], _Bytes(values))
 
-    return Stored(
-        path, "an array", values.shape, values.dtype, opened, values.nbytes, direct=opened
-    )
+    return Stored(path, IN_MEMORY, values.shape, values.dtype, opened, values.nbytes, direct=opened)
 
 
 def check_room(array: np.ndarray | Stored, chosen: int, pad: int) -> None:

@@ -1,3 +1,4 @@
+from . import cluster as cluster
 from . import compiled as compiled
 from . import fused as fused
 from . import grid as grid

@@ -9,7 +9,7 @@ shard each, and what they bring is merged in the order of the file.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -19,6 +19,7 @@ import torch
 from ..common.parallel import workers
 from ..data.cloud import Cloud
 from ..data.filecloud import FileCloud
+from . import cluster
 from .groups import Dealt, Grouped, Weights, weights_of
 from .moments import Draws, Moments, draw_block, merge, moments, products
 
@@ -42,13 +43,16 @@ def draw_blocks(cloud: Cloud, blocks: Sequence[int], seed: int) -> Draws:
     return Draws(torch.cat([x.points for x in drawn]), torch.cat([x.noise for x in drawn]))
 
 
-def _over(
+def _reduced(
     cloud: FileCloud,
     draws: Draws,
     memory_mib: int,
     work: Callable[[Cloud, np.ndarray, Draws], _Found],
-) -> Iterator[_Found]:
-    """What `work` makes of every shard, its rows, and the draws as it sees them, in their order."""
+    both: Callable[[_Found, _Found], _Found],
+) -> _Found:
+    """What `work` makes of every shard, its rows, and the draws as it sees them, merged by `both`:
+    in their order by the threads here, or in a tree by the workers of the cloud's cluster."""
+    client, cloud = cloud.client, cloud.alone()
     own = cloud.coordinates[draws.points]
     points = draws.points.cpu().numpy()
 
@@ -58,8 +62,10 @@ def _over(
         here = torch.from_numpy(np.where(rows[place] == points, place, -1))
         return work(shard, rows, replace(draws, points=here.to(draws.points.device), own=own))
 
+    if client is not None:
+        return cluster.reduced(client, run, both, cloud.parts)
     with workers(cloud.coordinates.device, memory_mib, _SHARD_MIB) as pool:
-        yield from pool.map(run, cloud.parts)
+        return functools.reduce(both, pool.map(run, cloud.parts))
 
 
 def moments_over(
@@ -72,11 +78,12 @@ def moments_over(
     memory_mib: int,
 ) -> Moments:
     """`moments` over all points of a cloud."""
+    n = cloud.n
 
     def of_shard(shard: Cloud, _: np.ndarray, here: Draws) -> Moments:
-        return moments(shard, here, gamma, columns=columns, compiled=compiled, among=cloud.n)
+        return moments(shard, here, gamma, columns=columns, compiled=compiled, among=n)
 
-    return functools.reduce(merge, _over(cloud, draws, memory_mib, of_shard))
+    return _reduced(cloud, draws, memory_mib, of_shard, merge)
 
 
 def weights_over(
@@ -100,5 +107,5 @@ def weights_over(
     def both(one: list[Weights], two: list[Weights]) -> list[Weights]:
         return [a.plus(b) for a, b in zip(one, two, strict=True)]
 
-    found = functools.reduce(both, _over(parts.cloud, draws, memory_mib, of_shard))
+    found = _reduced(parts.cloud, draws, memory_mib, of_shard, both)
     return [replace(x, dealt=dealt) for x in found]
