@@ -103,7 +103,7 @@ SHARED = "labels key split classes per_class pixel_range pad resize crop standar
 BACKWARD = f"sampler grid steps batch {SHARED} seed device memory_mib out"
 ORDER = {
     "analyze": f"source {SHARED} skip_unreadable precision draws times seed schedule device "
-    "memory_mib out figures format dry_run",
+    "memory_mib dask workers out figures format dry_run",
     "clones": f"source times pairs branches score model {NETWORK_NAMES} classifier {BACKWARD}",
     "uturn": f"source times pairs score model {NETWORK_NAMES} classifier {BACKWARD}",
     "generate": f"source samples score model {NETWORK_NAMES} {BACKWARD}",
