@@ -355,9 +355,17 @@ def test_a_run_that_was_stopped_goes_on(tmp_path, small_shards, monkeypatch):
 def test_pieces_belong_to_their_data_and_options(tmp_path, small_shards):
     _, left = both(tmp_path, n=300)
     first = dr.analyze(left, draws=512, keep=tmp_path / "kept")
+    dr.analyze(left, draws=512, times=first.curves.t, keep=tmp_path / "kept")
     other = dr.analyze(left, draws=512, seed=1, keep=tmp_path / "kept")
     assert other.times == dr.analyze(left, draws=512, seed=1).times
     assert other.times != first.times
+    more = tmp_path / "more"
+    more.mkdir()
+    another = both(more, n=300, seed=5)[1]
+    moved = dr.analyze(another, draws=512, times=first.curves.t, keep=tmp_path / "kept")
+    alone = dr.analyze(another, draws=512, times=first.curves.t)
+    assert moved.curves.t.tobytes() == first.curves.t.tobytes()  # all but the data are the same
+    assert moved.times == alone.times
     for piece in (tmp_path / "kept").iterdir():  # as a disk that failed leaves them
         piece.write_bytes(piece.read_bytes()[:100])
     assert dr.analyze(left, draws=512, keep=tmp_path / "kept").times == first.times
