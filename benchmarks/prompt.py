@@ -65,6 +65,7 @@ def main() -> None:
             line = f"{name}: {wall:.1f} s, {used:.1f} CPU s"
             if name == "digits":
                 line += f"; {wall / imports[0]:.2f} times the imports"
+                line += f", {used / imports[1]:.2f} times their CPU time"
             for older in sys.argv[1:]:
                 before = seconds([*command, f"{folder}/old"], older)
                 line += f"; before {before[0]:.1f} s, {before[1]:.1f} CPU s: "

@@ -90,7 +90,7 @@ def command_line(*arguments) -> Callable[[], None]:
 def without_report(monkeypatch):
     """Leave out the page and its figures, which take most of the time of a small run."""
 
-    def stub(analysis, dataset, folder):
+    def stub(analysis, dataset, folder, *, figures):
         (Path(folder) / "report.html").write_text(analysis.dataset.fingerprint)
 
     monkeypatch.setattr("diffregimes.report.runs.write_report", stub)
@@ -100,7 +100,7 @@ def without_drawing(monkeypatch):
     """Figures are made as always, but not turned into files, which takes a second for a page."""
     monkeypatch.setattr(
         "diffregimes.report.figures.style._saved",
-        lambda figure, **how: b'<svg viewBox="0 0 1 1"></svg>',
+        lambda *_: b'<svg viewBox="0 0 1 1"></svg>',
     )
 
 

@@ -87,7 +87,7 @@ def test_what_does_not_go_together(samples, others, said):
 
 def test_the_page_of_samples_has_no_panels_of_a_score(tmp_path):
     found = audit_samples(of(MADE["memorises"]), POINTS)
-    write_audit(found, POINTS, tmp_path)
+    write_audit(found, POINTS, tmp_path, figures=True)
     page = (tmp_path / "report.html").read_text("utf-8")
     assert "This model copies its training data" in page
     for absent in ("How far the model is", "All times", "Collapse: the point", "held-out loss"):

@@ -385,6 +385,8 @@ def test_a_dry_run_writes_nothing(run, source, tmp_path):
     for words in ("40 points", "class 3: 20", "class 8: 20", "[0, 1]", "512", "deep/er"):
         assert words in said.out
     assert "standard errors reach 0.005" in run(source, "--dry-run").out
+    assert "figures/" not in said.out
+    assert "report.html, figures/" in run(source, "--dry-run", "--figures").out
 
 
 @pytest.mark.parametrize(
@@ -424,7 +426,7 @@ def test_help_names_every_option_and_its_examples_hold(run):
     text = run("--help").out
     options = (
         "labels key classes per-class range pad precision draws times seed device memory-mib "
-        "schedule out format dry-run skip-unreadable help"
+        "schedule out figures format dry-run skip-unreadable help"
     )
     for option in options.split():
         assert f"--{option}" in text

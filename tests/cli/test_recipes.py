@@ -103,14 +103,14 @@ SHARED = "labels key split classes per_class pixel_range pad resize crop standar
 BACKWARD = f"sampler grid steps batch {SHARED} seed device memory_mib out"
 ORDER = {
     "analyze": f"source {SHARED} skip_unreadable precision draws times seed schedule device "
-    "memory_mib out format dry_run",
+    "memory_mib dask workers out figures format dry_run",
     "clones": f"source times pairs branches score model {NETWORK_NAMES} classifier {BACKWARD}",
     "uturn": f"source times pairs score model {NETWORK_NAMES} classifier {BACKWARD}",
     "generate": f"source samples score model {NETWORK_NAMES} {BACKWARD}",
     "train": f"source preset steps batch every held_out memorised {SHARED} group seed device out",
     "train-classifier": f"source held_out epochs {SHARED} seed device out force",
     "audit": "model samples_from data held_out samples pairs steps augment "
-    f"features {NETWORK_NAMES} classifier batch {SHARED} group seed device memory_mib out",
+    f"features {NETWORK_NAMES} classifier batch {SHARED} group seed device memory_mib out figures",
     "points-needed": f"source at {SHARED} seed",
 }
 

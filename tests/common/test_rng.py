@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from diffregimes.common.rng import numpy_generator, point_of_pair, torch_generator
+from diffregimes.common.rng import numpy_generator, point_of_pair, sobol, torch_generator
 
 NUMPY = [299, 233, 959, 735]
 TORCH = [912, 418, 719, 162]
@@ -68,3 +68,28 @@ def test_every_point_serves_once_an_epoch_in_an_order_of_its_own():
     for one, two in itertools.combinations([*epochs, np.arange(40)], 2):
         assert (one != two).sum() > 30
     assert (point_of_pair(40, 0, 40, 3) != epochs[0]).any()
+
+
+@pytest.mark.parametrize("block", [0, 3])
+def test_sobol_points_fill_the_cube_evenly(block):
+    points = sobol(6, 256, 1, "a", block)
+    assert points.shape == (256, 6)
+    assert points.min() > 0
+    assert points.max() < 1
+    # one point in each of 256 slices of every coordinate, and in each 16 x 16 cell of the first two
+    assert (np.sort((256 * points).astype(int), axis=0) == np.arange(256)[:, None]).all()
+    cells = (16 * points[:, :2]).astype(int)
+    assert len(np.unique(cells, axis=0)) == 256
+    np.testing.assert_array_equal(points, sobol(6, 256, 1, "a", block))
+    for other in (sobol(6, 256, 2, "a", block), sobol(6, 256, 1, "b", block)):
+        assert (points != other).any(axis=0).all()
+    assert (points != sobol(6, 256, 1, "a", block + 1)).any(axis=0).all()
+
+
+def test_the_scrambling_leaves_no_bias():
+    """Of the mean of a product, over 200 seeds: the points of one seed know each other."""
+    values = [np.prod(sobol(3, 16, k, "bias"), axis=1).mean() for k in range(200)]
+    z = (np.mean(values) - 1 / 8) / (np.std(values, ddof=1) / np.sqrt(len(values)))
+    assert abs(z) < 3
+    alone = np.sqrt((1 / 27 - 1 / 64) / 16)  # the error of 16 independent points
+    assert np.std(values) < alone / 2

@@ -87,6 +87,17 @@ def test_every_format_gives_the_same_points(images, zipped):
         same(load(folder / "pictures"), expected)
 
 
+def test_the_digits_are_those_of_scikit_learn(monkeypatch):
+    """From its file, and where that is somewhere else from its function."""
+    from sklearn.datasets import load_digits
+
+    found, data = load_digits(), readers.load("digits")
+    np.testing.assert_array_equal(data.points.reshape(-1, 8, 8) * 16, found.images)
+    np.testing.assert_array_equal(data.labels, found.target)
+    monkeypatch.setattr("diffregimes.data.kinds.find_spec", lambda name: None)
+    assert readers.load("digits").fingerprint == data.fingerprint
+
+
 def test_digits():
     data = load("digits", classes=[0, 1])
     assert data.n == 360

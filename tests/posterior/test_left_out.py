@@ -11,9 +11,9 @@ from scipy.stats import chi2
 import mixture_reference as mixture
 from clouds import blobs, near_duplicates
 from diffregimes.data.cloud import prepare
-from diffregimes.posterior import groups
+from diffregimes.posterior import fused, groups
 from diffregimes.posterior.groups import GROUPS, grouped, jackknife_error
-from diffregimes.posterior.left_out import heated_log_odds, left_out_means
+from diffregimes.posterior.left_out import Heated, Means, asked, heated_log_odds, left_out_means
 from diffregimes.posterior.moments import draw_block
 from diffregimes.posterior.observables import OBSERVABLES
 from diffregimes.posterior.sweep import sweep
@@ -114,6 +114,25 @@ def test_log_odds_by_definition(beta):
             expected = [np.mean(x, axis=0) for x in apart]
             got = seen.log_odds[j, 0, 0 if g is None else 1 + g]
             np.testing.assert_allclose(got, expected, rtol=2e-4, atol=2e-4)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_questions_asked_together_have_the_answers_of_each_alone(compiled, monkeypatch):
+    monkeypatch.setattr(fused, "worth", lambda *_: compiled)
+    cloud = prepare(*blobs(300, 6, classes=3))
+    # other times, in no order, at other temperatures: what is asked beside it moves nothing
+    places = {"class_log_odds": TIMES[[2, 0]], "loo_free_energy_over_log_n": TIMES[1:2]}
+    times, beta = np.array([1.1, 0.4]), np.array([[1.0, 0.2], [0.7, 0.45]])
+    how = {"blocks": 2, "seed": 5}
+    means, heated = asked(cloud, [Means(places), Heated(times, beta)], **how)
+    for name, values in left_out_means(cloud, places, **how).items():
+        np.testing.assert_allclose(means[name], values, rtol=1e-5, atol=1e-6, err_msg=name)
+    alone = heated_log_odds(cloud, times, beta, **how)
+    np.testing.assert_allclose(heated.log_odds, alone.log_odds, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(heated.same_point, alone.same_point, rtol=1e-5)
+    again, last = asked(cloud, [Heated(times, beta), Means(places)], **how)
+    np.testing.assert_allclose(again.log_odds, alone.log_odds, rtol=1e-4, atol=1e-5)
+    assert last.keys() == places.keys()
 
 
 def test_the_points_that_compete():

@@ -29,8 +29,8 @@ RESULTS = {
     "curves": lambda: make_analysis().curves,
 }
 FILES = {
-    "analysis": {"results.json", "curves.csv", "report.html", "figures/regimes.svg"},
-    "audit": {"results.json", "samples.csv", "report.html", "figures/ratios.png"},
+    "analysis": {"results.json", "curves.csv", "report.html"},
+    "audit": {"results.json", "samples.csv", "report.html"},
     "outcome": {"results.json", "clones.csv", "clones.png", "clones.svg", "report.html"},
     "curves": {"curves.csv", "curves.png", "curves.svg", "report.html"},
 }
@@ -108,6 +108,7 @@ def test_save_writes_all_or_nothing(name, tmp_path, monkeypatch):
     assert result.save(tmp_path / "out") == tmp_path / "out"
     written = {str(x.relative_to(tmp_path / "out")) for x in (tmp_path / "out").rglob("*.*")}
     assert FILES[name] <= written
+    assert not any(x.startswith("figures") for x in written)
     if LAST in written:
         json.loads((tmp_path / "out" / LAST).read_text())
     monkeypatch.setattr("diffregimes.report.notebook.write_page", lambda *_: 1 / 0)
@@ -116,6 +117,20 @@ def test_save_writes_all_or_nothing(name, tmp_path, monkeypatch):
     with pytest.raises(ZeroDivisionError):
         result.save(tmp_path / "broken")
     assert not (tmp_path / "broken").exists()
+
+
+@pytest.mark.parametrize(("name", "file"), [("analysis", "regimes"), ("audit", "ratios")])
+def test_figures_as_files_are_asked_for_or_there(name, file, tmp_path, monkeypatch):
+    without_drawing(monkeypatch)
+    result = RESULTS[name]()
+    plain, asked = result.save(tmp_path / "plain"), result.save(tmp_path / "asked", figures=True)
+    names = {x.name for x in (asked / "figures").iterdir()}
+    assert {f"{file}.svg", f"{file}.png"} <= names
+    assert {x.name for x in asked.iterdir()} == {x.name for x in plain.iterdir()} | {"figures"}
+    (asked / "figures" / f"{file}.svg").write_text("of before")
+    result.save(asked)  # would stay beside newer numbers
+    assert (asked / "figures" / f"{file}.svg").read_text() != "of before"
+    assert {x.name for x in (asked / "figures").iterdir()} == names
 
 
 @pytest.mark.parametrize("name", ["analysis", "audit"])

@@ -77,7 +77,8 @@ def hidden(folder):
 
 
 def test_the_contract(run, tmp_path, monkeypatch):
-    assert run("pixels.npz", *QUICK, "--out", "out", "--per-class", "15").code == 0
+    quick = *QUICK, "--out", "out", "--per-class", "15"
+    assert run("pixels.npz", *quick, "--figures").code == 0
     files = contents(tmp_path / "out")
     assert set(files) > FILES
     figures = {Path(x).suffix for x in files if x.startswith("figures/")}
@@ -138,7 +139,7 @@ def test_the_contract(run, tmp_path, monkeypatch):
     again = contents(tmp_path / "again")
     for name in FILES - {"report.html"}:
         assert again[name] == files[name]
-    assert set(again) == set(files)
+    assert set(again) == FILES
 
 
 def test_a_known_law_is_compared_with_its_theory(run, tmp_path, monkeypatch):
@@ -226,13 +227,13 @@ from pathlib import Path
 from diffregimes import cli
 import diffregimes.posterior.sweep
 sweep, calls = sys.modules["diffregimes.posterior.sweep"], []
-draw = sweep.draw_block
+draw = sweep.draw_blocks
 def told(*given, **more):
     calls.append(1)
     if len(calls) == 100:
         Path("drawing").touch()
     return draw(*given, **more)
-sweep.draw_block = told
+sweep.draw_blocks = told
 cli.main()
 """
 
@@ -271,7 +272,7 @@ def test_a_killed_run_leaves_no_trace_once_it_is_repeated(run, earlier, tmp_path
 def test_ctrl_c_in_the_draws(run, earlier, tmp_path, monkeypatch):
     """Once, in this process, where the modules are loaded; twice, in one of its own, below."""
     sweep = sys.modules["diffregimes.posterior.sweep"]
-    draw, calls = sweep.draw_block, []
+    draw, calls = sweep.draw_blocks, []
 
     def told(*given, **more):
         calls.append(1)
@@ -280,7 +281,7 @@ def test_ctrl_c_in_the_draws(run, earlier, tmp_path, monkeypatch):
         assert len(calls) < 10_000, "it goes on as if nothing had been"
         return draw(*given, **more)
 
-    monkeypatch.setattr(sweep, "draw_block", told)
+    monkeypatch.setattr(sweep, "draw_blocks", told)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         said = run("pixels.npz", "--draws", "100000000", *QUICK[2:], "--out", "out")
@@ -325,7 +326,7 @@ def test_a_full_disk(run, earlier, tmp_path, monkeypatch, target):
 
     monkeypatch.setattr("diffregimes.report.page.analysis.write_atomically", write)
     without_drawing(monkeypatch)
-    said = run("pixels.npz", *QUICK, "--out", target)
+    said = run("pixels.npz", *QUICK, "--out", target, "--figures")
     assert said.code == 2
     assert "No space left on device" in said.err
     assert "--out" in said.err
@@ -351,9 +352,9 @@ def test_a_disk_that_is_really_full(run, earlier, tmp_path, monkeypatch):
         before = contents(disk)
         assert before == earlier
         large = b'<svg viewBox="0 0 1 1"></svg>' + 40_000 * b" "  # as a figure drawn
-        monkeypatch.setattr("diffregimes.report.figures.style._saved", lambda figure, **how: large)
+        monkeypatch.setattr("diffregimes.report.figures.style._saved", lambda *_: large)
         for target in ("disk", "disk/new"):
-            said = run("pixels.npz", *QUICK, "--out", target)
+            said = run("pixels.npz", *QUICK, "--out", target, "--figures")
             assert said.code == 2
             assert "No space left on device" in said.err
             assert contents(disk) == before

@@ -171,7 +171,7 @@ def test_large_pictures_are_made_small():
 
 def test_the_report_is_written_whole_and_leaves_no_temporary_file(tmp_path):
     data = digits(0, 1)
-    write_report(make_analysis(data), data, tmp_path / "run")
+    write_report(make_analysis(data), data, tmp_path / "run", figures=True)
     wanted = {"report.html"} | {f"{x}.{kind}" for x in FIGURES for kind in ("png", "svg")}
     found = [x for x in (tmp_path / "run").rglob("*") if x.is_file()]
     assert {x.name for x in found} == wanted

@@ -13,6 +13,7 @@ from scipy.stats import norm
 
 from clouds import blobs, prepared, z_score
 from diffregimes.data import neighbours
+from diffregimes.data.cloud import square_distances
 from diffregimes.data.datasets import from_arrays
 from diffregimes.posterior.moments import Draws, moments
 from diffregimes.posterior.sample import Sample
@@ -110,7 +111,8 @@ def test_the_weight_of_a_point_is_that_of_the_pass(scale, monkeypatch):
         noise = torch.randn(7, 5, generator=torch.Generator().manual_seed(row))
         drawn = Draws(torch.tensor([row]).expand(7), noise)
         whole = torch.sigmoid(-moments(cloud, drawn, gamma).log_sum).mean(1)
-        weight = exposure._own_weight(cloud, row, noise)
+        square = square_distances(cloud.coordinates[row : row + 1], cloud.coordinates)[0]
+        weight = exposure._own_weight(cloud, row, square, noise)
         np.testing.assert_allclose([weight(x) for x in gamma], whole, rtol=1e-4, atol=1e-12)
 
 

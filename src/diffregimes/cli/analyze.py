@@ -24,6 +24,7 @@ from .options import (
     OUTPUT,
     DataOptions,
     Device,
+    Figures,
     Out,
     Seed,
     Source,
@@ -144,6 +145,7 @@ class Analyze:
         ),
     ] = None
     out: Out = None
+    figures: Figures = False
     format: Annotated[
         Format,
         typer.Option(
@@ -184,10 +186,12 @@ def analyze(options: Analyze) -> None:
     """Check, read, analyse, write, print."""
     scale = options.data.range()
     times = numbers("--times", options.times, "--times 0.1,0.5,1")
+    from ..report.folder import with_figures
     from ..report.terminal.analysis import print_plan
     from ..report.terminal.bar import progress_bar
 
     folder = options.out or Path("runs") / source_name(options.source)
+    figures = options.figures or with_figures(folder)
     with progress_bar() as progress:
         dataset, clock = _prepared(options, scale, times, folder, progress)
         if not options.dry_run:
@@ -203,11 +207,11 @@ def analyze(options: Analyze) -> None:
                 progress(0, 1, "report")
                 from ..report.runs import write_run  # the figures are no part of the peak
 
-                write_run(analysis, dataset, stage)
+                write_run(analysis, dataset, stage, figures=figures)
                 progress(1, 1, "report")
             shutil.rmtree(pieces, ignore_errors=True)
     if options.dry_run:
-        print_plan(dataset, folder, options.draws, options.precision)
+        print_plan(dataset, folder, options.draws, options.precision, figures=figures)
     else:
         _print_analysis(analysis, folder, options.format)
 

@@ -34,8 +34,8 @@ Audit a trained model: does it copy its training data, from which time on, and w
 MODEL is a saved diffusers pipeline, a checkpoint of its training scripts, or what `diffregimes
 train` wrote; of a latent model the data are encoded by its own VAE. Generates samples, measures
 the denoising loss on training and held-out points, the entropy of what the model generates, and
-clones, each beside the exact score of the training points. Writes report.html, results.json,
-tables and figures to runs/NAME-audit. Killed, the same command goes on where it stood.
+clones, each beside the exact score of the training points. Writes report.html, results.json and
+tables to runs/NAME-audit. Killed, the same command goes on where it stood.
 
 Points held out by `diffregimes train` are known; for other models give them with --held-out.
 
@@ -72,7 +72,7 @@ def audit(options: AuditOptions) -> None:
         from ..auditing.audit import audit as run
         from ..common.recipe import check_device
         from ..learned.models import model_name
-        from ..report.folder import check_target, staged
+        from ..report.folder import check_target, staged, with_figures
         from ..report.page.audit import write_audit
 
         computation = options.computation
@@ -104,7 +104,8 @@ def audit(options: AuditOptions) -> None:
                 progress=progress,
             )
         with staged(folder) as stage:
-            write_audit(audited, opened.training, stage)
+            files = options.figures or with_figures(folder)
+            write_audit(audited, opened.training, stage, figures=files)
         shutil.rmtree(store, ignore_errors=True)
     from ..report.terminal.audit import print_audit
 
@@ -121,7 +122,7 @@ def _of_samples(options: AuditOptions) -> None:
         from ..auditing.samples import audit_samples
         from ..common.recipe import check_device, versions
         from ..data.pixels import MODELS
-        from ..report.folder import check_target, staged
+        from ..report.folder import check_target, staged, with_figures
         from ..report.page.audit import write_audit
 
         check_device(computation.device)
@@ -149,7 +150,8 @@ def _of_samples(options: AuditOptions) -> None:
             notes=(_SAMPLES_ALONE, *(x for x in made.notes if "principal" not in x)),
         )  # fmt: skip
         with staged(folder) as stage:
-            write_audit(audited, data, stage)
+            files = options.figures or with_figures(folder)
+            write_audit(audited, data, stage, figures=files)
     from ..report.terminal.audit import print_audit
 
     print_audit(audited, folder)

@@ -16,6 +16,7 @@ from .options import (
     Batch,
     Classifier,
     Computation,
+    Figures,
     GroupedDataOptions,
     Out,
     place,
@@ -128,6 +129,7 @@ class AuditOptions:
     points: AuditedDataOptions
     computation: Computation
     out: Out = None
+    figures: Figures = False
 
     def check(self) -> None:
         if (self.model is None) == (self.samples_from is None):
@@ -156,7 +158,7 @@ class AuditOptions:
 
     def recorded(self) -> dict[str, Any]:
         """Without what changes no number, and what is told elsewhere."""
-        left_out = ["out", "memory_mib", "batch", "model", "classifier"]
+        left_out = ["out", "figures", "memory_mib", "batch", "model", "classifier"]
         left_out += [] if self.samples_from else ["samples_from"]
         return recorded(self, *left_out)
 

@@ -59,6 +59,15 @@ Out = Annotated[
         rich_help_panel=OUTPUT, parser=place, help="Output folder.", show_default="runs/NAME"
     ),
 ]
+Figures = Annotated[
+    bool,
+    typer.Option(
+        "--figures",
+        rich_help_panel=OUTPUT,
+        help="The figures of report.html as PNG and SVG files, too.",
+        show_default="where the folder has some",
+    ),
+]
 
 
 Classifier = Annotated[

@@ -8,6 +8,7 @@ the global generators.
 from __future__ import annotations
 
 import zlib
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,3 +40,12 @@ def point_of_pair(n: int, first: int, count: int, seed: int) -> np.ndarray:
         order = numpy_generator(seed, "points", int(epoch)).permutation(n)
         out[mine] = order[pairs[mine] % n]
     return out
+
+
+def sobol(dimension: int, count: int, seed: int, stream: str, block: int = 0) -> np.ndarray:
+    """Scrambled Sobol points (count, dimension) in the open unit cube; `count` a power of two.
+    torch's: scipy.stats, which has them too, takes half a second to load."""
+    scrambled = int(numpy_generator(seed, stream, block).integers(2**62))
+    made: Any = torch.quasirandom.SobolEngine  # which has no types
+    engine = made(dimension, scramble=True, seed=scrambled)
+    return np.asarray(engine.draw(count, dtype=torch.float64).numpy().clip(1e-12, 1 - 1e-12))

@@ -31,10 +31,13 @@ class Shown:
         """
         return Path(_notebook().write_page(self, path, dataset))
 
-    def save(self, folder: str | Path, dataset: Any = None) -> Path:
-        """Write the files that the command line writes (results.json, tables, figures, report.html)
-        into `folder`, all or none, and return it; `dataset` as in `report`."""
-        return Path(_notebook().save(self, folder, dataset))
+    def save(self, folder: str | Path, dataset: Any = None, *, figures: bool = False) -> Path:
+        """Write the files that the command line writes (results.json, tables, report.html) into
+        `folder`, all or none, and return it; `dataset` as in `report`.
+
+        figures : those of the page as PNG and SVG files, too
+        """
+        return Path(_notebook().save(self, folder, dataset, figures=figures))
 
 
 def _notebook() -> Any:

@@ -20,9 +20,10 @@ M_ab(beta) what the population has there, as long as many points compete at that
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import chain, islice
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -37,6 +38,8 @@ from .groups import GROUPS, LEAST, TILE, Dealt, Grouped, Weights, grouped, weigh
 from .moments import PAIRS_PER_BLOCK, Moments, draw_block, pairs_together, products
 from .observables import ClassWeights, class_weights, observables
 from .shards import draw_blocks, rounds, weights_over
+
+_Answer = TypeVar("_Answer", covariant=True)
 
 
 def _moments(weights: Weights) -> Moments:
@@ -106,53 +109,97 @@ def _rows(
             yield some.points[part], square[part], along[part]
 
 
-def left_out_means(
+class Question(Protocol[_Answer]):
+    """Something asked of the same draws, of weights at several (gamma, beta), (N,) each."""
+
+    gamma: np.ndarray
+    beta: np.ndarray
+    arrays: int  # that it sums
+    key: tuple[Any, ...]  # names it among pieces
+
+    def sums(self, parts: Grouped) -> Arrays:
+        """Where sums over the draws go: zeros."""
+
+    def add(
+        self, sums: Arrays, parts: Grouped, chosen: Tensor, kept: Tensor,
+        weights: Iterable[Weights],
+    ) -> None:  # fmt: skip
+        """The draws from the points `chosen` (p,), `kept` (1 + G, p) by the sets."""
+
+    def answer(self, sums: Arrays, units: np.ndarray) -> _Answer:
+        """From the sums over all draws, whose numbers are `units` (1 + G, K)."""
+
+
+def asked(
     cloud: Cloud,
-    places: Mapping[str, np.ndarray],
+    questions: Sequence[Question[Any]],
     *,
     blocks: int,
     seed: int = 0,
     memory_mib: int = 1024,
     progress: Progress | None = None,
-) -> dict[str, np.ndarray]:
-    """The means of observables, in the whole set and without each group.
-
-    Values (T, 1 + G) by the names in `places`, of `observables.OBSERVABLES` but the mmse, each at
-    its own times (T,), from `blocks` blocks of draws. A weight 87 nats below the largest of its row
-    counts as none.
-    """
+) -> list[Any]:
+    """The answers, from `blocks` blocks of draws: distances and projections serve all questions."""
     parts = grouped(cloud, seed=seed)
     device = cloud.coordinates.device
     dealt = Dealt(parts, device, blocks * 2 * PAIRS_PER_BLOCK)
-    asked: dict[float, list[str]] = {}
-    for name, times in places.items():
-        for t in times:
-            asked.setdefault(float(t), []).append(name)
-
-    gammas = snr(np.array(list(asked)))
-    scaled = gammas * cloud.scale**2
+    scaled = np.concatenate([x.gamma for x in questions]) * cloud.scale**2
+    beta = np.concatenate([x.beta for x in questions])
 
     def sums(some: range) -> Arrays:
-        out = np.zeros((sum(map(len, asked.values())), 1 + GROUPS))
-        for chosen, every_weights in _weighted(
-            parts, some, seed, scaled, np.ones(len(scaled)), dealt, memory_mib
-        ):
-            kept, rows = _kept(dealt.group[chosen]), []
-            for gamma, names, weights in zip(gammas, asked.values(), every_weights, strict=True):
-                at = _moments(weights)
-                classes = functools.partial(_classes, weights, parts.cloud.labels[chosen])
-                # log n of the whole set serves all: it moves the means of all groups alike
-                every = np.full(1 + GROUPS, gamma)
-                values = observables(at, parts.cloud, chosen, every, names, classes)
-                rows += [(values[x].mean(1) * kept).sum(-1) for x in names]
-            out += torch.stack(rows).cpu().numpy()
-        return (out,)
+        out = [x.sums(parts) for x in questions]
+        for chosen, every in _weighted(parts, some, seed, scaled, beta, dealt, memory_mib):
+            kept, weights = _kept(dealt.group[chosen]), iter(every)
+            for question, into in zip(questions, out, strict=True):
+                question.add(into, parts, chosen, kept, islice(weights, len(question.gamma)))
+        return tuple(chain(*out))
 
-    what = ("left out", seed, [(name, t.tolist()) for name, t in places.items()])
-    (total,) = _summed(sums, cloud, what, blocks, memory_mib, progress)
-    order = [(name, t) for t, names in asked.items() for name in names]
-    means = dict(zip(order, total / _units(parts, blocks, seed).sum(axis=1), strict=True))
-    return {x: np.array([means[x, float(t)] for t in times]) for x, times in places.items()}
+    what = (seed, *chain(*(x.key for x in questions)))
+    found = iter(_summed(sums, cloud, what, blocks, memory_mib, progress))
+    units = _units(parts, blocks, seed)
+    return [x.answer(tuple(islice(found, x.arrays)), units) for x in questions]
+
+
+class Means:
+    """The means of observables, in the whole set and without each group.
+
+    Values (T, 1 + G) by the names in `places`, of `observables.OBSERVABLES` but the mmse, each at
+    its own times (T,). A weight 87 nats below the largest of its row counts as none.
+    """
+
+    arrays = 1
+
+    def __init__(self, places: Mapping[str, np.ndarray]):
+        self.key = "left out", [(name, t.tolist()) for name, t in places.items()]
+        self._places = places
+        self._names: dict[float, list[str]] = {}
+        for name, times in places.items():
+            for t in times:
+                self._names.setdefault(float(t), []).append(name)
+        self.gamma = snr(np.array(list(self._names)))
+        self.beta = np.ones(len(self.gamma))
+
+    def sums(self, parts: Grouped) -> Arrays:
+        return (np.zeros((sum(map(len, self._names.values())), 1 + GROUPS)),)
+
+    def add(
+        self, sums: Arrays, parts: Grouped, chosen: Tensor, kept: Tensor,
+        weights: Iterable[Weights],
+    ) -> None:  # fmt: skip
+        rows = []
+        for gamma, names, each in zip(self.gamma, self._names.values(), weights, strict=True):
+            at = _moments(each)
+            classes = functools.partial(_classes, each, parts.cloud.labels[chosen])
+            # log n of the whole set serves all: it moves the means of all groups alike
+            every = np.full(1 + GROUPS, gamma)
+            values = observables(at, parts.cloud, chosen, every, names, classes)
+            rows += [(values[x].mean(1) * kept).sum(-1) for x in names]
+        sums[0][:] += torch.stack(rows).cpu().numpy()
+
+    def answer(self, sums: Arrays, units: np.ndarray) -> dict[str, np.ndarray]:
+        order = [(name, t) for t, names in self._names.items() for name in names]
+        means = dict(zip(order, sums[0] / units.sum(axis=1), strict=True))
+        return {x: np.array([means[x, float(t)] for t in at]) for x, at in self._places.items()}
 
 
 @dataclass(frozen=True)
@@ -166,48 +213,60 @@ class HeatedLogOdds:
     same_point: np.ndarray
 
 
-def heated_log_odds(
-    cloud: Cloud,
-    times: np.ndarray,
-    beta: np.ndarray,
-    *,
-    blocks: int,
-    seed: int = 0,
-    memory_mib: int = 1024,
-    progress: Progress | None = None,
-) -> HeatedLogOdds:
-    """M_ab(beta) at `times` (T,), each at its own `beta` (T, B), from `blocks` blocks of draws."""
-    parts = grouped(cloud, seed=seed)
-    device = cloud.coordinates.device
-    dealt = Dealt(parts, device, blocks * 2 * PAIRS_PER_BLOCK)
-    left = torch.from_numpy(parts.remaining).to(device)
-    classes = len(parts.sizes)
+class Heated:
+    """M_ab(beta) at `times` (T,), each at its own `betas` (T, B)."""
 
-    scaled = np.repeat(snr(times) * cloud.scale**2, beta.shape[1])
+    arrays = 2
 
-    def sums(some: range) -> Arrays:
-        odds = np.zeros((beta.size, 1 + GROUPS, classes, classes))
-        same = np.zeros(beta.size)
-        weighted = _weighted(parts, some, seed, scaled, beta.ravel(), dealt, memory_mib)
-        for chosen, each in weighted:
-            own_class = parts.cloud.labels[chosen]
-            mine = torch.nn.functional.one_hot(own_class, classes).double()  # (p, K)
-            kept = _kept(dealt.group[chosen])  # (1 + G, p)
-            competing = (left[:, None] - mine).clamp_min(1).log()  # (1 + G, p, K)
-            for k, weights in enumerate(each):
-                sums = torch.cat([x for _, x in weights.by_class()], dim=-1).double()
-                by_class = sums.clamp_min(LEAST).movedim(-2, 0)
-                density = by_class.log().mean(1) - competing  # (1 + G, p, K)
-                apart = (density * mine).sum(-1, keepdim=True) - density
-                odds[k] += torch.einsum("gp,pa,gpb->gab", kept, mine, apart).cpu().numpy()
-                same[k] += float(weights.same_point().mean(0).sum())
-        return odds.reshape(*beta.shape, *odds.shape[1:]), same.reshape(beta.shape)
+    def __init__(self, times: np.ndarray, betas: np.ndarray):
+        self.key = "log-odds", np.asarray(times), np.asarray(betas)
+        self._times, self._betas = np.asarray(times), np.asarray(betas)
+        self.gamma = np.repeat(snr(self._times), self._betas.shape[1])
+        self.beta = self._betas.ravel()
 
-    what = ("log-odds", seed, times, beta)
-    odds, same = _summed(sums, cloud, what, blocks, memory_mib, progress)
-    odds = odds / np.maximum(_units(parts, blocks, seed), 1)[..., None]  # by (1 + G, K)
-    same = same / (blocks * PAIRS_PER_BLOCK)
-    return HeatedLogOdds(np.asarray(times), np.asarray(beta), odds, same)
+    def sums(self, parts: Grouped) -> Arrays:
+        classes = len(parts.sizes)
+        return (
+            np.zeros((len(self.beta), 1 + GROUPS, classes, classes)),
+            np.zeros(len(self.beta)),
+        )
+
+    def add(
+        self, sums: Arrays, parts: Grouped, chosen: Tensor, kept: Tensor,
+        weights: Iterable[Weights],
+    ) -> None:  # fmt: skip
+        odds, same = sums
+        classes = torch.nn.functional.one_hot(parts.cloud.labels[chosen], len(parts.sizes))
+        mine = classes.double()  # (p, K)
+        left = torch.from_numpy(parts.remaining).to(mine.device)
+        competing = (left[:, None] - mine).clamp_min(1).log()  # (1 + G, p, K)
+        for k, each in enumerate(weights):
+            by_class = torch.cat([x for _, x in each.by_class()], dim=-1).double()
+            density = by_class.clamp_min(LEAST).movedim(-2, 0).log().mean(1) - competing
+            apart = (density * mine).sum(-1, keepdim=True) - density  # (1 + G, p, K)
+            odds[k] += torch.einsum("gp,pa,gpb->gab", kept, mine, apart).cpu().numpy()
+            same[k] += float(each.same_point().mean(0).sum())
+
+    def answer(self, sums: Arrays, units: np.ndarray) -> HeatedLogOdds:
+        odds, same = sums
+        odds = odds / np.maximum(units, 1)[..., None]
+        shape = self._betas.shape
+        odds = odds.reshape(*shape, *odds.shape[1:])
+        return HeatedLogOdds(self._times, self._betas, odds, same.reshape(shape) / units[0].sum())
+
+
+def left_out_means(
+    cloud: Cloud, places: Mapping[str, np.ndarray], **how: Any
+) -> dict[str, np.ndarray]:
+    """`Means` alone; `how` as in `asked`."""
+    return dict(asked(cloud, [Means(places)], **how)[0])
+
+
+def heated_log_odds(cloud: Cloud, times: np.ndarray, beta: np.ndarray, **how: Any) -> HeatedLogOdds:
+    """`Heated` alone; `how` as in `asked`."""
+    (found,) = asked(cloud, [Heated(times, beta)], **how)
+    assert isinstance(found, HeatedLogOdds)
+    return found
 
 
 def heated_same_point(

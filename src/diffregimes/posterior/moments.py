@@ -151,7 +151,7 @@ def products(
     products where these serve up to it (`fused.distances`, which says what `lengths` are).
     """
     own = cloud.coordinates[draws.points] if draws.own is None else draws.own
-    along = draws.noise @ cloud.coordinates[part].T
+    along = fused.tiled(draws.noise, cloud.coordinates[part])
     along -= (draws.noise * own).sum(1, keepdim=True)
     if square is None and largest is not None and lengths is not None:
         chosen = draws.points, own

@@ -20,6 +20,7 @@ from ..common.files import hidden
 from ..common.reading import why
 
 LAST = "results.json"  # its presence says that the rest is there
+FIGURES = "figures"  # PNG and SVG, where they are asked for
 
 
 def check_target(out: Path) -> None:
@@ -36,6 +37,11 @@ def check_target(out: Path) -> None:
                 raise _refused(out, f"you may not write into {place}")
             return
         raise _refused(out, f"{place} is a file, where a folder was expected")
+
+
+def with_figures(out: Path) -> bool:
+    """Whether `out` holds figures of an earlier run, which are not to stay beside newer numbers."""
+    return os.path.isdir(out / FIGURES)  # no place at all is told by `check_target`
 
 
 @contextmanager

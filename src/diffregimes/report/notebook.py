@@ -33,7 +33,7 @@ from .figures.backward import LABELS, plot_outcome
 from .figures.curves import plot_curves
 from .figures.style import SIZE, STYLE, Plot, png_bytes, svg_bytes
 from .figures.timeline import plot_regimes
-from .folder import staged
+from .folder import staged, with_figures
 from .page.analysis import full_page, narrow_regimes
 from .page.audit import model_name, render_audit, write_audit
 from .page.base import environment, figure_of
@@ -235,7 +235,7 @@ def write_page(result: Any, path: str | Path, dataset: Dataset | None = None) ->
 
 
 @singledispatch
-def _fill(result: Any, dataset: Dataset | None, folder: Path) -> None:
+def _fill(result: Any, dataset: Dataset | None, folder: Path, *, figures: bool) -> None:
     """The files of a result into an existing folder."""
     raise TypeError(f"a {type(result).__name__} has no folder of its own")
 
@@ -245,13 +245,13 @@ _fill.register(SamplesAudit, write_audit)
 
 
 @_fill.register
-def _(outcome: Outcome, dataset: Dataset | None, folder: Path) -> None:
+def _(outcome: Outcome, dataset: Dataset | None, folder: Path, *, figures: bool) -> None:
     write_page(outcome, folder / "report.html", dataset)
     write_outcome(outcome, folder)
 
 
 @_fill.register
-def _(curves: Curves, dataset: Dataset | None, folder: Path) -> None:
+def _(curves: Curves, dataset: Dataset | None, folder: Path, *, figures: bool) -> None:
     write_page(curves, folder / "report.html", dataset)
     figure = figure_of(plot_curves(curves))
     (folder / "curves.csv").write_text(curves_csv(curves), encoding="utf-8")
@@ -259,9 +259,11 @@ def _(curves: Curves, dataset: Dataset | None, folder: Path) -> None:
     (folder / "curves.svg").write_bytes(svg_bytes(figure))
 
 
-def save(result: Any, folder: str | Path, dataset: Dataset | None = None) -> Path:
+def save(
+    result: Any, folder: str | Path, dataset: Dataset | None = None, *, figures: bool = False
+) -> Path:
     """Write what the command line writes into `folder`, all of it or nothing."""
     place = Path(folder)
     with staged(place) as stage:
-        _fill(result, dataset, stage)
+        _fill(result, dataset, stage, figures=figures or with_figures(place))
     return place

@@ -97,10 +97,13 @@ def generated_json(
     return json.dumps(out, indent=1, allow_nan=False, ensure_ascii=False)
 
 
-def write_run(analysis: Analysis, dataset: Dataset | None, folder: Path) -> None:
-    """results.json, curves.csv, report.html and figures/ into an existing folder."""
+def write_run(
+    analysis: Analysis, dataset: Dataset | None, folder: Path, *, figures: bool = False
+) -> None:
+    """results.json, curves.csv, report.html and, with `figures`, figures/ into an existing
+    folder."""
     (folder / "curves.csv").write_text(curves_csv(analysis.curves), encoding="utf-8")
-    write_report(analysis, dataset, folder)
+    write_report(analysis, dataset, folder, figures=figures)
     (folder / LAST).write_text(analysis.to_json() + "\n", encoding="utf-8")
 
 

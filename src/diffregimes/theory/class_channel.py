@@ -16,7 +16,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.special import entr, softmax
+from scipy.special import entr, ndtri, softmax
+
+from ..common.rng import sobol
 
 _HALF_WIDTH = 9.0  # exp(-9^2/2) = 3e-18
 _STEP = 1 / 16
@@ -67,10 +69,8 @@ def agreement(square: np.ndarray, weights: np.ndarray, seed: int = 0) -> np.ndar
     if k == 2:
         pairs = overlap(at[..., 0], weights)
         return np.asarray(np.trace(pairs, axis1=-2, axis2=-1))
-    from scipy.stats.qmc import MultivariateNormalQMC  # late: two classes do without
-
     power = max(9, 12 - 2 * max(0, math.ceil(math.log2(k / 8))))
-    xi = MultivariateNormalQMC(np.zeros(k - 1), rng=seed).random(2**power)
+    xi = ndtri(sobol(k - 1, 2**power, seed, "class channel"))
     out = np.empty(square.shape[:-2])
     prior = np.log(weights) - 0.5 * square
     for place in np.ndindex(out.shape):

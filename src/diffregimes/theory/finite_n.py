@@ -39,7 +39,7 @@ from scipy.optimize import brentq
 from scipy.special import gammaincinv, loggamma, ndtri
 
 from ..common.checks import InputError, in_range
-from ..common.rng import numpy_generator
+from ..common.rng import sobol
 from ..process import Times, signal, variance
 from .gaussian_mixture import TwoGaussians, checked_times
 
@@ -140,15 +140,8 @@ class _Numbers:
     @classmethod
     def sobol(cls, d: int, r: int, draws: int, seed: int) -> _Numbers:
         """`_SETS` independent sets, one behind the other; the same at every time."""
-        from scipy.stats import qmc  # late: analyze loads this module whatever the law
-
         m = 2 ** max(1, round(math.log2(draws / _SETS)))
-        cube = np.concatenate(
-            [
-                qmc.Sobol(2 * r + 3, rng=numpy_generator(seed, "finite n", k)).random(m)
-                for k in range(_SETS)
-            ]
-        ).clip(1e-12, 1 - 1e-12)
+        cube = np.concatenate([sobol(2 * r + 3, m, seed, "finite n", k) for k in range(_SETS)])
         normal = ndtri(cube)
 
         def chi_square(column: int, of: int) -> np.ndarray:

@@ -41,7 +41,8 @@ from ..common.parallel import Progress
 from ..common.readable import number
 from ..data.cloud import Cloud
 from ..posterior.groups import GROUPS, T95, jackknife_error
-from ..posterior.left_out import heated_log_odds, heated_same_point
+from ..posterior.left_out import Heated, HeatedLogOdds, heated_same_point
+from ..posterior.left_out import asked as asked_of
 from ..process import Schedule, time_from_snr
 from ..results import TransitionTime
 from ..theory import class_channel
@@ -99,22 +100,29 @@ def balance_time(
     seed: int = 0,
     memory_mib: int = 1024,
     progress: Progress | None = None,
+    first: tuple[Look, HeatedLogOdds] | None = None,
 ) -> TransitionTime:
     """Speciation by `balance`, looked for from log gamma = `start` on.
 
     floor : the time from which on the left-out weights do not tell the true class, if known
+    first : `look(cloud, start)`, if it is known already, with what was seen
     """
     why = unfit(cloud)
     if why:
         return clocked(schedule, "speciation", "balance", None, warnings=(why,))
     weights = np.diff(cloud.bounds) / cloud.n
-    nodes, wanted = np.empty(0), start + _AROUND
+    nodes, wanted = np.empty(0), around(start)
     seen: list[_Node] = []
     for _ in range(_TRIES):
-        seen += _measured(
-            cloud, wanted, weights, blocks=blocks, seed=seed, memory_mib=memory_mib,
-            progress=progress,
-        )  # fmt: skip
+        if first is None:
+            at = look(cloud, wanted, seed=seed, memory_mib=memory_mib)
+            (odds,) = asked_of(
+                cloud, [at.question], blocks=blocks, seed=seed, memory_mib=memory_mib,
+                progress=progress,
+            )  # fmt: skip
+            first = at, odds
+        seen += _nodes(*first, weights, seed)
+        first = None
         seen.sort(key=lambda x: x.log_gamma)
         nodes, phi = np.array([x.log_gamma for x in seen]), np.array([x.phi for x in seen])
         # the crossing at the largest t counts: crossings() takes the largest of -log gamma
@@ -177,36 +185,43 @@ def _told_apart(seen: list[_Node], place: float) -> bool:
     return min(seen, key=lambda x: abs(x.log_gamma - place)).z > T95
 
 
-def _measured(
-    cloud: Cloud,
-    nodes: np.ndarray,
-    weights: np.ndarray,
-    *,
-    blocks: int,
-    seed: int,
-    memory_mib: int,
-    progress: Progress | None,
-) -> list[_Node]:
-    """phi at log gamma = `nodes`, each at the largest temperature that it needs."""
+@dataclass(frozen=True)
+class Look:
+    """At log gamma = `nodes` (T,), each at the largest temperature that it needs, `calm` (T,);
+    `restless` (T,) where a few points decide at any. `question` is what is asked of the draws."""
+
+    nodes: np.ndarray
+    calm: np.ndarray
+    restless: np.ndarray
+    question: Heated
+
+
+def around(start: float) -> np.ndarray:
+    """Where is looked first."""
+    return np.asarray(start + _AROUND)
+
+
+def look(cloud: Cloud, nodes: np.ndarray, *, seed: int = 0, memory_mib: int = 1024) -> Look:
     times = time_from_snr(np.exp(nodes))
     calm = _calm(cloud, times, seed, memory_mib)
     restless, calm = calm == 0, np.where(calm == 0, _COOLING[-1], calm)
     slopes = np.array([1.0, _SLOPE])[: 1 if (calm == 1).all() else 2]  # nothing to be carried
-    seen = heated_log_odds(
-        cloud, times, calm[:, None] * slopes, blocks=blocks, seed=seed, memory_mib=memory_mib,
-        progress=progress,
-    )  # fmt: skip
+    return Look(nodes, calm, restless, Heated(times, calm[:, None] * slopes))
+
+
+def _nodes(at: Look, seen: HeatedLogOdds, weights: np.ndarray, seed: int) -> list[_Node]:
+    """phi where was looked."""
     out = []
-    for k, beta in enumerate(calm):
+    for k, beta in enumerate(at.calm):
         odds = seen.log_odds[k]  # (B, 1 + G, K, K)
         at_one = carried(_unbiased((odds + odds.swapaxes(-1, -2)) / 2), float(beta))
         rows = np.concatenate([at_one.value, at_one.low[:1], at_one.high[:1]])
         phi = class_channel.agreement(2 * rows, weights, seed)
         mean = odds[0].mean(axis=(-2, -1))
         z = float(mean[0] / max(float(jackknife_error(mean)), 1e-12))
-        if restless[k]:
+        if at.restless[k]:
             z = 0.0  # a few points decide at any temperature: nothing is known of the law
-        out.append(_Node(float(nodes[k]), phi, float(beta), odds[0, 0], z))
+        out.append(_Node(float(at.nodes[k]), phi, float(beta), odds[0, 0], z))
     return out
 
 

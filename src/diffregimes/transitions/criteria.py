@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from ..common.parallel import Progress
 from ..common.rng import numpy_generator
 from ..data.cloud import Cloud
 from ..posterior.groups import jackknife_covariance, jackknife_error
-from ..posterior.left_out import left_out_means
+from ..posterior.left_out import HeatedLogOdds, Means, Question, asked
 from ..posterior.sample import Sample
 from ..process import Schedule, snr, time_from_snr
 from ..results import Headline, Spectrum, TransitionTime
@@ -73,8 +74,9 @@ class Evidence:
         return clone_level(self.class_counts)
 
     @cached_property
-    def curves(self) -> Resampled:
-        """The curves, their resamples as wide as the population's errors where criteria ask."""
+    def _places(self) -> dict[str, np.ndarray]:
+        """log gamma of where criteria ask for the errors of a curve, (1,); of the excess entropy
+        the ends of its line, (2,)."""
         levels = {
             "same_class_probability": self.level,
             LOO: self.level,
@@ -84,37 +86,56 @@ class Evidence:
             "same_point_probability": 0.5,
         }
         places = {name: mean_crossing(self.seen, name, x) for name, x in levels.items()}
-        places = {name: x for name, x in places.items() if math.isfinite(x)}
+        out = {name: np.array([x]) for name, x in places.items() if math.isfinite(x)}
         ends = collapse.line_ends(self.seen, self.n)
-        asked = {name: np.array([x]) for name, x in places.items()}
-        asked |= {collapse.EXCESS: np.array(ends)} if ends else {}
-        if not asked:
-            return self.seen
-        times = {name: time_from_snr(np.exp(x)) for name, x in asked.items()}
-        means = left_out_means(
-            self.cloud, times, blocks=self.blocks, seed=self.seed, memory_mib=self.memory_mib,
-            progress=self.report,
+        return out | ({collapse.EXCESS: np.array(ends)} if ends else {})
+
+    @cached_property
+    def left_out(self) -> tuple[dict[str, np.ndarray], tuple[balance.Look, HeatedLogOdds] | None]:
+        """Of sets without a group: means of the curves at their places, and the log-odds where
+        `balance` looks first. Both come from the same draws, whose products take longest."""
+        times = {name: time_from_snr(np.exp(x)) for name, x in self._places.items()}
+        questions: list[Question[Any]] = [Means(times)] if times else []
+        first = None
+        if not balance.unfit(self.cloud):
+            first = balance.look(
+                self.cloud, balance.around(self.start), seed=self.seed, memory_mib=self.memory_mib
+            )
+            questions.append(first.question)
+        if not questions:
+            return {}, None
+        answers = asked(
+            self.cloud, questions, blocks=self.blocks, seed=self.seed,
+            memory_mib=self.memory_mib, progress=self.report,
         )  # fmt: skip
+        return answers[0] if times else {}, None if first is None else (first, answers[-1])
+
+    @cached_property
+    def curves(self) -> Resampled:
+        """The curves, their resamples as wide as the population's errors where criteria ask."""
+        means, places = self.left_out[0], dict(self._places)
+        if not places:
+            return self.seen
+        ends = places.pop(collapse.EXCESS, None)
         errors = {
             name: math.hypot(float(jackknife_error(means[name])[0]), self._by_shares(name, place))
             for name, place in places.items()
         }
-        curves = of_population(self.seen, places, errors)
-        if not ends:
+        at = {name: float(place[0]) for name, place in places.items()}
+        curves = of_population(self.seen, at, errors)
+        if ends is None:
             return curves
         covariance = jackknife_covariance(means[collapse.EXCESS])
-        covariance += of_class_shares(self.sample, self.cloud, collapse.EXCESS, np.array(ends))
+        covariance += of_class_shares(self.sample, self.cloud, collapse.EXCESS, ends)
         rng = numpy_generator(self.seed, "entropy line")
-        return straight(curves, collapse.EXCESS, np.array(ends), covariance, rng)
+        return straight(curves, collapse.EXCESS, ends, covariance, rng)
 
-    def _by_shares(self, name: str, log_gamma: float) -> float:
+    def _by_shares(self, name: str, log_gamma: np.ndarray) -> float:
         """Standard error that the chance of the class counts adds; the level of phi moves along
         with them."""
         if name in (LOO, OWN, "same_class_probability"):
             return 0.0
-        return math.sqrt(
-            of_class_shares(self.sample, self.cloud, name, np.array([log_gamma]))[0, 0]
-        )
+        return math.sqrt(of_class_shares(self.sample, self.cloud, name, log_gamma)[0, 0])
 
     @cached_property
     def line(self) -> collapse.EntropyLine | None:
@@ -138,21 +159,23 @@ class Evidence:
 
     @cached_property
     def start(self) -> float:
-        """log gamma of where the log-odds of the classes are looked at first."""
+        """log gamma of where the log-odds of the classes are looked at first: the middle of the
+        curves where nothing says where."""
+        middle = float(np.median(self.seen.log_gamma))
         if len(self.class_counts) == 2:
             # balanced classes part where the mean log-odds are 2
-            return mean_crossing(self.seen, "class_log_odds", 2.0)
+            place = mean_crossing(self.seen, "class_log_odds", 2.0)
+            return place if math.isfinite(place) else middle
         places = [mean_crossing(self.seen, name, self.level) for name in (LOO, OWN)]
         known = [x for x in places if math.isfinite(x)]
-        return float(np.mean(known)) if known else math.nan
+        return float(np.mean(known)) if known else middle
 
 
 def _balance_time(e: Evidence) -> TransitionTime:
-    """Speciation by `balance`; from the middle of the curves where nothing says where to look."""
-    start = e.start if math.isfinite(e.start) else float(np.median(e.seen.log_gamma))
+    """Speciation by `balance`."""
     time = balance.balance_time(
-        e.cloud, start, e.schedule, e.level, floor=e.loo.low or 0.0, blocks=e.blocks,
-        seed=e.seed, memory_mib=e.memory_mib, progress=e.report,
+        e.cloud, e.start, e.schedule, e.level, floor=e.loo.low or 0.0, blocks=e.blocks,
+        seed=e.seed, memory_mib=e.memory_mib, progress=e.report, first=e.left_out[1],
     )  # fmt: skip
     return balance.reaching(time, e.loo, e.calm)
 

@@ -34,6 +34,7 @@ from ..process import snr, time_from_snr
 from ..results import Exposure
 
 _PAIRS = 16  # noise pairs behind the collapse time of a listed point
+_TOGETHER = 8  # points whose distances are computed in one go
 _ALONE = 0.1  # gamma |a - b|^2 at which no point is told from its neighbour
 _STEP, _FINE = 0.5, 0.25  # in log gamma
 _MOST_GAMMA = 1e30  # in units of the cloud, where float32 ends: all is long resolved
@@ -77,10 +78,12 @@ def named(exposed: tuple[Exposure, ...], dataset: Dataset) -> tuple[Exposure, ..
     )
 
 
-def _own_weight(cloud: Cloud, row: int, noise: Tensor) -> Callable[[float], np.ndarray]:
-    """w_mu (pairs,) of a point at any gamma, the mean over z and -z of each noise (pairs, r)."""
+def _own_weight(
+    cloud: Cloud, row: int, square: Tensor, noise: Tensor
+) -> Callable[[float], np.ndarray]:
+    """w_mu (pairs,) of a point at any gamma, the mean over z and -z of each noise (pairs, r), from
+    its squared distances (n,)."""
     own = cloud.coordinates[row]
-    square = square_distances(own[None], cloud.coordinates)[0]
     along = noise @ cloud.coordinates.T
     along -= (noise @ own)[:, None]
     square[row], along[:, row] = 0, 0  # so that w_mu is one over the sum
@@ -127,6 +130,26 @@ def _own_time(weight: Callable[[float], np.ndarray], gamma: np.ndarray) -> tuple
     return float(t), math.sqrt((_PAIRS - 1) * np.var(left_out))
 
 
+def _all_times(
+    cloud: Cloud, rows: np.ndarray, gamma: np.ndarray, seed: int, memory_mib: int
+) -> list[tuple[float, float]]:
+    """`_own_time` of these rows of the cloud."""
+    device = cloud.coordinates.device
+
+    def times(some: np.ndarray) -> list[tuple[float, float]]:
+        # of several at a time, for each float64 product takes a pass over all points
+        squares = square_distances(cloud.coordinates[torch.from_numpy(some)], cloud.coordinates)
+        out = []
+        for row, square in zip(some.tolist(), squares, strict=True):
+            noise = _noise(cloud, row, seed).to(device)
+            out.append(_own_time(_own_weight(cloud, row, square, noise), gamma))
+        return out
+
+    with workers(device, memory_mib) as pool:
+        parts = np.array_split(rows, math.ceil(len(rows) / _TOGETHER))
+        return [x for found in pool.map(times, parts) for x in found]
+
+
 def own_times(
     cloud: Cloud, rows: np.ndarray, *, seed: int = 0, memory_mib: int = 1024
 ) -> np.ndarray:
@@ -139,14 +162,7 @@ def own_times(
     # from where the nearest neighbours are told apart to where no point is
     high, low = 60 * math.log(cloud.n + 1) / float(nearest.min()), _ALONE / float(nearest.max())
     gamma = np.geomspace(high, low, 2 + math.ceil(math.log(high / low) / _FINE))
-    device = cloud.coordinates.device
-
-    def own_time(row: int) -> float:
-        noise = _noise(cloud, row, seed)
-        return _own_time(_own_weight(cloud, row, noise.to(device)), gamma)[0]
-
-    with workers(device, memory_mib) as pool:
-        return np.array(list(pool.map(own_time, rows.tolist())))
+    return np.array([t for t, _ in _all_times(cloud, rows, gamma, seed, memory_mib)])
 
 
 def most_exposed(
@@ -167,14 +183,7 @@ def most_exposed(
     far = np.argsort(-distance.min(axis=1), kind="stable")[: 2 * count]
     rows = np.unique(np.concatenate([far, _drawn(cloud, sample, 2 * count)]))
     gamma = _reaching(snr(sample.times), float(distance.min(axis=1).max()))
-    device = cloud.coordinates.device
-
-    def own_time(row: int) -> tuple[float, float]:
-        noise = _noise(cloud, row, seed)
-        return _own_time(_own_weight(cloud, row, noise.to(device)), gamma)
-
-    with workers(device, memory_mib) as pool:
-        found = list(pool.map(own_time, rows.tolist()))
+    found = _all_times(cloud, rows, gamma, seed, memory_mib)
     return _exposed(cloud, rows, found, near[rows], distance[rows])[:count]
 
 

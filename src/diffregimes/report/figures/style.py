@@ -11,23 +11,59 @@ from typing import Any, Generic, Protocol, TypeVar
 from matplotlib import rc_context
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG, RendererSVG
 from matplotlib.figure import Figure
+from matplotlib.textpath import TextToPath
+
+_TEXT = TextToPath()  # formulas that were measured in one figure are known in the next
+
+
+class _Canvas(FigureCanvasSVG):
+    """Lays a figure out with the very renderer that draws it. `savefig` has three for a figure, and
+    each measures every text anew, which is most of the time of a small page."""
+
+    def __init__(self, figure: Figure, out: io.StringIO):
+        super().__init__(figure)
+        width, height = figure.get_size_inches() * figure.dpi
+        made: Any = RendererSVG  # which has no types
+        self._renderer = made(width, height, out, metadata={"Date": None})
+        self._renderer._text2path = _TEXT
+
+    def get_renderer(self) -> Any:
+        return self._renderer
 
 
 def svg_bytes(figure: Figure) -> bytes:
     """The figure as SVG without a date: the same bytes in every run."""
-    return _saved(figure, format="svg", metadata={"Date": None})
+    return _saved(figure, _svg)
 
 
 def png_bytes(figure: Figure) -> bytes:
     """The figure as PNG, on white: a viewer with a dark background would swallow the axes."""
-    return _saved(figure, format="png", dpi=160, facecolor="white")
+    return _saved(figure, _png)
 
 
-def _saved(figure: Figure, **how: Any) -> bytes:
-    out = io.BytesIO()
+def _saved(figure: Figure, how: Callable[[Figure], bytes]) -> bytes:
     with rc_context(STYLE):
-        figure.savefig(out, **how)
+        return how(figure)
+
+
+def _svg(figure: Figure) -> bytes:
+    out, canvas, dpi = io.StringIO(), figure.canvas, figure.dpi
+    try:
+        figure.dpi = 72  # of SVG
+        renderer = _Canvas(figure, out).get_renderer()
+        figure.draw(renderer)
+        renderer.finalize()
+    finally:
+        figure.set_canvas(canvas)
+        figure.dpi = dpi
+    return out.getvalue().encode()
+
+
+def _png(figure: Figure) -> bytes:
+    out = io.BytesIO()
+    figure.savefig(out, format="png", dpi=160, facecolor="white")
     return out.getvalue()
 
 

@@ -27,7 +27,7 @@ from ...results import Analysis, Exposure, TransitionTime
 from ...transitions.criteria import METHODS, blind_level, clone_level
 from ...transitions.regimes import WANDERING, regime
 from ..figures.analysis import FIGURES
-from ..figures.style import STYLE, png_bytes, svg_bytes
+from ..figures.style import STYLE, svg_bytes
 from ..figures.timeaxis import time_window
 from ..figures.timeline import plot_regimes
 from ..words import (
@@ -41,7 +41,7 @@ from ..words import (
     time_text,
 )
 from . import pictures
-from .base import figure_of, flat, rendered, rows_of
+from .base import figure_files, figure_of, flat, rendered, rows_of
 from .strip import Strip, noised_strip
 
 Paint = Callable[[int], str | None]
@@ -49,19 +49,20 @@ Paint = Callable[[int], str | None]
 MOST_EXPOSED = 12
 
 
-def write_report(analysis: Analysis, dataset: Dataset | None, out_dir: str | Path) -> None:
-    """Write out_dir/report.html and out_dir/figures/*.png and *.svg.
+def write_report(
+    analysis: Analysis, dataset: Dataset | None, out_dir: str | Path, *, figures: bool = False
+) -> None:
+    """Write out_dir/report.html and, with `figures`, out_dir/figures/*.png and *.svg.
 
     Without the dataset the page goes without what only the points can show: pictures, and the
     noised samples. Raises `InputError` where `dataset` is not the one that was analysed, `OSError`
     where a file cannot be written; files of an earlier run are replaced one by one, each whole.
     """
-    figures = draw_figures(analysis)
-    drawn = {name: svg_bytes(figure) for name, figure in figures.items()}
-    files = {Path("report.html"): full_page(analysis, dataset, drawn).encode()}
-    for name in FIGURES:
-        files[Path("figures", f"{name}.svg")] = drawn[name]
-        files[Path("figures", f"{name}.png")] = png_bytes(figures[name])
+    plotted = draw_figures(analysis)
+    drawn = {name: svg_bytes(figure) for name, figure in plotted.items()}
+    files = {"report.html": full_page(analysis, dataset, drawn).encode()}
+    if figures:
+        files |= figure_files({x: plotted[x] for x in FIGURES}, drawn)
     for relative, data in files.items():
         write_atomically(Path(out_dir) / relative, data)
 

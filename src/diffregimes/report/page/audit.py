@@ -25,30 +25,31 @@ from ...common.numerics import Z95
 from ...common.readable import fixed, interval_text, number, sureness
 from ...data.datasets import Dataset
 from ..figures.audit import FIGURES
-from ..figures.style import png_bytes, svg_bytes
+from ..figures.style import svg_bytes
 from ..folder import LAST
 from ..tables import columns_csv
 from ..words import scale_in_words, shape_in_words
 from . import pictures
-from .base import figure_of, flat, rendered, rows_of
+from .base import figure_files, figure_of, flat, rendered, rows_of
 
 MOST_ORIGINS, MOST_COPIES, MOST_SAMPLES, MOST_TWINS = 12, 4, 12, 4
 
 
-def write_audit(audit: SamplesAudit, dataset: Dataset | None, folder: str | Path) -> None:
-    """Write report.html, figures/*.png and *.svg, samples.csv and, last, results.json into
-    `folder`, of a score losses.csv, entropy.csv and clones.csv too.
+def write_audit(
+    audit: SamplesAudit, dataset: Dataset | None, folder: str | Path, *, figures: bool = False
+) -> None:
+    """Write report.html, samples.csv and, last, results.json into `folder`, of a score losses.csv,
+    entropy.csv and clones.csv too; with `figures` also figures/*.png and *.svg.
 
     Without the dataset the page shows no pictures and no classes of points. Raises `InputError`
     where `dataset` is not the one of the audit, `OSError` where a file cannot be written; files of
     an earlier run are replaced one by one, each whole.
     """
-    figures = {name: figure_of(plot(audit)) for name, plot in figures_of(audit).items()}
-    drawn = {name: svg_bytes(figure) for name, figure in figures.items()}
+    plotted = {name: figure_of(plot(audit)) for name, plot in figures_of(audit).items()}
+    drawn = {name: svg_bytes(figure) for name, figure in plotted.items()}
     files = {"report.html": render_audit(audit, dataset, drawn).encode()}
-    for name, figure in figures.items():
-        files[f"figures/{name}.svg"] = drawn[name]
-        files[f"figures/{name}.png"] = png_bytes(figure)
+    if figures:
+        files |= figure_files(plotted, drawn)
     tables: dict[str, Mapping[str, Sequence[Any]]] = {"samples": audit.samples(), **audit.curves()}
     for name, columns in tables.items():
         files[f"{name}.csv"] = columns_csv(columns).encode()

@@ -14,6 +14,8 @@ from matplotlib.figure import Figure
 from ...common.provenance import INDEXED, DatasetFacts
 from ...common.readable import count, number
 from ...data.datasets import Dataset
+from ..figures.style import png_bytes
+from ..folder import FIGURES
 from ..words import symbols
 
 
@@ -74,6 +76,15 @@ def figure_of(ax: Any) -> Figure:
     """The figure that axes lie in."""
     figure: Figure = ax.get_figure(root=True)
     return figure
+
+
+def figure_files(
+    plotted: Mapping[str, Figure], drawn: Mapping[str, bytes]
+) -> Iterator[tuple[str, bytes]]:
+    """Paths in the folder of a page and what they hold: its figures once more as files."""
+    for name, figure in plotted.items():
+        yield f"{FIGURES}/{name}.svg", drawn[name]
+        yield f"{FIGURES}/{name}.png", png_bytes(figure)
 
 
 def flat(recipe: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

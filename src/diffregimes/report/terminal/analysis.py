@@ -19,7 +19,9 @@ _CLASSES = 20  # told one by one
 _SIGMA = 9  # columns that it takes
 
 
-def print_plan(dataset: Dataset, folder: Path, draws: int | None, precision: float) -> None:
+def print_plan(
+    dataset: Dataset, folder: Path, draws: int | None, precision: float, *, figures: bool = False
+) -> None:
     """What a run would do with this dataset."""
     console = Console(highlight=False, markup=False, soft_wrap=True)
     shape = " x ".join(str(x) for x in dataset.sample_shape)
@@ -34,7 +36,8 @@ def print_plan(dataset: Dataset, folder: Path, draws: int | None, precision: flo
         console.print(f"  note: {note}")
     until = f"until the standard errors reach {precision:g}"
     console.print(f"would draw {until if draws is None else f'{draws} noised samples'}")
-    console.print(f"would write {folder}/results.json, curves.csv, report.html, figures/")
+    files = f"results.json, curves.csv, report.html{', figures/' if figures else ''}"
+    console.print(f"would write {folder}/{files}")
 
 
 def print_summary(analysis: Analysis, folder: Path) -> None:
