@@ -71,7 +71,7 @@ def digits():
 def test_what_is_written(run, model, monkeypatch, tmp_path):
     monkeypatch.setattr("diffregimes.auditing.audit.LOSS_TIMES", 3)
     out = tmp_path / "out"
-    ran = run(model, "--data", "digits", "--classes", "0,1", *FEW, "--out", out)
+    ran = run(model, "--data", "digits", "--classes", "0,1", *FEW, "--figures", "--out", out)
     assert ran.code == 0, ran.err
     assert {x.name for x in out.iterdir()} == {
         "report.html", "results.json", "samples.csv", "losses.csv", "entropy.csv", "clones.csv",

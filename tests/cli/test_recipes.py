@@ -19,7 +19,7 @@ def _quick(monkeypatch):
 
 DATA = {"labels": None, "key": None, "split": None, "classes": "0,1", "per_class": 12}
 PIXELS = {"pixel_range": None, "pad": 0, "resize": None, "crop": False, "standardize": False}
-NETWORK = dict.fromkeys(["label", "prompt", "guidance", "scheduler", "base"])
+NETWORK = dict.fromkeys(["label", "prompt", "guidance", "null_label", "scheduler", "base"])
 SCORE = {"score": None, **NETWORK}
 SAMPLING = {"sampler": "bridge", "grid": None, "steps": 12}
 REST = {**DATA, **PIXELS, "seed": 3, "device": "cpu"}
@@ -84,7 +84,7 @@ def test_options_of_an_audit_are_recorded(monkeypatch, capfd, tmp_path):
     assert ran.code == 0, ran.err
     expected = {
         "data": "digits", "held_out": None, "samples": 16, "pairs": 16, "steps": 10,
-        "augment": "mirror, flip", "features": None, **NETWORK, **DATA, **PIXELS,
+        "augment": "mirror, flip", "features": None, "prompts": None, **NETWORK, **DATA, **PIXELS,
         "group": None, "seed": 3, "device": "cpu",
     }  # fmt: skip
     assert _recorded(tmp_path / "out", "audit") == list(expected.items())
@@ -98,7 +98,7 @@ def _recorded(folder, command):
     return list(recipe["options"].items())
 
 
-NETWORK_NAMES = "label prompt guidance scheduler base"
+NETWORK_NAMES = "label prompt guidance null_label scheduler base"
 SHARED = "labels key split classes per_class pixel_range pad resize crop standardize"
 BACKWARD = f"sampler grid steps batch {SHARED} seed device memory_mib out"
 ORDER = {
@@ -110,7 +110,8 @@ ORDER = {
     "train": f"source preset steps batch every held_out memorised {SHARED} group seed device out",
     "train-classifier": f"source held_out epochs {SHARED} seed device out force",
     "audit": "model samples_from data held_out samples pairs steps augment "
-    f"features {NETWORK_NAMES} classifier batch {SHARED} group seed device memory_mib out figures",
+    f"features prompts {NETWORK_NAMES} classifier batch {SHARED} group seed device memory_mib out "
+    "figures",
     "points-needed": f"source at {SHARED} seed",
 }
 

@@ -1,4 +1,5 @@
 from . import audit as audit
+from . import conditions as conditions
 from . import copies as copies
 from . import encoders as encoders
 from . import entropy as entropy

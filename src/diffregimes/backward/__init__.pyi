@@ -1,4 +1,5 @@
 from . import clones as clones
+from . import conditioned as conditioned
 from . import descent as descent
 from . import experiment as experiment
 from . import outcome as outcome

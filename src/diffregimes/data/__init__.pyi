@@ -25,6 +25,7 @@ from . import spectrum as spectrum
 from . import splits as splits
 from . import stored as stored
 from . import tables as tables
+from . import texttables as texttables
 from . import trees as trees
 from . import unread as unread
 from .cloud import Cloud as Cloud
