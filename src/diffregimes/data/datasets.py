@@ -29,7 +29,7 @@ from .classes import (
     select,
     to_numpy,
 )
-from .infile import FilePoints, left_in_file, parts, stays, taken
+from .infile import SHOWN, FilePoints, left_in_file, parts, stays, taken
 from .pixels import PixelMap, Range, Scaling, map_of, of_all, sample_shape, scaling
 from .sides import principal_sides
 from .stored import Stored, check_room, extremes, picked
@@ -245,6 +245,7 @@ def _made(
     """The points of these rows (n, d), and the map that made them."""
     ends_of_all = of_all(array.dtype, wanted, white)
     if stays(array, len(indices), pad, ends_of_all):
+        check_room(array, min(len(indices), SHOWN), pad)
         points = left_in_file(cast(Stored, array), indices, wanted, white, pad, ends_of_all, said)
         return cast(np.ndarray, points), points.pixels
     check_room(array, len(indices), pad)
