@@ -23,6 +23,16 @@ import numpy as np
 import torch
 
 SIDE, CLASSES, BLOCK = 32, 10, 5000
+# ru_maxrss begins with the peak of the process that starts another; VmHWM is a program's own
+ALONE = """
+import sys
+from diffregimes.cli import main
+try:
+    main()
+finally:
+    peak = next(x for x in open("/proc/self/status") if x.startswith("VmHWM"))
+    print(int(peak.split()[1]) // 1024, file=sys.stderr)
+"""
 HERE = str(Path(__file__).resolve().parent.parent / "src")
 
 
@@ -63,27 +73,26 @@ def floor(n: int, d: int, pairs: int) -> float:
 
 
 def main() -> None:
-    if sys.argv[1:2] == ["--write"]:  # alone, for a process inherits the peak of what starts it
-        write(Path(sys.argv[2]), int(sys.argv[3]))
-        return
     for n in map(int, sys.argv[1:] or ["100000"]):
         with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as name:
             folder = Path(name)
-            subprocess.run([sys.executable, __file__, "--write", str(folder), str(n)], check=True)
+            write(folder, n)
             command = [
-                sys.executable, "-m", "diffregimes", "analyze", str(folder / "x.npy"),
+                sys.executable, "-c", ALONE, "analyze", str(folder / "x.npy"),
                 "--labels", str(folder / "y.npy"), "--memory-mib", "512", "--out",
                 str(folder / "out"),
             ]  # fmt: skip
             before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-            subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": HERE})
+            said = subprocess.run(
+                command, check=True, env={**os.environ, "PYTHONPATH": HERE}, stderr=subprocess.PIPE
+            )
             wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
             used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
             found = json.loads((folder / "out" / "results.json").read_text())
             least = floor(n, 3 * SIDE**2, found["recipe"]["draws"] // 2)
             print(
                 f"n = {n}: {wall:.0f} s, {used:.0f} CPU s, {used / least:.2f} times the two "
-                f"products; peak {after.ru_maxrss / 1024:.0f} MiB",
+                f"products; peak {said.stderr.split()[-1].decode()} MiB",
                 flush=True,
             )
 
