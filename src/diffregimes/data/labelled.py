@@ -183,13 +183,11 @@ def by_name(
     and whose column `place` has their labels; and notes."""
     column = f"column {files + 1} ({rows[0][files].strip()!r})"
     table: dict[str, str] = {}
+    two: dict[str, str] = {}  # names with another label further down
     for k, row in enumerate(rows[1:], 2):
         name, label = cell(row, files, path, k), cell(row, place, path, k)
         if table.setdefault(name, label) != label:
-            raise InputError(
-                f"{path} names {name} twice, with the labels {table[name]} and {label} (row {k}); "
-                "expected one. Remove the wrong row."
-            )
+            two.setdefault(name, f"{table[name]} and {label} (row {k})")
     how = max(_ways(root), key=lambda way: sum(way(x) in table for x in names))
     missing = [name for name in names if how(name) not in table]
     if missing:
@@ -201,6 +199,11 @@ def by_name(
             "Add the rows or move these images away."
         )
     keys = [how(name) for name in names]
+    if (wrong := next((x for x in keys if x in two), None)) is not None:
+        raise InputError(
+            f"{path} names {wrong} twice, with the labels {two[wrong]}; expected one. Remove the "
+            "wrong row."
+        )
     double, count = Counter(keys).most_common(1)[0] if keys else ("", 0)
     if count > 1:
         raise InputError(
