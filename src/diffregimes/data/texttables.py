@@ -33,7 +33,7 @@ _FLAGS = {"false": 0.0, "true": 1.0}
 _SEPARATED = re.compile(r"sep=(.)$", re.IGNORECASE)
 _DECIMAL = re.compile(r"[+-]?\d+,\d+(e[+-]?\d+)?$", re.IGNORECASE)
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+$")  # or a decimal of three digits
-_ONE = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?"
+_ONE = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?"  # one way to read each: no backtracking
 _LIST = re.compile(rf"[\[(]?\s*{_ONE}(?:(?:\s*[,;]\s*|\s+){_ONE}){{3,}}\s*[\])]?", re.IGNORECASE)
 _BETWEEN = str.maketrans(dict.fromkeys(",;[]()", " "))
 _UTF8 = "expected one in UTF-8 that is whole. Save it as such (of Excel: CSV UTF-8), or copy it."
