@@ -45,6 +45,7 @@ from .transitions.needed import at_speciation
 from .transitions.outliers import bulk, disagreement, far_in_words
 from .transitions.points import most_exposed, most_exposed_in_file, named, point_times
 from .transitions.regimes import verdict
+from .transitions.tree import classes_apart
 
 PILOT_DRAWS = 1024
 BLOCK = 2 * PAIRS_PER_BLOCK  # draws
@@ -136,6 +137,8 @@ def analyze(
     exact = None if draws else precision
     recipe = _recipe(seen.own, evidence, sample, exact, times is None, device)
     found = _concluded(seen, evidence, sample, transitions, exposed, recipe)
+    pairs, tree = classes_apart(evidence, seen.own.class_names)
+    found = replace(found, pairs=pairs, tree=tree)
     return _of_all_listed(found, dataset, seen, evidence, sample)
 
 
