@@ -206,8 +206,9 @@ class Means:
 @dataclass(frozen=True)
 class HeatedLogOdds:
     """`log_odds` (T, B, 1 + G, K, K): M_ab at inverse temperatures `beta` (T, B), of the whole set
-    and without each group; `own` and `confidence` likewise E_a[r] and E_a[r^2 + (1 - r)^2], of two
-    classes alone; `same_point` (T, B): E[sum w'^2], one over the points that compete."""
+    and without each group; where beta is 1 `own` and `confidence` likewise E_a[r] and
+    E_a[r^2 + (1 - r)^2], of two classes alone, else 0; `same_point` (T, B): E[sum w'^2], one over
+    the points that compete."""
 
     times: np.ndarray
     beta: np.ndarray
@@ -248,10 +249,12 @@ class Heated:
             by_class = torch.cat([x for _, x in each.by_class()], dim=-1).double()
             density = by_class.clamp_min(LEAST).movedim(-2, 0).log() - competing[:, None]
             odds = (density * mine).sum(-1, keepdim=True) - density  # (1 + G, 2, p, K)
-            own = odds.sigmoid()
-            sure = own.square() + (1 - own).square()
-            for j, values in enumerate((odds, own, sure)):
-                found = torch.einsum("gp,pa,gpb->gab", kept, mine, values.mean(1))
+            values = [odds]
+            if self.beta[k] == 1:
+                own = odds.float().sigmoid_()
+                values += [own, 1 - 2 * own * (1 - own)]
+            for j, value in enumerate(values):
+                found = torch.einsum("gp,pa,gpb->gab", kept, mine, value.mean(1).double())
                 pairs[k, j] += found.cpu().numpy()
             same[k] += float(each.same_point().mean(0).sum())
 

@@ -200,10 +200,6 @@ class Look:
         slopes = np.array([1.0, _SLOPE])[: 1 if (self.calm == 1).all() else 2]  # none is carried
         return Heated(time_from_snr(np.exp(self.nodes)), self.calm[:, None] * slopes)
 
-    def some(self, chosen: np.ndarray) -> Look:
-        """At these nodes alone."""
-        return Look(self.nodes[chosen], self.calm[chosen], self.restless[chosen])
-
 
 def around(start: float) -> np.ndarray:
     """Where is looked first."""

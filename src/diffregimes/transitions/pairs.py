@@ -42,8 +42,9 @@ BALANCE, CLONE = "pair-balance", "pair-clone"
 LEVEL = 2.0  # nats
 APART = (1 + CLONE_LEVEL) / 2  # of phi: 0.775
 _STEP = 0.8  # in log gamma between the places beyond those of `balance`
-_WIDE = np.concatenate([np.arange(-6, -1), np.arange(2, 10)]) * _STEP
-_FEW = 8  # classes for a block of the draws that say where to look
+_WIDE = np.arange(-6, 10)  # of these steps
+_UNSURE = 0.2  # of where a pair parts, from a few draws
+_FEW = 16  # classes for a block of the draws that say where to look
 
 
 @dataclass(frozen=True)
@@ -70,18 +71,25 @@ def asking(
     cloud: Cloud, first: Look, start: float, *, blocks: int, seed: int = 0, memory_mib: int = 1024
 ) -> Asked:
     """Where the pairs part: `first` is what `balance` looks at around log gamma = `start`."""
-    wide = balance.look(cloud, start + _WIDE, seed=seed, memory_mib=memory_mib)
+    every = start + _STEP * _WIDE
+    # as calm as the nearest place of `first`, and not carried back: it says where to look, no more
+    calm = first.calm[np.abs(every[:, None] - first.nodes).argmin(axis=1)]
+    rough = Heated(time_from_snr(np.exp(every)), calm[:, None])
     few = min(blocks, 1 + len(cloud.bounds) // _FEW)
-    (found,) = asked_of(cloud, [wide.question], blocks=few, seed=seed, memory_mib=memory_mib)
-    whole = found.log_odds[:, :, 0]
-    upper = np.triu_indices(whole.shape[-1], 1)
-    both = (whole + whole.swapaxes(-1, -2))[..., *upper] / 2
-    odds = [carried(x, float(b)).value for x, b in zip(both, wide.calm, strict=True)]
-    places = _crossings(wide.nodes, np.array(odds)[:, None], _log_odds(LEVEL), _log_odds)[0]
+    (found,) = asked_of(cloud, [rough], blocks=few, seed=seed, memory_mib=memory_mib)
+    whole = found.log_odds[:, 0, 0]
+    there, back = (whole[:, i, j] for i, j in _both_ways(whole.shape[-1]))
+    odds = (there + back) / 2 / calm[:, None]
+    places = _crossings(every, odds[:, None], _log_odds(LEVEL), _log_odds)[0]
     known = places[np.isfinite(places)]
-    ends = (known.min(), known.max()) if len(known) else (start, start)
-    reach = (wide.nodes > ends[0] - 1.5 * _STEP) & (wide.nodes < ends[1] + 1.5 * _STEP)
-    return Asked((first, wide.some(reach)) if reach.any() else (first,))
+    if not len(known):
+        return Asked((first,))
+    # one place beyond the first and the last pair
+    ends = known.min() - _UNSURE - _STEP, known.max() + _UNSURE + _STEP
+    nodes = every[(every > ends[0]) & (every < ends[1]) & (np.abs(_WIDE) > 1)]
+    if not len(nodes):
+        return Asked((first,))
+    return Asked((first, balance.look(cloud, nodes, seed=seed, memory_mib=memory_mib)))
 
 
 @dataclass(frozen=True)
@@ -112,7 +120,7 @@ def curves(asked: Asked, answers: list[HeatedLogOdds]) -> PairCurves:
     rows = []
     for look, seen in zip(asked.looks, answers, strict=False):
         for k, beta in enumerate(look.calm):
-            there, back = (seen.log_odds[k][..., i, j] for i, j in ((one, other), (other, one)))
+            there, back = (seen.log_odds[k][..., i, j] for i, j in _both_ways(classes))
             both = (there + back) / 2
             at = carried(unbiased(both), float(beta))
             z = both[0, 0] / np.maximum(jackknife_error(both[0].T), 1e-12)
@@ -127,6 +135,12 @@ def curves(asked: Asked, answers: list[HeatedLogOdds]) -> PairCurves:
             ))  # fmt: skip
     rows.sort(key=lambda x: x[0])
     return PairCurves(*(np.array(x) for x in zip(*rows, strict=True)))
+
+
+def _both_ways(classes: int) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+    """(a, b) of every pair, a before b, and (b, a)."""
+    one, other = np.triu_indices(classes, 1)
+    return (one, other), (other, one)
 
 
 @dataclass(frozen=True)
