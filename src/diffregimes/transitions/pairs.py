@@ -2,13 +2,15 @@
 
 `pair-balance`: (M_ab + M_ba)/2 = 2, where the mean log-odds of the two classes balance their
 fluctuation (`balance`, which says how M is had where few points decide). `pair-clone`: with p' of
-the two classes alone and each counted as equally frequent, phi_ab = E[r^2 + (1 - r)^2] = 0.775.
+the two classes alone, each counted as equally frequent, and r that of the true one,
+phi_ab = E[r^2 + (1 - r)^2] = 0.775. E[r] is the same for the population, and where few points
+decide as far below it as the other is above: the mean of the two is taken, the interval spans both.
 Both are those of the two classes without all others: which others there are, and how many points
 each has, plays no part.
 
 Errors are those of groups of points left out in turn. Where M_ab and M_ba differ, the classes
-differ by their spread or the points are too few for the log-sums: the mean over the two then
-understates M, and the interval reaches to the later of the two directions.
+differ by their spread. Where few points decide, too, half of what the log-sums are off by does not
+cancel and they are carried to another temperature badly: the interval spans the two directions.
 
 The pairs of ten classes part over a range of log gamma that is many times as wide as the errors.
 A few draws say where it lies; the others are asked there and where `balance` asks in any case.
@@ -42,7 +44,9 @@ BALANCE, CLONE = "pair-balance", "pair-clone"
 LEVEL = 2.0  # nats
 APART = (1 + CLONE_LEVEL) / 2  # of phi: 0.775
 _STEP = 0.8  # in log gamma between the places beyond those of `balance`
-_WIDE = np.arange(-6, 10)  # of these steps
+_FARTHEST = 8  # steps towards the data at first, and again where pairs have not parted
+_TRIES = 4
+_ALONE = 0.9  # E[sum w'^2] from which on a few points say everything
 _UNSURE = 0.2  # of where a pair parts, from a few draws
 _FEW = 16  # classes for a block of the draws that say where to look
 
@@ -71,25 +75,43 @@ def asking(
     cloud: Cloud, first: Look, start: float, *, blocks: int, seed: int = 0, memory_mib: int = 1024
 ) -> Asked:
     """Where the pairs part: `first` is what `balance` looks at around log gamma = `start`."""
-    every = start + _STEP * _WIDE
-    # as calm as the nearest place of `first`, and not carried back: it says where to look, no more
-    calm = first.calm[np.abs(every[:, None] - first.nodes).argmin(axis=1)]
-    rough = Heated(time_from_snr(np.exp(every)), calm[:, None])
     few = min(blocks, 1 + len(cloud.bounds) // _FEW)
-    (found,) = asked_of(cloud, [rough], blocks=few, seed=seed, memory_mib=memory_mib)
-    whole = found.log_odds[:, 0, 0]
-    there, back = (whole[:, i, j] for i, j in _both_ways(whole.shape[-1]))
-    odds = (there + back) / 2 / calm[:, None]
-    places = _crossings(every, odds[:, None], _log_odds(LEVEL), _log_odds)[0]
+    steps = np.arange(math.floor((_earliest(cloud) - start) / _STEP), _FARTHEST)
+    every = np.empty(0)
+    odds = np.empty((0, (len(cloud.bounds) - 1) * (len(cloud.bounds) - 2) // 2))
+    for _ in range(_TRIES):
+        every = np.append(every, start + _STEP * steps)
+        # as calm as the nearest place of `first`, and not carried back: it says no more than where
+        calm = first.calm[np.abs(every[-len(steps) :, None] - first.nodes).argmin(axis=1)]
+        rough = Heated(time_from_snr(np.exp(every[-len(steps) :])), calm[:, None])
+        (found,) = asked_of(cloud, [rough], blocks=few, seed=seed, memory_mib=memory_mib)
+        whole = found.log_odds[:, 0, 0]
+        there, back = (whole[:, i, j] for i, j in _both_ways(whole.shape[-1]))
+        odds = np.concatenate([odds, (there + back) / 2 / calm[:, None]])
+        places = _crossings(every, odds[:, None], _log_odds(LEVEL), _log_odds)[0]
+        if np.isfinite(places).all() or found.same_point[-1, 0] > _ALONE:
+            break
+        steps = steps[-1] + 1 + np.arange(_FARTHEST)
     known = places[np.isfinite(places)]
     if not len(known):
         return Asked((first,))
     # one place beyond the first and the last pair
     ends = known.min() - _UNSURE - _STEP, known.max() + _UNSURE + _STEP
-    nodes = every[(every > ends[0]) & (every < ends[1]) & (np.abs(_WIDE) > 1)]
+    nodes = every[(every > ends[0]) & (every < ends[1])]
+    nodes = nodes[np.abs(nodes - start) > 1.5 * _STEP]
     if not len(nodes):
         return Asked((first,))
     return Asked((first, balance.look(cloud, nodes, seed=seed, memory_mib=memory_mib)))
+
+
+def _earliest(cloud: Cloud) -> float:
+    """log gamma below which no two classes part: M <= (gamma/2) E|a - b|^2, whatever the laws."""
+    sums = np.zeros(len(cloud.bounds) - 1)
+    for shard, _ in cloud.shards():
+        labels = shard.labels.cpu().numpy()
+        sums += np.bincount(labels, shard.norms.cpu().numpy(), len(sums))
+    largest = float((sums / np.diff(cloud.bounds)).max())
+    return -math.log(largest * cloud.scale**2)
 
 
 @dataclass(frozen=True)
@@ -156,11 +178,13 @@ def pair_times(seen: PairCurves, names: tuple[str, ...], schedule: Schedule) -> 
     """Every pair by both criteria; `names` (K,) are those of the classes."""
     odds = _crossings(seen.nodes, seen.log_odds, _log_odds(LEVEL), _log_odds)
     sides = _crossings(seen.nodes, _at_one(seen), _log_odds(LEVEL), _log_odds)
-    own, sure = (_crossings(seen.nodes, x, _phi(APART), _phi) for x in (seen.own, seen.sure))
+    own, sure = (
+        _crossings(seen.nodes, x[:, :1], _phi(APART), _phi)[0] for x in (seen.own, seen.sure)
+    )
     pairs = []
     for k, (a, b) in enumerate(zip(*np.triu_indices(len(names), 1), strict=True)):
-        clone, calm = _clone_time(seen, k, own[:, k], sure[:, k], schedule)
-        time = _balance_time(seen, k, odds[:, k], sides[:, k], schedule)
+        clone, calm = _clone_time(seen, k, own[k], sure[k], schedule)
+        time = _balance_time(seen, k, odds[:, k], sides[:, k], calm, schedule)
         pairs.append(Pair(names[a], names[b], reaching(time, clone, calm), clone))
     part = np.array([x.balance.t is not None for x in pairs])
     whole = np.isfinite(odds) & part
@@ -175,10 +199,15 @@ def _at_one(seen: PairCurves) -> np.ndarray:
 
 
 def _balance_time(
-    seen: PairCurves, k: int, places: np.ndarray, sides: np.ndarray, schedule: Schedule
+    seen: PairCurves,
+    k: int,
+    places: np.ndarray,
+    sides: np.ndarray,
+    calm: bool,
+    schedule: Schedule,
 ) -> TransitionTime:
     """From crossings in log gamma: whole set, without each group, low and high end; and of the two
-    directions."""
+    directions. `calm` where the left-out weights are as sure as they are right."""
 
     def none(why: str) -> TransitionTime:
         return clocked(schedule, "speciation", BALANCE, None, warnings=(why,))
@@ -210,23 +239,29 @@ def _balance_time(
             f"inverse temperature, and the log-odds carried back{far}"
         )
     if half[at] > ONE_SIDED * mean[at]:
-        earlier = np.nanmin(sides, initial=np.inf)
-        high = max(high, float(time_from_snr(math.exp(min(earlier, whole)))))
-        warnings.append(by_spread(2 * half[at] / seen.beta[at]))
+        why = by_spread(2 * half[at] / seen.beta[at])
+        if calm and seen.beta[at] == 1:
+            why = why.partition(", which")[0]
+        else:
+            both = [float(time_from_snr(math.exp(x))) if math.isfinite(x) else 0.0 for x in sides]
+            low, high = min(low, *both), max(high, *both)
+        warnings.append(why)
     return clocked(schedule, "speciation", BALANCE, t, (low, high), tuple(warnings))
 
 
 def _clone_time(
-    seen: PairCurves, k: int, own: np.ndarray, sure: np.ndarray, schedule: Schedule
+    seen: PairCurves, k: int, own: float, sure: float, schedule: Schedule
 ) -> tuple[TransitionTime, bool]:
-    """Likewise of phi, from its crossings and those of the probability of the true class; and
-    whether the two are equal within their errors. The interval reaches from one to the other where
-    they are not."""
-    if not math.isfinite(sure[0]):
+    """Likewise of phi, and whether the left-out weights are as sure as they are right, within the
+    errors. `own` and `sure` hold the crossings of either; the interval reaches to both where they
+    are not."""
+    middle = (seen.own[..., k] + seen.sure[..., k])[:, :, None] / 2
+    places = _crossings(seen.nodes, middle, _phi(APART), _phi)[:, 0]
+    if not math.isfinite(places[0]):
         last = float(time_from_snr(math.exp(seen.nodes[-1])))
         why = f"phi of the two classes does not cross {APART} down to t = {number(last)}"
         return clocked(schedule, "speciation", CLONE, None, warnings=(why,)), False
-    whole, without = sure[0], np.where(np.isfinite(sure[1:]), sure[1:], seen.nodes[-1])
+    whole, without = places[0], np.where(np.isfinite(places[1:]), places[1:], seen.nodes[-1])
     error = T95 * math.sqrt((GROUPS - 1) * without.var())
     t, low, high = (
         float(time_from_snr(math.exp(x))) for x in (whole, whole + error, whole - error)
@@ -237,12 +272,12 @@ def _clone_time(
     found = clocked(schedule, "speciation", CLONE, t, (low, high))
     if calm:
         return found, True
-    end = float(time_from_snr(math.exp(own[0]))) if math.isfinite(own[0]) else 0.0
+    ends = [float(time_from_snr(math.exp(x))) if math.isfinite(x) else 0.0 for x in (own, sure)]
     why = (
-        f"few training points decide: the confidence of their weights is {APART}, that of the true "
-        f"class {APART - gap[0]:.3g}; the interval spans both"
+        f"few training points decide: the confidence of their weights is {APART + gap[0] / 2:.3g}, "
+        f"that of the true class {APART - gap[0] / 2:.3g}; the interval spans both"
     )
-    return replace(found, low=min(low, end), high=max(high, end), warnings=(why,)), False
+    return replace(found, low=min(low, *ends), high=max(high, *ends), warnings=(why,)), False
 
 
 def _log_odds(values: np.ndarray | float) -> np.ndarray:

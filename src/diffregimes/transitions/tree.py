@@ -88,7 +88,7 @@ def tree_of(times: Times, names: tuple[str, ...], seed: int = 0) -> Tree:
         ends = rows[[0, -2, -1]]
         low, high = max(float(ends.min() - error), 0.0), float(ends.max() + error)
         forks.append(Fork(one, other, float(rows[0]), low, high, recurs))
-    spread = sum(any("spread" in w for w in x.balance.warnings) for x in times.pairs)
+    spread = sum(any("badly" in w for w in x.balance.warnings) for x in times.pairs)
     said = (
         f"of {len(times.pairs)} pairs {spread} differ by their spread, which few points show "
         "badly: they may part earlier"
