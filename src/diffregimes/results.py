@@ -71,6 +71,26 @@ class Pair:
 
 
 @dataclass(frozen=True)
+class Level:
+    """One level of a hierarchy of labels: its super-classes `names` (S,), that of each class
+    `of_class` (K,), when it is decided, and H(super-class|x_t) on the times of the curves.
+
+    The rest compares it with the tree of classes: the correlation of cophenetic distances, the
+    super-classes that are a branch, the distance of Robinson and Foulds; None without a tree.
+    """
+
+    name: str
+    names: tuple[str, ...]
+    of_class: tuple[int, ...]
+    time: TransitionTime
+    entropy: np.ndarray
+    entropy_se: np.ndarray
+    cophenetic: float | None
+    branches: tuple[str, ...] | None
+    robinson_foulds: int | None
+
+
+@dataclass(frozen=True)
 class Spectrum:
     """Eigenvalues of the data covariance, largest first, and the edge of pure noise.
 
@@ -253,6 +273,7 @@ class Analysis(Shown):
     listed         the points as they came, where some do more than once: all else is of the
                    different ones
     pairs          when each two of three or more classes part; `tree` which part first
+    levels         super-classes that were given, with the times at which they are decided
     """
 
     dataset: DatasetFacts
@@ -271,6 +292,7 @@ class Analysis(Shown):
     listed: Listed | None = None  # where points come more than once
     pairs: tuple[Pair, ...] = ()  # of three classes or more
     tree: Tree | None = None
+    levels: tuple[Level, ...] = ()
 
     @property
     def clock(self) -> str:
@@ -322,4 +344,4 @@ class Analysis(Shown):
 
 
 # a result without duplicates is written as before there was a word for them
-serial.layout(Analysis, optional=("listed", "pairs", "tree"))
+serial.layout(Analysis, optional=("listed", "pairs", "tree", "levels"))

@@ -11,7 +11,7 @@ from .. import process
 from ..common.readable import count, interval_text, number
 from ..populations.mixture import GaussianMixture
 from ..posterior.observables import CURVES
-from ..results import Analysis, Comparison, Pair, PointsNeeded, TransitionTime, Tree
+from ..results import Analysis, Comparison, Level, Pair, PointsNeeded, TransitionTime, Tree
 
 LARGEST_Z = 3.5  # of some hundred correlated values, chance hardly exceeds it
 
@@ -183,3 +183,18 @@ def told_pairs(pairs: Sequence[Pair], most: int) -> list[Pair | None]:
     if len(every) <= most:
         return [*every]
     return [*every[: (most + 1) // 2], None, *every[-(most // 2) :]]
+
+
+def level_in_words(level: Level) -> str:
+    """When the super-classes of a level are decided, and how the tree of classes agrees."""
+    t, span = time_text(level.time)
+    said = f"{level.name}, {len(level.names)} super-classes: t_S = {t}"
+    said += f" ({span}) by {level.time.method}" if span else f" by {level.time.method}"
+    if level.branches is None:
+        return said
+    several = {x for k, x in enumerate(level.names) if level.of_class.count(k) > 1}
+    seen = len(several & set(level.branches))
+    said += f"; {seen} of the {len(several)} with several classes are a branch of the tree"
+    if level.cophenetic is not None:
+        said += f", cophenetic correlation {level.cophenetic:.2f}"
+    return f"{said}, Robinson-Foulds distance {level.robinson_foulds}"

@@ -5,6 +5,7 @@ from . import comparison as comparison
 from . import criteria as criteria
 from . import crossing as crossing
 from . import exact_times as exact_times
+from . import levels as levels
 from . import listed as listed
 from . import needed as needed
 from . import outliers as outliers

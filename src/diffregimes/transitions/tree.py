@@ -137,12 +137,7 @@ def top_sets(cloud: Cloud, seed: int = 0) -> tuple[np.ndarray, Cloud]:
     square = (centres[kept] ** 2).sum(axis=1) - 2 * means @ centres[kept].T
     of_class = np.where(np.isin(of_class, kept), of_class, kept[square.argmin(axis=1)])
     _, of_class = np.unique(of_class, return_inverse=True)
-    labels = of_class[cloud.labels.cpu().numpy()]
-    rows = np.argsort(labels, kind="stable")
-    bounds = (0, *np.cumsum(np.bincount(labels)).tolist())
-    turned = cloud.permuted(rows)
-    again = torch.from_numpy(labels[rows]).to(cloud.labels.device)
-    return of_class, replace(turned, labels=again, bounds=bounds)
+    return of_class, cloud.merged(of_class)
 
 
 def set_names(of_class: np.ndarray, names: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:

@@ -69,6 +69,10 @@ def print_summary(analysis: Analysis, folder: Path) -> None:
         console.print("\nclasses part", style="bold")
         wide.print(_forks(analysis.tree))
         console.print(f"{analysis.tree.method}; all pairs in results.json")
+    for level in analysis.levels:
+        from ..words import level_in_words
+
+        console.print(f"level {level_in_words(level)}")
     console.print()
     for note in analysis.notes:
         console.print(f"note: {note}")
