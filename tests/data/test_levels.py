@@ -8,6 +8,7 @@ from PIL import Image
 
 import diffregimes as dr
 from diffregimes.common.checks import InputError
+from diffregimes.data.datasets import from_arrays
 from diffregimes.data.levels import by_folders, groupings
 
 CLASSES = ("cat", "dog", "car", "bus")
@@ -50,7 +51,7 @@ def test_a_mapping_and_rows_that_repeat():
 def test_what_is_no_level(tmp_path, text, wrong):
     path = tmp_path / "levels.csv"
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(InputError, match="levels.csv") as error:
+    with pytest.raises(InputError, match=r"levels\.csv") as error:
         groupings(path, CLASSES)
     assert wrong in str(error.value)
 
@@ -85,4 +86,4 @@ def test_folders_within_folders(tmp_path):
     with pytest.raises(InputError, match="folders within folders"):
         by_folders(flat)
     with pytest.raises(InputError, match="folders within folders"):
-        by_folders(dr.datasets.from_arrays(np.eye(4), [0, 0, 1, 1]))
+        by_folders(from_arrays(np.eye(4), [0, 0, 1, 1]))

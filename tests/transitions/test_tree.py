@@ -128,14 +128,9 @@ def test_an_analysis_holds_pairs_tree_and_levels(analysis):
     assert again.pairs == analysis.pairs
     assert again.levels[0].time == analysis.levels[0].time
     assert len(analysis.pairs) == 6
-    assert analysis.pair("d", "a").balance.t > 2 * analysis.pair("a", "b").balance.t - 1
-    assert {frozenset(analysis.tree.under(k)) for k in (4, 5)} == {
-        frozenset("ab"),
-        frozenset("cd"),
-    } or {frozenset(analysis.tree.under(k)) for k in (4, 5)} == {
-        frozenset({0, 1}),
-        frozenset({2, 3}),
-    }
+    assert analysis.pair("d", "a").balance.t > analysis.pair("a", "b").balance.t
+    branches = {frozenset(analysis.tree.under(k)) for k in (4, 5)}
+    assert branches == {frozenset({0, 1}), frozenset({2, 3})}
     with pytest.raises(KeyError, match="those of: a, b, c, d"):
         analysis.pair("a", "z")
 
@@ -146,8 +141,8 @@ def test_the_chain_of_entropies(analysis):
     for level in analysis.levels:
         left = curves["class_entropy"] - level.entropy
         assert (left > -1e-6).all()
-        assert level.entropy[-1] == pytest.approx(np.log(2), abs=0.02)
-        assert left[-1] == pytest.approx(np.log(2), abs=0.02)
+        assert level.entropy[-1] == pytest.approx(np.log(2), abs=0.05)
+        assert left[-1] == pytest.approx(np.log(2), abs=0.05)
     true, false = analysis.levels
     # the true one is decided first: there its entropy is gone while the classes' is not
     assert true.time.t > analysis.time("speciation").t > 0
