@@ -226,11 +226,7 @@ def _balance_time(
             "few points at any temperature"
         )
     known = np.where(np.isfinite(places), places, seen.nodes[-1])
-    whole, without, ends = known[0], known[1:-2], known[[0, -2, -1]]
-    error = T95 * math.sqrt((GROUPS - 1) * without.var())
-    t, low, high = (
-        float(time_from_snr(math.exp(x))) for x in (whole, ends.max() + error, ends.min() - error)
-    )
+    t, low, high = _interval(known[:-2], known[-2:])
     warnings = []
     if seen.beta[at] < 1:
         far = ", too far to see clusters within the classes" if seen.beta[at] < FAR else ""
@@ -243,8 +239,7 @@ def _balance_time(
         if calm and seen.beta[at] == 1:
             why = why.partition(", which")[0]
         else:
-            both = [float(time_from_snr(math.exp(x))) if math.isfinite(x) else 0.0 for x in sides]
-            low, high = min(low, *both), max(high, *both)
+            low, high = _spanning(low, high, sides)
         warnings.append(why)
     return clocked(schedule, "speciation", BALANCE, t, (low, high), tuple(warnings))
 
@@ -261,23 +256,35 @@ def _clone_time(
         last = float(time_from_snr(math.exp(seen.nodes[-1])))
         why = f"phi of the two classes does not cross {APART} down to t = {number(last)}"
         return clocked(schedule, "speciation", CLONE, None, warnings=(why,)), False
-    whole, without = places[0], np.where(np.isfinite(places[1:]), places[1:], seen.nodes[-1])
-    error = T95 * math.sqrt((GROUPS - 1) * without.var())
-    t, low, high = (
-        float(time_from_snr(math.exp(x))) for x in (whole, whole + error, whole - error)
-    )
+    known = np.where(np.isfinite(places), places, seen.nodes[-1])
+    t, low, high = _interval(known, known[:1])
     gaps = (seen.sure - seen.own)[..., k]
-    gap = np.array([np.interp(whole, seen.nodes, x) for x in gaps.T])
+    gap = np.array([np.interp(known[0], seen.nodes, x) for x in gaps.T])
     calm = abs(gap[0]) < OVERCONFIDENT * max(float(jackknife_error(gap)), 1e-3)
     found = clocked(schedule, "speciation", CLONE, t, (low, high))
     if calm:
         return found, True
-    ends = [float(time_from_snr(math.exp(x))) if math.isfinite(x) else 0.0 for x in (own, sure)]
+    low, high = _spanning(low, high, np.array([own, sure]))
     why = (
         f"few training points decide: the confidence of their weights is {APART + gap[0] / 2:.3g}, "
         f"that of the true class {APART - gap[0] / 2:.3g}; the interval spans both"
     )
-    return replace(found, low=min(low, *ends), high=max(high, *ends), warnings=(why,)), False
+    return replace(found, low=low, high=high, warnings=(why,)), False
+
+
+def _interval(places: np.ndarray, ends: np.ndarray) -> tuple[float, float, float]:
+    """t and its 95 % interval from log gamma of the whole set and without each group, and at the
+    ends between which it lies."""
+    error = T95 * math.sqrt((GROUPS - 1) * places[1:].var())
+    low, high = min(places[0], *ends) - error, max(places[0], *ends) + error
+    t, *bounds = (float(time_from_snr(math.exp(x))) for x in (places[0], high, low))
+    return t, bounds[0], bounds[1]
+
+
+def _spanning(low: float, high: float, places: np.ndarray) -> tuple[float, float]:
+    """The interval with these log gamma inside; t = 0 where one is not found."""
+    t = [float(time_from_snr(math.exp(x))) if math.isfinite(x) else 0.0 for x in places]
+    return min(low, *t), max(high, *t)
 
 
 def _log_odds(values: np.ndarray | float) -> np.ndarray:
