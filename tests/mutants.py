@@ -778,7 +778,7 @@ FAULTS = (
           "learned/test_others.py::test_sigma_and_noise"),
     Fault("learned/others.py", "max(model.sigma_min, SMALLEST)", "model.sigma_min",
           "learned/test_others.py::test_edm"),
-    Fault("posterior/left_out.py", "odds.float().sigmoid_()", "(-odds).float().sigmoid_()", LEFT_OUT),
+    Fault("posterior/left_out.py", "odds.float().sigmoid_", "(-odds).float().sigmoid_", LEFT_OUT),
     Fault("posterior/left_out.py", "1 - 2 * own * (1 - own)", "1 - own * (1 - own)", LEFT_OUT),
     Fault("transitions/pairs.py", "LEVEL = 2.0", "LEVEL = 1.5", PAIRS),
     Fault("transitions/pairs.py", "APART = (1 + CLONE_LEVEL) / 2", "APART = 0.72", PAIRS),

@@ -51,8 +51,8 @@ def _window(analysis: Analysis, tree: Tree) -> tuple[float, float]:
     seen = [x for k in tree.forks for x in (k.t, k.high) if x]
     seen += [t for symbol, _, t, _ in headline_times(analysis) if "S" in symbol]
     places = np.array([float(position(x)) for x in seen or [float(analysis.curves.t[-1])]])
-    room = max(_ROOM * float(np.ptp(places)), 0.25)
-    return float(time_at(places.min() - room)), float(time_at(places.max() + room))
+    room = max(_ROOM * float(np.ptp(places)), 0.25)  # pictures of leaves take as much again
+    return float(time_at(places.min() - 2 * room)), float(time_at(places.max() + room))
 
 
 def _draw(analysis: Analysis, ax: Axes, pictures: Pictures) -> None:
@@ -97,7 +97,8 @@ def _draw(analysis: Analysis, ax: Axes, pictures: Pictures) -> None:
 def _placed(
     ax: Axes, pictures: Pictures, x: np.ndarray, y: np.ndarray, window: tuple[float, float]
 ) -> set[int]:
-    """Put the pictures on their nodes, from the root on, where there is room; those that are."""
+    """Put the pictures on the leaves, and from the root on on the forks where there is room; the
+    nodes that have one."""
     figure = ax.get_figure(root=True)
     if not pictures or figure is None:
         return set()
@@ -106,7 +107,9 @@ def _placed(
     across = (high - position(x)) / (high - low) * wide
     down = y / (y.max() + 1) * tall
     shown: list[int] = []
-    for k in sorted(pictures, reverse=True):
+    leaves = (len(x) + 1) // 2
+    inner = (k for k in range(len(x) - 1, leaves - 1, -1) if x[k] != window[0])
+    for k in (*range(leaves), *inner):
         near = (max(abs(across[k] - across[j]), abs(down[k] - down[j])) for j in shown)
         if any(gap < 1.05 * _PICTURE for gap in near):
             continue
@@ -119,9 +122,9 @@ def _placed(
             norm=Normalize(0, 1),
             interpolation="nearest",
         )
-        leaf = x[k] == window[0]
+        across_it = 1.0 if k < leaves else 0.5
         box = AnnotationBbox(
-            drawn, (x[k], y[k]), frameon=False, pad=0, box_alignment=(1.0 if leaf else 0.5, 0.5)
+            drawn, (x[k], y[k]), frameon=False, pad=0, box_alignment=(across_it, 0.5)
         )
         ax.add_artist(box)
     return set(shown)
