@@ -46,6 +46,7 @@ APART = (1 + CLONE_LEVEL) / 2  # of phi: 0.775
 _STEP = 0.8  # in log gamma between the places beyond those of `balance`
 _FARTHEST = 8  # steps towards the data at first, and again where pairs have not parted
 _TRIES = 4
+_MORE = 3  # steps beyond the last pair where there are others
 _ALONE = 0.9  # E[sum w'^2] from which on a few points say everything
 _UNSURE = 0.2  # of where a pair parts, from a few draws
 _FEW = 16  # classes for a block of the draws that say where to look
@@ -81,13 +82,14 @@ def asking(
     odds = np.empty((0, (len(cloud.bounds) - 1) * (len(cloud.bounds) - 2) // 2))
     for _ in range(_TRIES):
         every = np.append(every, start + _STEP * steps)
-        # as calm as the nearest place of `first`, and not carried back: it says no more than where
+        # as calm as the nearest place of `first`, and carried back half-way between M and M/beta:
+        # it says no more than where to look
         calm = first.calm[np.abs(every[-len(steps) :, None] - first.nodes).argmin(axis=1)]
         rough = Heated(time_from_snr(np.exp(every[-len(steps) :])), calm[:, None])
         (found,) = asked_of(cloud, [rough], blocks=few, seed=seed, memory_mib=memory_mib)
         whole = found.log_odds[:, 0, 0]
         there, back = (whole[:, i, j] for i, j in _both_ways(whole.shape[-1]))
-        odds = np.concatenate([odds, (there + back) / 2 / calm[:, None]])
+        odds = np.concatenate([odds, (there + back) / 2 / np.sqrt(calm)[:, None]])
         places = _crossings(every, odds[:, None], _log_odds(LEVEL), _log_odds)[0]
         if np.isfinite(places).all() or found.same_point[-1, 0] > _ALONE:
             break
@@ -95,8 +97,9 @@ def asking(
     known = places[np.isfinite(places)]
     if not len(known):
         return Asked((first,))
-    # one place beyond the first and the last pair
-    ends = known.min() - _UNSURE - _STEP, known.max() + _UNSURE + _STEP
+    # one place beyond the first and the last pair, and more where others were not seen to part
+    last = known.max() + _UNSURE + (1 if len(known) == len(places) else _MORE) * _STEP
+    ends = known.min() - _UNSURE - _STEP, last
     nodes = every[(every > ends[0]) & (every < ends[1])]
     nodes = nodes[np.abs(nodes - start) > 1.5 * _STEP]
     if not len(nodes):
