@@ -35,6 +35,7 @@ from .options import (
 if TYPE_CHECKING:
     from ..common.parallel import Progress
     from ..data.datasets import Dataset
+    from ..data.levels import Given
     from ..data.pixels import Range
     from ..process import Schedule
     from ..results import Analysis
@@ -82,6 +83,15 @@ class Analyze:
             help="Leave out images that cannot be read, and say how many.",
         ),
     ] = False
+    levels: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel=DATA,
+            metavar="FILE",
+            help="Super-classes, a t_S for each: a .csv of class, super-class, and more of them; "
+            "folders: those around the folder of an image, which is then its class.",
+        ),
+    ] = None
     precision: Annotated[
         float,
         typer.Option(
@@ -179,6 +189,7 @@ class Analyze:
             "times": times,
             "schedule": self.schedule,
             "skip_unreadable": self.skip_unreadable,
+            "levels": self.levels,
         }
 
 
@@ -193,13 +204,15 @@ def analyze(options: Analyze) -> None:
     folder = options.out or Path("runs") / source_name(options.source)
     figures = options.figures or with_figures(folder)
     with progress_bar() as progress:
-        dataset, clock = _prepared(options, scale, times, folder, progress)
+        dataset, levels, clock = _prepared(options, scale, times, folder, progress)
         if not options.dry_run:
             from ..report.folder import staged
 
             pieces = hidden(folder, ".unfinished")  # of points in a file, whose passes take long
             with staged(folder) as stage, _cluster(options) as client:
-                analysis = _analysed(options, dataset, times, clock, pieces, client, progress)
+                analysis = _analysed(
+                    options, dataset, levels, times, clock, pieces, client, progress
+                )
                 recipe = dataclasses.replace(
                     analysis.recipe, command="analyze", options=options.recorded(scale, times)
                 )
@@ -222,8 +235,8 @@ def _prepared(
     times: list[float] | None,
     folder: Path,
     progress: Progress,
-) -> tuple[Dataset, Schedule]:
-    """The data and the clock, once nothing of what is asked for can be seen to be wrong."""
+) -> tuple[Dataset, Given | None, Schedule]:
+    """The data, their levels and the clock, where nothing of them can be seen to be wrong."""
     # torch takes seconds to import: --help must not wait for it
     from .. import process
     from ..analysis import check_options
@@ -247,7 +260,14 @@ def _prepared(
         source, scale, progress, skip_unreadable=options.skip_unreadable,
         memory_mib=options.memory_mib,
     )  # fmt: skip
-    return dataset, clock
+    levels: Given | None = options.levels
+    if levels is not None:
+        from ..data.levels import FOLDERS, by_folders, groupings
+
+        if levels == FOLDERS:
+            dataset, levels = by_folders(dataset)
+        groupings(levels, dataset.class_names)
+    return dataset, levels, clock
 
 
 def _cluster(options: Analyze) -> AbstractContextManager[Any]:
@@ -262,6 +282,7 @@ def _cluster(options: Analyze) -> AbstractContextManager[Any]:
 def _analysed(
     options: Analyze,
     dataset: Dataset,
+    levels: Given | None,
     times: list[float] | None,
     clock: Schedule,
     pieces: Path,
@@ -281,6 +302,7 @@ def _analysed(
         memory_mib=options.memory_mib,
         keep=pieces,
         client=client,
+        levels=levels,
         progress=progress,
     )
 
