@@ -1,6 +1,7 @@
 from . import archives as archives
 from . import arrayfiles as arrayfiles
 from . import arrow as arrow
+from . import blocks as blocks
 from . import classes as classes
 from . import cloud as cloud
 from . import datasets as datasets
@@ -24,10 +25,12 @@ from . import sides as sides
 from . import spectrum as spectrum
 from . import splits as splits
 from . import stored as stored
+from . import streams as streams
 from . import tables as tables
 from . import texttables as texttables
 from . import trees as trees
 from . import unread as unread
+from . import zarrs as zarrs
 from .cloud import Cloud as Cloud
 from .cloud import prepare as prepare
 from .datasets import Dataset as Dataset

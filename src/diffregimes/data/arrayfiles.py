@@ -22,7 +22,7 @@ from ..common.checks import InputError, MissingFile
 from ..common.memory import check_fits
 from ..common.reading import check_regular, readable
 from .classes import listed
-from .stored import DEFLATED, Stored
+from .streams import DEFLATED, Streamed
 from .unread import POINTER, pull
 
 IDX_NAME = re.compile(r"idx\d-ubyte(\.gz)?$")
@@ -35,7 +35,7 @@ _MOST_CELL = 1000  # characters of a label
 _LABEL_FILES = "a .csv, .txt, .npy or IDX file"
 
 
-def stored_npy(path: Path) -> Stored:
+def stored_npy(path: Path) -> Streamed:
     """The array in an .npy file. Raises `InputError`."""
     kind = "an .npy file"
     size = check_regular(path, kind).st_size
@@ -55,7 +55,7 @@ def stored_npy(path: Path) -> Stored:
 
     fortran, room = header.fortran, size - header.start
     direct = None if fortran else opened
-    return Stored(path, kind, header.shape, header.dtype, opened, room, fortran, direct=direct)
+    return Streamed(path, kind, header.shape, header.dtype, opened, room, fortran, direct=direct)
 
 
 def npz_headers(path: Path) -> Headers:
@@ -78,7 +78,7 @@ def npz_headers(path: Path) -> Headers:
     return headers
 
 
-def stored_npz(path: Path, key: str) -> Stored:
+def stored_npz(path: Path, key: str) -> Streamed:
     """One array of an .npz. Raises `InputError`."""
     kind, name = "an .npz file", f"{key}.npy"
     size = check_regular(path, kind).st_size
@@ -107,7 +107,7 @@ def stored_npz(path: Path, key: str) -> Stored:
             yield file
 
     plain = info.compress_type == zipfile.ZIP_STORED and not header.fortran
-    return Stored(
+    return Streamed(
         path, kind, header.shape, header.dtype, opened, room, header.fortran,
         direct=direct if plain else None,
     )  # fmt: skip
@@ -140,7 +140,7 @@ def _check_plain(path: Path, dtype: np.dtype) -> None:
         )
 
 
-def stored_idx(path: Path) -> Stored:
+def stored_idx(path: Path) -> Streamed:
     """The array in an IDX file, gzipped or not. Raises `InputError`."""
     kind = "an IDX file"
     size = check_regular(path, kind).st_size
@@ -172,7 +172,7 @@ def stored_idx(path: Path) -> Stored:
             yield file
 
     room = DEFLATED * size if zipped else size - start
-    return Stored(
+    return Streamed(
         path, kind, shape, dtype, opened, room, exact=True, direct=None if zipped else opened
     )
 

@@ -19,17 +19,17 @@ import numpy as np
 from ..common.checks import InputError, in_range
 from ..common.reading import readable
 from ..populations.specs import EXAMPLE
-from . import archives, arrow, kinds, objects, texttables
+from . import archives, arrow, kinds, objects, texttables, zarrs
 from .arrayfiles import IDX_NAME
 from .classes import listed
 from .datasets import Dataset, from_arrays
-from .declared import ARRAYS, OPTIONAL, PICTURES, ROWS, Held, Reader
+from .declared import ARRAYS, BLOCKS, OPTIONAL, PICTURES, ROWS, Held, Reader
 from .groups import captions_of, groups_of
 from .labelled import like_classes
 from .pictures import SUFFIXES
 from .pixels import Range
 from .request import Raw, Request
-from .stored import within
+from .streams import within
 from .trees import holds_images
 from .unread import converting, is_pointer, pull
 
@@ -54,7 +54,8 @@ READERS = (
     Reader("npz", "an .npz file", _ends(".npz"), archives.npz, ARRAYS),
     Reader("npy", "an .npy file", _ends(".npy"), kinds.npy),
     Reader("mat", "a .mat file", _ends(".mat"), archives.mat, ARRAYS),
-    Reader("hdf5", "HDF5 (.h5)", _ends(".h5", ".hdf5", ".he5"), archives.hdf5, ARRAYS),
+    Reader("hdf5", "HDF5 (.h5)", _ends(".h5", ".hdf5", ".he5"), archives.hdf5, BLOCKS),
+    Reader("zarr", "zarr (a folder, .zarr.zip or an address)", zarrs.is_zarr, zarrs.zarr, BLOCKS),
     Reader(
         "safetensors", "a .safetensors file", _ends(".safetensors"), archives.safetensors, ARRAYS
     ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,3 +61,7 @@ class Raw:
     classes: tuple[str, ...] = ()
     columns_taken: bool = False
     columns: tuple[str, ...] = ()
+
+    def noting(self, *notes: str) -> Raw:
+        """The same with more notes."""
+        return replace(self, notes=(*self.notes, *notes))

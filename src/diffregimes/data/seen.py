@@ -22,7 +22,7 @@ from .datasets import Dataset
 from .filecloud import prepare_file
 from .infile import FilePoints
 from .neighbours import Clusters, Neighbourhood, different, equal
-from .stored import IN_MEMORY
+from .streams import IN_MEMORY
 
 SOME = 8192
 
@@ -81,8 +81,9 @@ def _check_reached(dataset: Dataset, client: Any) -> None:
         )
     here = ("inproc://", "tcp://127.0.0.1")  # workers that share this working directory
     local = client.scheduler.address.startswith(here)
-    if not local and not dataset.points.stored.path.is_absolute():
+    path = dataset.points.stored.path
+    if not local and "://" not in str(path) and not Path(path).is_absolute():
         raise InputError(
-            f"the points are in {dataset.points.stored.path}; expected a path from the root, for "
+            f"the points are in {path}; expected a path from the root, for "
             "workers of a cluster have working directories of their own."
         )
