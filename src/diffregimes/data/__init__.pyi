@@ -6,6 +6,7 @@ from . import classes as classes
 from . import cloud as cloud
 from . import datasets as datasets
 from . import declared as declared
+from . import decoded as decoded
 from . import extras as extras
 from . import features as features
 from . import filecloud as filecloud
@@ -14,6 +15,7 @@ from . import infile as infile
 from . import kinds as kinds
 from . import labelled as labelled
 from . import layout as layout
+from . import lists as lists
 from . import neighbours as neighbours
 from . import objects as objects
 from . import pictures as pictures

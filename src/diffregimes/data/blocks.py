@@ -13,10 +13,9 @@ from typing import Self
 import numpy as np
 
 from ..common.checks import InputError
-from ..common.readable import printable
 from ..common.reading import readable
 from . import stored
-from .classes import checked_labels
+from .labelled import only_rows
 from .request import Raw
 from .stored import Stored
 
@@ -116,7 +115,7 @@ class Blocks(Stored):
 def without_damaged(raw: Raw, skip: bool) -> Raw:
     """`raw`, of whose points all blocks are there. Raises `InputError`, or with `skip` leaves out
     the points of the others."""
-    array, labels = raw.points, raw.labels
+    array = raw.points
     if not isinstance(array, Blocks):
         return raw
     if not skip:
@@ -126,16 +125,7 @@ def without_damaged(raw: Raw, skip: bool) -> Raw:
         return raw
     gone = np.concatenate([np.arange(a, b) for a, b in spans])
     rows = np.setdiff1d(np.arange(len(array)), gone)
-    if labels is not None:
-        labels = checked_labels(labels, len(array))
-    words = labels is not None and labels.dtype.kind == "U"
-    return replace(
-        raw,
-        points=array.only(rows),
-        labels=None if labels is None else labels[rows],
-        indices=rows,
-        classes=tuple(map(printable, np.unique(labels).tolist())) if words else (),
-    ).noting(
+    return only_rows(raw, rows, array.only(rows)).noting(
         f"{len(gone)} points in {len(spans)} blocks could not be read and were left out, the first "
         f"{spans[0][0]} to {spans[0][1] - 1}"
     )

@@ -20,7 +20,6 @@ from ..common.checks import InputError, in_range
 from ..common.reading import readable
 from ..populations.specs import EXAMPLE
 from . import archives, arrow, kinds, objects, texttables, zarrs
-from .arrayfiles import IDX_NAME
 from .classes import listed
 from .datasets import Dataset, from_arrays
 from .declared import ARRAYS, BLOCKS, OPTIONAL, PICTURES, ROWS, Held, Reader
@@ -92,11 +91,7 @@ READERS = (
     Reader(
         "idx",
         "a folder with the IDX files of MNIST, or one such file",
-        lambda text, path: bool(
-            kinds.idx_names(path)
-            if path.is_dir()
-            else IDX_NAME.search(path.name) and path.is_file()
-        ),
+        lambda text, path: kinds.is_idx(path),
         kinds.idx,
         frozenset({"split"}),
     ),
@@ -128,6 +123,7 @@ def load(
     standardize: bool = False,
     skip_unreadable: bool = False,
     memory_mib: int | None = None,
+    keep: str | PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
     """The dataset in `source`, a word, path or object, read by the first of `READERS` or `HELD`
@@ -146,8 +142,10 @@ def load(
     `classes`, `per_class`, `pixel_range`, `pad` and `standardize` are those of `from_arrays`.
     `skip_unreadable` leaves out the images that cannot be read and counts them in a note.
     With `memory_mib`, points that would take more as floats stay in their file and are read some at
-    a time, where rows of it can be reached: .npy, .npz without compression, IDX and .safetensors;
-    images of other sources stay what they are, bytes. `analyze` knows what to do with them.
+    a time, where rows of it can be reached: .npy, .npz without compression, IDX, .safetensors, zarr
+    and HDF5. Images of folders, archives and parquet, and lists in parquet, stay what they are,
+    bytes, and where these are more than that too they are decoded once into an .npy in the folder
+    `keep`, which stays until you remove it. `analyze` knows what to do with them.
     `progress(done, total, text)` is called for each image. No option changes a known law.
 
     Raises `InputError` for what cannot be read, with the way out.
@@ -160,7 +158,8 @@ def load(
         key, classes, per_class, pixel_range, pad, split, resize, crop, standardize,
         skip_unreadable, progress,
         source if in_memory else None,
-        None if group is None else str(group),
+        None if group is None else str(group), False, memory_mib,
+        None if keep is None else _expanded(str(keep)),
     )  # fmt: skip
     raw = _read(request)
     data = from_arrays(

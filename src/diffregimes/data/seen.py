@@ -76,8 +76,8 @@ def _check_reached(dataset: Dataset, client: Any) -> None:
     if not isinstance(dataset.points, FilePoints) or dataset.points.stored.kind == IN_MEMORY:
         raise InputError(
             f"the points of {dataset.source} are in the memory of this process; a cluster takes "
-            "those that stay in a file: .npy, plain .npz, IDX or .safetensors, larger than the "
-            "memory budget. Lower memory_mib (--memory-mib), or save them as one array."
+            "those that stay in a file: .npy, plain .npz, IDX, .safetensors, zarr or HDF5, larger "
+            "than the memory budget. Lower memory_mib (--memory-mib), or save them as one array."
         )
     here = ("inproc://", "tcp://127.0.0.1")  # workers that share this working directory
     local = client.scheduler.address.startswith(here)
