@@ -43,7 +43,7 @@ def zarr(request: Request) -> Raw:
     with extra("zarr", where):
         import zarr as package
     with readable(where, _KIND, "expected a group or an array of zarr; check the address."):
-        node = package.open(str(where), mode="r")
+        node = package.open(_store(where), mode="r")
         if isinstance(node, package.Array):
             found = {"images" if node.ndim > 2 else "points": node}
         else:
@@ -56,7 +56,7 @@ def zarr(request: Request) -> Raw:
         array = found[key]
         with readable(f"{where}/{key}", _KIND):
             if headers[key][1].kind == "U":
-                return np.asarray(array[...]).astype(str)
+                return np.array(np.asarray(array[...]).tolist(), dtype=str)
             cut, spans, parts = _absent(array)
         if array.ndim < 2 and not cut:  # of labels in their order many are the fill value
             parts, spans = parts + len(spans), ()
@@ -71,6 +71,15 @@ def zarr(request: Request) -> Raw:
     return raw.noting(*absent.values())
 
 
+def _store(where: Path | str) -> Any:
+    """What zarr opens."""
+    if not str(where).endswith(".zip"):
+        return str(where)
+    from zarr.storage import ZipStore
+
+    return ZipStore(where, mode="r")
+
+
 def _dtype(array: Any) -> np.dtype:
     """Text of any length is told as text."""
     return np.dtype("U1") if array.dtype.kind in "TO" else array.dtype
@@ -82,7 +91,7 @@ def _blocks(where: str, key: str, array: Any, absent: tuple[Span, ...]) -> Block
     def opened() -> Any:
         import zarr as package
 
-        return package.open_array(where, path=inside, mode="r")
+        return package.open_array(_store(where), path=inside, mode="r")
 
     return Blocks(
         f"{where}/{key}" if inside else where, _KIND, array.shape, array.dtype,
