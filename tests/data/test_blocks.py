@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
+import subprocess
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -560,3 +562,73 @@ def test_one_at_a_time(tmp_path, small_shards):
 
     with pytest.raises(InputError, match="another run decodes the same points"):
         dr.load(source, memory_mib=0, keep=keep, progress=another)
+
+
+# ---- memory
+
+PEAK = """
+import sys
+from diffregimes.cli import main
+try:
+    main()
+finally:
+    peak = next(x for x in open("/proc/self/status") if x.startswith("VmHWM"))
+    print("peak", int(peak.split()[1]) // 1024, file=sys.stderr)
+"""
+
+
+def peak(folder, source, *more):
+    """MiB of a run of `analyze`, its page cache aside, in a process of its own."""
+    command = [
+        sys.executable, "-c", PEAK, "analyze", str(source), "--memory-mib", "128",
+        "--draws", "512", "--times", "0.5,1,2", "--out", str(folder / "out"), *more,
+    ]  # fmt: skip
+    said = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert not (folder / ".out.unfinished").exists()
+    return int(said.stderr.split()[-1])
+
+
+def many(folder, kind, n):
+    """n pictures of 64 x 64 in three classes."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(n) % 3
+
+    def pictures(start, stop):
+        small = rng.integers(0, 200, (stop - start, 16, 16, 3), dtype=np.uint8)
+        return small.repeat(4, axis=1).repeat(4, axis=2) + 10 * labels[start:stop, None, None, None]
+
+    parts = [(k, min(k + 500, n)) for k in range(0, n, 500)]
+    if kind == "zarr":
+        group = zarr.open_group(folder / "x", mode="w")
+        shape, chunks = (n, 64, 64, 3), (100, 64, 64, 3)
+        array = group.create_array("images", shape=shape, chunks=chunks, dtype="u1")
+        for a, b in parts:
+            array[a:b] = pictures(a, b)
+        group.create_array("labels", shape=n, dtype="i8")[:] = labels
+    elif kind == "parquet":
+        (folder / "x").mkdir()
+        schema = pa.schema({"image": pa.struct({"bytes": pa.binary()}), "label": pa.int64()})
+        with parquet.ParquetWriter(folder / "x" / "0.parquet", schema) as file:
+            for a, b in parts:
+                images = [{"bytes": png(x.astype(np.uint8))} for x in pictures(a, b)]
+                file.write_table(pa.table([images, labels[a:b]], schema=schema))
+    else:
+        for a, b in parts:
+            for k, x in enumerate(pictures(a, b), a):
+                place = folder / "x" / str(labels[k])
+                place.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(x.astype(np.uint8)).save(place / f"{k}.png", compress_level=1)
+    return folder / "x"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["zarr", "parquet", "folder"])
+def test_memory_of_many_images(tmp_path, kind):
+    """20 000 pictures of 64 x 64: 234 MiB as bytes, 938 MiB as floats, by 128 MiB."""
+    (tmp_path / "few").mkdir()
+    few = peak(tmp_path / "few", many(tmp_path / "few", kind, 300))
+    found = peak(tmp_path, many(tmp_path, kind, 20_000))
+    print(kind, few, found)
+    # the spectrum is that of 8192 points, and takes as much as in memory: 8192 and d x d floats
+    shown = (8192 * 12288 * 4 + 0) / 2**20
+    assert found < few + 3 * shown
