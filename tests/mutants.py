@@ -77,6 +77,7 @@ SAMPLES = "posterior/test_sample.py"
 EXPOSURE = "transitions/test_exposure.py"
 FUSED = "posterior/test_fused.py"
 SHARDS = "posterior/test_shards.py"
+BLOCKS = "data/test_blocks.py"
 
 # faults that passed the tests once
 ONCE = (
@@ -358,6 +359,32 @@ FAULTS = (
           f"{SHARDS}::test_rows_are_those_of_the_array"),
     Fault("data/infile.py", "if self.stored.stamp() != self.stamp:", "if False:",
           f"{SHARDS}::test_a_file_that_changes_is_told"),
+    Fault("data/blocks.py", "own > self.budget * 2**20 / 4", "False",
+          f"{BLOCKS}::test_chunks_larger_than_memory_are_held_as_bytes"),
+    Fault("data/blocks.py", "(np.diff(block) > 1) | ", "",
+          f"{BLOCKS}::test_no_block_is_read_that_was_not_asked_for"),
+    Fault("data/zarrs.py", "return not blosc or await", "return True or await",
+          f"{BLOCKS}::test_a_block_that_is_not_whole"),
+    Fault("data/zarrs.py", "elif not any(of_rows):", "elif False:",
+          f"{BLOCKS}::test_a_block_that_is_not_whole"),
+    Fault("data/zarrs.py", "lambda: repr(opened().metadata)", "lambda: 0",
+          f"{BLOCKS}::test_a_store_that_grows_is_told"),
+    Fault("data/decoded.py", "if size * rows > there:", "if False:",
+          f"{BLOCKS}::test_no_half_file_is_taken_for_whole"),
+    Fault("data/decoded.py", "if at.changed():", "if False:",
+          f"{BLOCKS}::test_files_that_change_while_they_are_decoded_are_told"),
+    Fault("data/decoded.py", "(str(path), *written(path))", "(str(path),)",
+          f"{BLOCKS}::test_other_files_and_options_are_other_arrays"),
+    Fault("data/decoded.py", "request.resize, request.crop, ", "request.resize, ",
+          f"{BLOCKS}::test_other_files_and_options_are_other_arrays"),
+    Fault("data/decoded.py", "file.seek(len(start) + size * len(taken))", "pass",
+          f"{BLOCKS}::test_decoding_goes_on_where_it_stood"),
+    Fault("data/lists.py", "at, last = start, start + part.count", "at, last = start, start",
+          f"{BLOCKS}::test_a_row_group_that_cannot_be_read"),
+    Fault("data/arrow.py", "if _kind(mine.type) != _kind(other.type):", "if False:",
+          f"{BLOCKS}::test_types_that_differ_between_files_are_told"),
+    Fault("data/filecloud.py", "if unsure.any():", "if False:",
+          f"{SHARDS}::test_nearest_points_are_exact"),
     Fault("data/neighbours.py", "np.delete(np.arange(len(of)), first)", "np.arange(len(of))",
           f"{SHARDS}::test_equal_points_count_once"),
     Fault("transitions/listed.py", "np.logaddexp2(out[j, rows, k], sums)", "sums",

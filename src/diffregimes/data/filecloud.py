@@ -21,6 +21,7 @@ from .cloud import COLUMNS, Cloud, square_distances
 from .infile import FilePoints, parts
 
 _SHARD = 2 * COLUMNS  # points of a shard
+_TOGETHER = 32  # rows whose near points are read at a time
 _SPARE = 8  # more near points than are asked for
 _ERROR = 4e-6  # of |a|^2 + |b|^2: what a float32 product may be off by
 
@@ -133,9 +134,13 @@ def nearest(cloud: Cloud, rows: np.ndarray, count: int) -> tuple[np.ndarray, np.
     """
     own = cloud.coordinates[torch.from_numpy(rows)]
     rough, found = _least(cloud, rows, own, count + _SPARE, _rough)
-    others = cloud.coordinates[found.ravel()].view(*found.shape, -1)
-    gaps = [(x - y).double().square_().sum(-1) for x, y in zip(own[:, None], others, strict=True)]
-    exact = torch.where(rough < math.inf, torch.stack(gaps), math.inf)
+    exact = torch.full_like(rough, math.inf, dtype=torch.float64)
+    for start in range(0, len(rows), _TOGETHER):
+        part = slice(start, start + _TOGETHER)
+        near = found[part]
+        gaps = cloud.coordinates[near.ravel()].view(*near.shape, -1) - own[part, None]
+        exact[part] = torch.linalg.vector_norm(gaps, dim=-1, dtype=torch.float64).square_()
+    exact[rough == math.inf] = math.inf
     order = exact.argsort(dim=1, stable=True)[:, :count]
     square, near = exact.gather(1, order), found.gather(1, order)
     norms = own.square().sum(1)

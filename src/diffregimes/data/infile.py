@@ -146,7 +146,8 @@ def left_in_file(
         )
     stored = array.reached()
     if stored is None:
-        stored, indices = in_memory(array.rows(indices), array.path), np.arange(len(indices))
+        held = in_memory(array.rows(indices), array.path)
+        stored, indices = replace(held, budget=array.budget), np.arange(len(indices))
     nothing = PixelMap(str(array.dtype), (0.0, 1.0), None)
     found = FilePoints(stored, indices, nothing, stored.stamp())
     places = np.arange(len(stored)) if of_all else indices
