@@ -26,7 +26,7 @@ from .classes import label_name, listed
 from .extras import extra
 from .labelled import with_labels
 from .request import Raw, Request
-from .splits import choose, part_of, without_part
+from .splits import choose, part_of, without_part, words_of
 from .stored import Stored, written
 from .streams import DEFLATED, Streamed
 from .unread import SPARSE, STRUCTS, refusal
@@ -260,13 +260,13 @@ def _data_key(request: Request, archive: Archive) -> tuple[str, list[str]]:
                 f"{path} has no array {key!r} (--key); it holds {archive.shown}. Name one of these."
             )
         return key, []
-    label_key = wanted if wanted in headers else "labels"
+    label_key, moments = wanted if wanted in headers else "labels", _moments(headers)
     known = [name for name in ("images", "points") if name in headers]
     arrays = [
         name
         for name, (shape, dtype) in headers.items()
         if len(shape) >= 2 and dtype.kind in "buif" and name != label_key and 0 not in shape
-        and not (len(shape) == 2 and _says_labels(name))
+        and not (len(shape) == 2 and _says_labels(name)) and name not in moments
     ]  # fmt: skip
     wide = [x for x in arrays if max(headers[x][0]) < np.prod(headers[x][0])]
     candidates, notes = known or wide or arrays, list[str]()
@@ -277,6 +277,8 @@ def _data_key(request: Request, archive: Archive) -> tuple[str, list[str]]:
     if len(candidates) == 1:
         return candidates[0], notes
     what = "no data"
+    if moments:
+        what = "a mean and a covariance, as FID keeps them, which are no points"
     if candidates:
         what = f"several arrays that could be the data ({listed(candidates)})"
     raise InputError(
@@ -284,6 +286,16 @@ def _data_key(request: Request, archive: Archive) -> tuple[str, list[str]]:
         f"It has {archive.shown}. Name the one to read by key (--key), and its labels by labels "
         "(--labels)."
     )
+
+
+def _moments(headers: Headers) -> set[str]:
+    """The arrays that are the mean (d,) and the covariance (d, d) of a law, by name and shape."""
+    shapes = {x: shape for x, (shape, _) in headers.items()}
+    means = {x for x, y in shapes.items() if len(y) == 1 and {"mu", "mean"} & {*words_of(x)}}
+    squares = {2 * shapes[x] for x in means}
+    spreads = {x for x in shapes if {"sigma", "cov", "covariance"} & {*words_of(x)}}
+    spreads = {x for x in spreads if shapes[x] in squares}
+    return means | spreads if spreads else set()
 
 
 def _says_labels(name: str) -> bool:

@@ -49,6 +49,7 @@ def arrow(request: Request) -> Raw:
             [x.relative_to(path).as_posix() for x in data_files(path)], request.split, path
         )
         files = [path / x for x in kept]
+        request = replace(request, split=None)
     found = [_opened(x) for x in files]
     for rows in found[1:]:
         _check_alike(rows, found[0])
@@ -155,6 +156,10 @@ def from_rows(
     class_names = tuple(names) if names else None
     if key is None:
         return _table(request, rows, class_names, notes)
+    if request.split is not None:
+        raise InputError(
+            f"split (--split) is {request.split!r}, but {rows.where} is one part. Leave it out."
+        )
     values = None if label is None else _labels(rows, label)
     if label is not None:
         notes = [*notes, f"the labels are the column {label}"]

@@ -6,6 +6,7 @@ Each is known by what it can do, so that none of these packages is imported.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -72,7 +73,7 @@ def hugging_face(request: Request) -> Raw:
             raise InputError(
                 f"{request.text} holds the datasets {listed(names)}; give one of them."
             )
-        held = held[names[0]]
+        held, request = held[names[0]], replace(request, split=None)
     shown = held.with_format("arrow")
 
     def batches(columns: Sequence[str]) -> Iterator[Any]:

@@ -63,6 +63,7 @@ READERS = (
         "a table of numbers (.csv, .tsv, .txt)",
         _ends(*texttables.TABLES),
         texttables.csv_table,
+        frozenset({"split"}),
     ),
     Reader(
         "arrow",
@@ -97,7 +98,7 @@ READERS = (
     ),
 )  # fmt: skip
 HELD = (
-    Held("a pandas or polars data frame", objects.is_frame, objects.frame),
+    Held("a pandas or polars data frame", objects.is_frame, objects.frame, frozenset({"split"})),
     Held("a Dataset of Hugging Face", objects.is_rows, objects.hugging_face, ROWS),
     Held("a torch DataLoader", objects.is_loader, objects.loader),
     Held("a torch Dataset", objects.is_map, objects.map_style),
