@@ -223,18 +223,6 @@ def test_archives_by_their_programs(tmp_path, suffix, program):
     same(converted(path, tmp_path, "it's/in.npz"), IMAGES, LABELS)
 
 
-@pytest.mark.parametrize("group", [False, True])
-def test_zarr_by_a_stand_in(tmp_path, monkeypatch, group):
-    """The package is not one of the project's: arrays and groups of them answer as its own do."""
-    arrays = {"images": IMAGES, "labels": np.array(LABELS)}
-    opened = SimpleNamespace(arrays=lambda: arrays.items()) if group else IMAGES
-    monkeypatch.setitem(sys.modules, "zarr", SimpleNamespace(open=lambda s, mode: opened))
-    (tmp_path / "x.zarr").mkdir()
-    data = converted(tmp_path / "x.zarr", tmp_path, "x.npz")
-    np.testing.assert_allclose(data.points, IMAGES.reshape(N, -1) / 255, rtol=1e-6)
-    assert data.labelled == group
-
-
 @pytest.mark.parametrize("volumes", [1, 3])
 def test_slices_of_nifti_by_a_stand_in(tmp_path, monkeypatch, volumes):
     volume = RNG.standard_normal((6, 5, 4, volumes)).astype("f4")
@@ -270,10 +258,8 @@ def test_dicom_by_a_stand_in(tmp_path, monkeypatch):
         ("x.nii.gz", "a volume of NIfTI", "pip install nibabel"),
         ("x.dcm", "of DICOM", "pip install pydicom"),
         ("x.xlsx", "a spreadsheet", "read_excel"),
-        ("x.zarr", "is zarr", "pip install zarr"),
         ("base/data.mdb", "a database of LMDB", "pip install lmdb"),
         ("scans/1.dcm", "of DICOM", "pip install pydicom"),
-        ("array/zarr.json", "is zarr", "pip install zarr"),
         ("x.csv.bz2", "a packed file", "bunzip2 -k"),
     ],
 )

@@ -6,10 +6,11 @@ import dataclasses
 import errno
 import shutil
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -80,7 +81,7 @@ class Analyze:
         typer.Option(
             "--skip-unreadable",
             rich_help_panel=DATA,
-            help="Leave out images that cannot be read, and say how many.",
+            help="Leave out images, and blocks of rows, that cannot be read, and say how many.",
         ),
     ] = False
     levels: Annotated[
@@ -133,7 +134,8 @@ class Analyze:
             rich_help_panel=ACCURACY,
             metavar="MIB",
             help="Memory for buffers, and for points: those that take more stay in their file "
-            "(.npy, plain .npz, IDX, .safetensors) and are read some at a time; same curves.",
+            "(.npy, plain .npz, IDX, .safetensors, zarr, HDF5) and are read some at a time; "
+            "images beyond it are decoded once, beside the output. Same curves.",
         ),
     ] = 1024
     dask: Annotated[
@@ -203,12 +205,16 @@ def analyze(options: Analyze) -> None:
 
     folder = options.out or Path("runs") / source_name(options.source)
     figures = options.figures or with_figures(folder)
-    with progress_bar() as progress:
-        dataset, levels, clock = _prepared(options, scale, times, folder, progress)
+    # of points in a file, whose passes take long, and points that are decoded first
+    pieces = hidden(folder.absolute(), ".unfinished")
+    with ExitStack() as stack:
+        progress = stack.enter_context(progress_bar())
+        if options.dry_run:  # nothing of it is to stay
+            pieces = Path(stack.enter_context(TemporaryDirectory()))
+        dataset, levels, clock = _prepared(options, scale, times, folder, pieces, progress)
         if not options.dry_run:
             from ..report.folder import staged
 
-            pieces = hidden(folder, ".unfinished")  # of points in a file, whose passes take long
             with staged(folder) as stage, _cluster(options) as client:
                 analysis = _analysed(
                     options, dataset, levels, times, clock, pieces, client, progress
@@ -234,6 +240,7 @@ def _prepared(
     scale: Range,
     times: list[float] | None,
     folder: Path,
+    pieces: Path,
     progress: Progress,
 ) -> tuple[Dataset, Given | None, Schedule]:
     """The data, their levels and the clock, where nothing of them can be seen to be wrong."""
@@ -258,7 +265,7 @@ def _prepared(
         source = str(Path(source).expanduser().absolute())  # workers have folders of their own
     dataset = options.data.read(
         source, scale, progress, skip_unreadable=options.skip_unreadable,
-        memory_mib=options.memory_mib,
+        memory_mib=options.memory_mib, keep=pieces,
     )  # fmt: skip
     levels: Given | None = options.levels
     if levels is not None:

@@ -23,7 +23,7 @@ from ..common.checks import InputError, MissingFile
 from ..common.memory import check_fits
 from ..common.reading import check_regular, readable
 from .classes import listed
-from .stored import DEFLATED, Stored
+from .streams import DEFLATED, Streamed
 from .unread import POINTER, converting, pull
 
 IDX_NAME = re.compile(r"idx\d-ubyte(\.gz)?$")
@@ -36,7 +36,7 @@ _MOST_CELL = 1000  # characters of a label
 _LABEL_FILES = "a .csv, .tsv, .txt, .npy, .npz, .mat or IDX file"
 
 
-def stored_npy(path: Path) -> Stored:
+def stored_npy(path: Path) -> Streamed:
     """The array in an .npy file. Raises `InputError`."""
     kind = "an .npy file"
     size = check_regular(path, kind).st_size
@@ -56,7 +56,7 @@ def stored_npy(path: Path) -> Stored:
 
     fortran, room = header.fortran, size - header.start
     direct = None if fortran else opened
-    return Stored(path, kind, header.shape, header.dtype, opened, room, fortran, direct=direct)
+    return Streamed(path, kind, header.shape, header.dtype, opened, room, fortran, direct=direct)
 
 
 def npz_headers(path: Path) -> Headers:
@@ -79,7 +79,7 @@ def npz_headers(path: Path) -> Headers:
     return headers
 
 
-def stored_npz(path: Path, key: str) -> Stored:
+def stored_npz(path: Path, key: str) -> Streamed:
     """One array of an .npz. Raises `InputError`."""
     kind, name = "an .npz file", f"{key}.npy"
     size = check_regular(path, kind).st_size
@@ -108,7 +108,7 @@ def stored_npz(path: Path, key: str) -> Stored:
             yield file
 
     plain = info.compress_type == zipfile.ZIP_STORED and not header.fortran
-    return Stored(
+    return Streamed(
         path, kind, header.shape, header.dtype, opened, room, header.fortran,
         direct=direct if plain else None,
     )  # fmt: skip
@@ -141,7 +141,7 @@ def _check_plain(path: Path, dtype: np.dtype) -> None:
         )
 
 
-def stored_idx(path: Path) -> Stored:
+def stored_idx(path: Path) -> Streamed:
     """The array in an IDX file, gzipped or not. Raises `InputError`."""
     kind = "an IDX file"
     size = check_regular(path, kind).st_size
@@ -173,7 +173,7 @@ def stored_idx(path: Path) -> Stored:
             yield file
 
     room = DEFLATED * size if zipped else size - start
-    return Stored(
+    return Streamed(
         path, kind, shape, dtype, opened, room, exact=True, direct=None if zipped else opened
     )
 

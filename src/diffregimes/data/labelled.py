@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -57,6 +58,25 @@ def _split_column(raw: Raw, column: int) -> Raw:
     else:
         points, labels = np.delete(raw.points, column, axis=1), raw.points[:, column]
     return replace(raw, points=points, labels=labels, notes=(*raw.notes, note), columns_taken=True)
+
+
+def only_rows(raw: Raw, rows: np.ndarray, points: Any = None) -> Raw:
+    """`raw` without the labels of other rows, whose points could not be read; `points` are those of
+    these rows where its own are of all."""
+    labels = raw.labels
+    known = raw.classes
+    if labels is not None:
+        labels = checked_labels(labels, len(labels))
+        if labels.dtype.kind == "U" and not known:
+            known = tuple(map(printable, np.unique(labels).tolist()))
+        labels = labels[rows]
+    return replace(
+        raw,
+        points=raw.points if points is None else points,
+        labels=labels,
+        indices=rows if raw.indices is None else raw.indices[rows],
+        classes=known,
+    )
 
 
 def like_classes(points: np.ndarray, names: Sequence[str]) -> list[str]:

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from ..common.checks import InputError
-from .arrow import Rows, from_rows
+from .arrow import from_rows
 from .classes import listed, to_numpy
 from .labelled import with_labels
+from .lists import Part, Rows
 from .request import Raw, Request
 from .splits import choose
 from .tables import Table, from_table
@@ -80,7 +81,7 @@ def hugging_face(request: Request) -> Raw:
         for start in range(0, len(held), _BATCH):
             yield from part[start : start + _BATCH].combine_chunks().to_batches()
 
-    rows = Rows(request.text, held.features.arrow_schema, len(held), batches)
+    rows = Rows(request.text, held.features.arrow_schema, (Part(len(held), batches),))
     return from_rows(request, rows, notes)
 
 

@@ -49,11 +49,6 @@ def _is_pickle(path: Path, start: bytes) -> bool:
     return path.is_file() and (by_name or (start[:1] == b"\x80" and start[1:2] in b"\2\3\4\5"))
 
 
-def _is_zarr(path: Path, start: bytes) -> bool:
-    inside = any((path / x).is_file() for x in ("zarr.json", ".zarray", ".zgroup"))
-    return inside or path.name.lower().endswith(".zarr")
-
-
 def _is_dicom(path: Path, start: bytes) -> bool:
     by_name = path.suffix.lower() in (".dcm", ".dicom")
     return (
@@ -186,15 +181,6 @@ UNREAD = (
             "lmdb",
         ),
         lambda path, start: (path / "data.mdb").is_file(),
-    ),
-    Unread(
-        "zarr",
-        _python(
-            "import zarr, numpy as np; z = zarr.open(s, mode='r'); np.savez(o + '.npz', "
-            "**({k: v[:] for k, v in z.arrays()} if hasattr(z, 'arrays') else dict(points=z[:])))",
-            "zarr",
-        ),
-        _is_zarr,
     ),
     Unread(
         "of DICOM",
