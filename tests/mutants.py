@@ -650,7 +650,7 @@ FAULTS = (
           f"{NAMES}::test_indices_are_those_of_the_source"),
     Fault("data/readers.py", "raw.indices[data.indices]", "data.indices",
           f"{NAMES}::test_images_are_named_by_their_files"),
-    Fault("data/pictures.py", "indices=np.array(taken)", "indices=np.arange(len(taken))",
+    Fault("data/pictures.py", "indices=taken", "indices=np.arange(len(taken))",
           f"{NAMES}::test_images_are_named_by_their_files"),
     Fault("data/pictures.py", ' and image.format != "TIFF"', "",
           f"{PICTURES}::test_the_orientation_of_exif"),
