@@ -74,6 +74,8 @@ LOSSES = "auditing/test_losses.py"
 
 OUTLIERS = "transitions/test_outliers.py"
 SAMPLES = "posterior/test_sample.py"
+PAIRS, TREE = "transitions/test_pairs.py", "transitions/test_tree.py"
+EXACT_PAIRS, LEVELS = "theory/test_pairs.py", "data/test_levels.py"
 EXPOSURE = "transitions/test_exposure.py"
 FUSED = "posterior/test_fused.py"
 SHARDS = "posterior/test_shards.py"
@@ -803,6 +805,31 @@ FAULTS = (
           "learned/test_others.py::test_sigma_and_noise"),
     Fault("learned/others.py", "max(model.sigma_min, SMALLEST)", "model.sigma_min",
           "learned/test_others.py::test_edm"),
+    Fault("posterior/left_out.py", "odds.float().sigmoid_", "(-odds).float().sigmoid_", LEFT_OUT),
+    Fault("posterior/left_out.py", "1 - 2 * own * (1 - own)", "1 - own * (1 - own)", LEFT_OUT),
+    Fault("transitions/pairs.py", "LEVEL = 2.0", "LEVEL = 1.5", PAIRS),
+    Fault("transitions/pairs.py", "APART = (1 + CLONE_LEVEL) / 2", "APART = 0.72", PAIRS),
+    Fault("transitions/pairs.py", "(seen.own[..., k] + seen.sure[..., k])[:, :, None] / 2",
+          "seen.sure[..., k][:, :, None]", PAIRS),
+    Fault("transitions/pairs.py", "both = (there + back) / 2", "both = there", PAIRS),
+    Fault("transitions/pairs.py", "(GROUPS - 1) * places[1:].var()", "places[1:].var()", PAIRS),
+    Fault("transitions/pairs.py", "if seen.z[at, k] <= T95:", "if False:", PAIRS),
+    Fault("transitions/pairs.py", "_TRIES = 4", "_TRIES = 1", PAIRS),
+    Fault("transitions/pairs.py", "return -math.log(largest * cloud.scale**2)",
+          "return -math.log(largest * cloud.scale**2) + 9", PAIRS),
+    Fault("transitions/tree.py", 'linkage(t, "average")', 'linkage(t, "single")', TREE),
+    Fault("transitions/tree.py", "math.sqrt((GROUPS - 1) / GROUPS)", "math.sqrt(1 / GROUPS)", TREE),
+    Fault("transitions/tree.py", "means[first], minit", "0 * means[first] + 1, minit", TREE),
+    Fault("transitions/levels.py", "if len(x) > 1} ^ {", "if len(x) > 1} & {", TREE),
+    Fault("transitions/levels.py", "apart = of[:, None] != of", "apart = of[:, None] == of", TREE),
+    Fault("data/cloud.py", 'np.argsort(labels, kind="stable")\n        again',
+          "np.arange(len(labels))\n        again", TREE),
+    Fault("common/tree.py", "t - at[k]", "t", TREE),
+    Fault("common/tree.py", "reversed(merges[k - leaves])", "merges[k - leaves]", TREE),
+    Fault("data/levels.py", "if known.setdefault(own, above) != above:", "if False:", LEVELS),
+    Fault("data/levels.py", "[x for x in known if x not in classes]", "[]", LEVELS),
+    Fault("theory/pairs.py", "x**2 / 2 + (1 + x) * square", "x**2 / 2 + square", EXACT_PAIRS),
+    Fault("theory/pairs.py", "x - np.log1p(x)", "x", EXACT_PAIRS),
     Fault("report/page/pictures.py", "if self.dataset.decode is not None:", "if False:",
           "cli/test_cli_models.py::test_pictures_of_latents_are_those_of_the_decoder"),
 )

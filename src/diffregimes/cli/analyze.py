@@ -36,6 +36,7 @@ from .options import (
 if TYPE_CHECKING:
     from ..common.parallel import Progress
     from ..data.datasets import Dataset
+    from ..data.levels import Given
     from ..data.pixels import Range
     from ..process import Schedule
     from ..results import Analysis
@@ -83,6 +84,15 @@ class Analyze:
             help="Leave out images, and blocks of rows, that cannot be read, and say how many.",
         ),
     ] = False
+    levels: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel=DATA,
+            metavar="FILE",
+            help="Super-classes, a t_S for each: a .csv of class, super-class, and more of them; "
+            "folders: those around the folder of an image, which is then its class.",
+        ),
+    ] = None
     precision: Annotated[
         float,
         typer.Option(
@@ -181,6 +191,7 @@ class Analyze:
             "times": times,
             "schedule": self.schedule,
             "skip_unreadable": self.skip_unreadable,
+            "levels": self.levels,
         }
 
 
@@ -200,12 +211,14 @@ def analyze(options: Analyze) -> None:
         progress = stack.enter_context(progress_bar())
         if options.dry_run:  # nothing of it is to stay
             pieces = Path(stack.enter_context(TemporaryDirectory()))
-        dataset, clock = _prepared(options, scale, times, folder, pieces, progress)
+        dataset, levels, clock = _prepared(options, scale, times, folder, pieces, progress)
         if not options.dry_run:
             from ..report.folder import staged
 
             with staged(folder) as stage, _cluster(options) as client:
-                analysis = _analysed(options, dataset, times, clock, pieces, client, progress)
+                analysis = _analysed(
+                    options, dataset, levels, times, clock, pieces, client, progress
+                )
                 recipe = dataclasses.replace(
                     analysis.recipe, command="analyze", options=options.recorded(scale, times)
                 )
@@ -229,8 +242,8 @@ def _prepared(
     folder: Path,
     pieces: Path,
     progress: Progress,
-) -> tuple[Dataset, Schedule]:
-    """The data and the clock, once nothing of what is asked for can be seen to be wrong."""
+) -> tuple[Dataset, Given | None, Schedule]:
+    """The data, their levels and the clock, where nothing of them can be seen to be wrong."""
     # torch takes seconds to import: --help must not wait for it
     from .. import process
     from ..analysis import check_options
@@ -254,7 +267,14 @@ def _prepared(
         source, scale, progress, skip_unreadable=options.skip_unreadable,
         memory_mib=options.memory_mib, keep=pieces,
     )  # fmt: skip
-    return dataset, clock
+    levels: Given | None = options.levels
+    if levels is not None:
+        from ..data.levels import FOLDERS, by_folders, groupings
+
+        if levels == FOLDERS:
+            dataset, levels = by_folders(dataset)
+        groupings(levels, dataset.class_names)
+    return dataset, levels, clock
 
 
 def _cluster(options: Analyze) -> AbstractContextManager[Any]:
@@ -269,6 +289,7 @@ def _cluster(options: Analyze) -> AbstractContextManager[Any]:
 def _analysed(
     options: Analyze,
     dataset: Dataset,
+    levels: Given | None,
     times: list[float] | None,
     clock: Schedule,
     pieces: Path,
@@ -288,6 +309,7 @@ def _analysed(
         memory_mib=options.memory_mib,
         keep=pieces,
         client=client,
+        levels=levels,
         progress=progress,
     )
 

@@ -15,6 +15,7 @@ from . import infile as infile
 from . import kinds as kinds
 from . import labelled as labelled
 from . import layout as layout
+from . import levels as levels
 from . import lists as lists
 from . import neighbours as neighbours
 from . import objects as objects

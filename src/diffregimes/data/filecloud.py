@@ -101,6 +101,14 @@ class FileCloud(Cloud):
         labels = self.labels[torch.from_numpy(rows)]
         return FileCloud(coordinates, labels, order, self.bounds, self.scale, self.d)
 
+    def merged(self, of_class: np.ndarray) -> Cloud:
+        out = cast(FileCloud, super().merged(of_class))
+        if self.pieces is None:
+            return out
+        pieces = replace(self.pieces, key=f"{self.pieces.key} {of_class.tolist()}")
+        coordinates = cast(Tensor, replace(out._rows, pieces=pieces))
+        return FileCloud(coordinates, out.labels, out.order, out.bounds, out.scale, out.d)
+
     def to(self, device: str | torch.device) -> Cloud:
         coordinates = cast(Tensor, replace(self._rows, device=torch.device(device)))
         labels = self.labels.to(device)
