@@ -157,8 +157,7 @@ def load(
     request = Request(
         text, Path() if in_memory else _expanded(text), None if labels is None else str(labels),
         key, classes, per_class, pixel_range, pad, split, resize, crop, standardize,
-        skip_unreadable, progress,
-        source if in_memory else None,
+        skip_unreadable, progress, source if in_memory else None,
         None if group is None else str(group), False, memory_mib,
         None if keep is None else _expanded(str(keep)),
     )  # fmt: skip
