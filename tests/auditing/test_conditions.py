@@ -110,6 +110,11 @@ def test_the_exact_score_of_every_class_memorises_as_the_exact_law_does():
     assert sum(x.copies.of for x in found.conditions) == 64
     assert sum(x.copies.count for x in found.conditions) == found.copies.share.count
     assert not any(x.elsewhere for x in found.conditions)
+    # of the exact score of a class all samples end at points of it
+    data, rows = drawn(0), found.samples()
+    ended = np.array(data.class_names)[data.labels[found.copies.point]]
+    assert list(rows)[0] == "condition"
+    assert list(rows["condition"]) == ended.tolist()
 
 
 def test_losses_are_those_of_each_class_asked_alone():
@@ -178,6 +183,9 @@ def test_another_pairing_of_points_and_labels_is_told(how):
     assert np.abs(z).max() > 5
     if how == "classes":
         assert all(x.elsewhere == x.copies.count > 0 for x in found.conditions)
+        # what it was asked for, not what the points near to it are called here
+        ended = np.array(data.class_names)[data.labels[found.copies.point]]
+        assert list(found.asked) == ended.tolist()
 
 
 def test_a_network_that_takes_no_notice_of_its_classes_is_told():

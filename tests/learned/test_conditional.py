@@ -3,11 +3,13 @@ dressed as these kinds, which are judged as they are."""
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 import os
 import shutil
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -287,7 +289,8 @@ def test_every_point_under_its_own_text(tmp_path, monkeypatch, capfd):
     values = np.random.default_rng(0).integers(0, 256, (24, 16, 16, 3), dtype=np.uint8)
     np.savez(tmp_path / "images.npz", images=values[:16])
     np.savez(tmp_path / "more.npz", images=values[16:])
-    (tmp_path / "one.txt").write_text("\n".join(f"a {chr(97 + k)}" for k in range(16)))
+    lines = [*(f"a {chr(97 + k)}" for k in range(15)), 'two, "three"']
+    (tmp_path / "one.txt").write_text("\n".join(lines))
     (tmp_path / "two.txt").write_text("\n".join(["a cat"] * 8))
     monkeypatch.chdir(tmp_path)
     few = ("--samples", 16, "--pairs", 16, "--steps", 10)
@@ -298,7 +301,11 @@ def test_every_point_under_its_own_text(tmp_path, monkeypatch, capfd):
     told = json.loads((tmp_path / "out" / "results.json").read_text())
     assert told["model"]["prompts"] == 17
     assert len(told["recipe"]["captions"]) == 64
-    assert {x["name"] for x in told["conditions"]} == {f"a {chr(97 + k)}" for k in range(16)}
+    names = {f"a {chr(97 + k)}" for k in range(15)} | {'two, "three"'}
+    assert {x["name"] for x in told["conditions"]} == names
+    with (tmp_path / "out" / "samples.csv").open() as file:
+        asked = Counter(row["condition"] for row in csv.DictReader(file))
+    assert asked == {x["name"]: x["copies"]["of"] for x in told["conditions"] if x["copies"]}
     assert any("under its own text" in x for x in told["notes"])
     (tmp_path / "two.txt").write_text("\n".join(["a cat"] * 7))
     for options, said in (

@@ -130,9 +130,9 @@ def audit(
         held_out=None if known.held_out is None else describe(known.held_out),
         losses=losses, entropy=entropy, clones=clones,
         speciation=None if own else _speciation(ends, clones.line, dataset, seed), collapse=times,
-        conditions=() if own is None else told(
+        **({} if own is None else told(
             own, own.of_samples(samples, seed), copies, parts, times[2].exact
-        ),
+        )),
         gate=flags, **named(copies, known.training.clusters, known.shared, dataset, held_out),
         **further(
             judged(copies, losses, entropy, times, dataset.n, flags), copies, flags, known, dataset,

@@ -15,6 +15,7 @@ is positive, or the pairing is another one, or the model takes no notice of it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.stats import binom
@@ -207,9 +208,10 @@ def pairing(
 
 def told(
     known: Conditions, asked: np.ndarray, copies: Copies, parts: dict[int, Losses], t: float | None
-) -> tuple[OfCondition, ...]:
-    """Of every condition, the one with most copies first; `parts` are the losses of each. At the
-    time nearest to `t`."""
+) -> dict[str, Any]:
+    """The fields of an `Audit` that tell of conditions: of every one, the one with most copies
+    first, at the time nearest to `t`; and of what samples were `asked` for. `parts` are the losses
+    of each."""
     out = []
     origin = known.training[copies.point]
     for code in np.unique(known.training).tolist():
@@ -227,4 +229,7 @@ def told(
                 **{x: v if np.isfinite(v) else None for x, v in values.items()},
             )
         )  # fmt: skip
-    return tuple(sorted(out, key=lambda x: -x.copies.count if x.copies else 1)[:MOST])
+    out.sort(key=lambda x: -x.copies.count if x.copies else 1)
+    return {
+        "conditions": tuple(out[:MOST]), "asked": tuple(known.names[x] for x in asked.tolist())
+    }  # fmt: skip
