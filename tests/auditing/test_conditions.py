@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.special import logsumexp
+from scipy.stats import chi2
 
 import diffregimes as dr
 from diffregimes.auditing.conditions import Conditions, alone, distinct_captions
@@ -220,6 +221,19 @@ def test_curves_are_means_over_classes_of_a_plain_evaluation():
             assert abs(found[name][k] - np.mean(values)) < 4 * error
 
 
+def test_errors_of_many_conditions_are_those_of_repetitions():
+    """The same points in each condition: noise that they had in common would not average out."""
+    x = np.tile(drawn(0).points[:8], (16, 1))
+    points, t = PointsWithin(x, np.repeat(np.arange(16), 8)), np.array([0.1, 0.3])
+    found = [curves_within(points, t, 512, seed=k) for k in range(12)]
+    for name in found[0].values:
+        values = np.array([c[name] for c in found])
+        ratio = values.var(axis=0, ddof=1) / np.mean([c.se[name] ** 2 for c in found], axis=0)
+        # points are drawn in turn, which the errors do not count on
+        assert (11 * ratio < chi2.ppf(0.9999, 11)).all()
+        assert (11 * ratio > 0.3 * chi2.ppf(0.0001, 11)).all()
+
+
 def test_a_condition_that_one_point_has_is_decided():
     x = np.random.default_rng(0).standard_normal((6, 4)).astype(np.float32)
     within = PointsWithin(x.copy(), np.arange(6))
@@ -277,6 +291,24 @@ def test_blocks_are_asked_for_the_conditions_of_the_points(batch):
 
 
 # ---- bad input
+
+
+def test_conditions_of_which_no_point_was_drawn():
+    """More of them than draws of the losses: what was not measured is not known."""
+    data, draws = drawn(0), 16
+    labels = np.arange(data.n) // 5
+    whole = EmpiricalScore(data.points)
+    model = OfEach((whole, whole, whole), num_class_embeds=30)
+    model.scores = dict.fromkeys(range(30), whole)
+    score = learned_score(model, PLAN, label="own")
+    data = from_arrays(data.points.reshape(-1, *SHAPE), labels)
+    found = dr.audit(score, data, None, **{**FAST, "samples": 16, "pairs": 16, "draws": draws})
+    assert len(found.conditions) == 30
+    told = json.loads(found.to_json())["conditions"]
+    drawn_of = len(np.unique(labels[point_of_pair(data.n, 0, draws, FAST["seed"])]))
+    assert sum(x["train"] is not None for x in told) == drawn_of < 30
+    assert len({x["t"] for x in told}) == 1
+    assert "–" in render_audit(found, data)
 
 
 def test_points_and_labels_that_do_not_go_together():

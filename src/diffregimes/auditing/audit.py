@@ -131,7 +131,7 @@ def audit(
         losses=losses, entropy=entropy, clones=clones,
         speciation=None if own else _speciation(ends, clones.line, dataset, seed), collapse=times,
         **({} if own is None else told(
-            own, own.of_samples(samples, seed), copies, parts, times[2].exact
+            own, own.of_samples(samples, seed), copies, losses.t, parts, times[2].exact
         )),
         gate=flags, **named(copies, known.training.clusters, known.shared, dataset, held_out),
         **further(
