@@ -114,7 +114,7 @@ def test_the_exact_score_of_every_class_memorises_as_the_exact_law_does():
     # of the exact score of a class all samples end at points of it
     data, rows = drawn(0), found.samples()
     ended = np.array(data.class_names)[data.labels[found.copies.point]]
-    assert list(rows)[0] == "condition"
+    assert next(iter(rows)) == "condition"
     assert list(rows["condition"]) == ended.tolist()
 
 
@@ -308,7 +308,11 @@ def test_conditions_of_which_no_point_was_drawn():
     drawn_of = len(np.unique(labels[point_of_pair(data.n, 0, draws, FAST["seed"])]))
     assert sum(x["train"] is not None for x in told) == drawn_of < 30
     assert len({x["t"] for x in told}) == 1
-    assert "–" in render_audit(found, data)
+    page = render_audit(found, data)
+    assert "–" in page
+    assert f"sample 0 · asked for {found.asked[0]} · ratio" in page
+    long = replace(found, asked=("word " * 20,) * 16)
+    assert f"asked for {('word ' * 20)[:39]}… · ratio" in render_audit(long, data)
 
 
 def test_points_and_labels_that_do_not_go_together():

@@ -283,11 +283,12 @@ def _collapse_times(
 
 
 def _between(t: np.ndarray, at: float | None) -> tuple[float | None, float | None, float | None]:
-    """A time of the grid at which something held, and the one after it, at which it did not."""
+    """A time of the grid at which something held, and the one after it, at which it did not; None
+    where it held to the end of the grid."""
     if at is None:
         return None, None, None
     after = t[t > at]
-    return at, at, float(after[0]) if len(after) else at
+    return at, at, float(after[0]) if len(after) else None
 
 
 def _clone_time(

@@ -245,6 +245,4 @@ def comparable(training: np.ndarray, direction: bool) -> Callable[[np.ndarray], 
 
 def metric(direction: bool) -> str:
     """The distance in words."""
-    return (
-        "Euclidean between features of length 1: sqrt(2 - 2 cosine)" if direction else "Euclidean"
-    )
+    return "Euclidean between features of length 1: √(2 − 2 cosine)" if direction else "Euclidean"

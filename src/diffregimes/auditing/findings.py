@@ -53,7 +53,7 @@ class Entropy:
 @dataclass(frozen=True)
 class ModelTime:
     """A transition time of the model by `method` beside that of the exact score, each with a 95 %
-    interval; None where there is none. `words` say what happens at it.
+    interval; None where there is none, and where nothing bounds it. `words` say what happens at it.
 
     loss-gap      training points are denoised better than held-out ones from here down
     entropy       the excess entropy of what is generated falls to that of the collapse
