@@ -10,6 +10,7 @@ measure, the processor time of the same steps with and without a monitor. docs/m
 from __future__ import annotations
 
 import argparse
+import tempfile
 import time
 
 import diffusers
@@ -40,7 +41,9 @@ def trained(
     network, plan = unet(side), diffusers.DDPMScheduler(clip_sample=False)
     optimizer = torch.optim.Adam(network.parameters(), RATE)
     images = torch.from_numpy(data.points).reshape(-1, 1, side, side)
-    watch = None if held_out is None else dr.monitor(network, plan, data, held_out)
+    watch = None
+    if held_out is not None:
+        watch = dr.monitor(network, plan, data, held_out, out=tempfile.mkdtemp())
     generator = torch.Generator().manual_seed(1)
     step, began, used = 0, time.perf_counter(), time.process_time()
     while time.perf_counter() - began < seconds if steps is None else step < steps:

@@ -285,7 +285,9 @@ def _text_pipeline(folder: Path) -> Any:
         raise InputError(
             f"encoding a prompt needs transformers ({error}); pip install 'diffregimes[text]'."
         ) from error
-    left = {k: None for k in named if k not in texts and k != "scheduler"}
+    # a text encoder that was saved as none (T5 of SD3) has to be asked for as none
+    out = {k for k in named if k not in texts or named[k][0] is None}
+    left = dict.fromkeys(out - {"scheduler"})
     with readable(folder, "a pipeline that encodes prompts"), _quiet():
         pipeline = kind.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, low_cpu_mem_usage=False, **left
