@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -222,6 +223,8 @@ def _stacked(rows: list[dict[str, Any]]) -> dict[str, Any]:
 def _arguments(kind: str, config: Any, pipeline: Any, prompt: str) -> dict[str, Any]:
     device = str(getattr(pipeline, "_execution_device", "cpu"))
     if kind == "SD3Transformer2DModel":
+        if getattr(pipeline, "transformer", pipeline) is None:  # without T5 it asks for its width
+            vars(pipeline)["transformer"] = SimpleNamespace(config=config)
         found, _, pooled, _ = pipeline.encode_prompt(
             prompt, prompt, prompt, device=device, do_classifier_free_guidance=False
         )
