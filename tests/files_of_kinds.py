@@ -20,6 +20,7 @@ import pytest
 import scipy.io
 from PIL import Image
 from safetensors.numpy import save_file
+from scipy.io import savemat
 
 from diffregimes.data.readers import load
 from diffregimes.process import schedule
@@ -212,6 +213,12 @@ EDM = {
     "num_train_timesteps": 100, "sigma_schedule": "karras",
 }  # fmt: skip
 
+
+def _lists() -> str:
+    rows = zip(LABELS, PIXELS.reshape(N, -1), strict=True)
+    return "kind,pixels\n" + "\n".join(f"{x},{' '.join(map(str, y))}" for x, y in rows)
+
+
 KINDS = (
     Kind("npy", _saved("a.npy", lambda x: np.save(x, PIXELS)), _whole),
     Kind("npy, chosen", _saved("a.npy", lambda x: np.save(x, FLAT)), _chosen),
@@ -253,7 +260,10 @@ KINDS = (
     Kind("txt of labels", _labels("l.txt", "\n".join(LABELS).encode()), _beside),
     Kind("npy of labels", _labels("l.npy", save=lambda x: np.save(x, LABELS)), _beside),
     Kind("idx of labels", _labels("l-idx1-ubyte", idx(CODES.astype(np.uint8))), _beside),
+    Kind("npz of labels", _labels("l.npz", save=lambda x: np.savez(x, labels=LABELS)), _beside),
+    Kind("mat of labels", _labels("l.mat", save=lambda x: savemat(x, {"codes": CODES})), _beside),
     Kind("csv by name", _by_name, _named),
+    Kind("table of lists", _saved("a.csv", lambda x: x.write_text(_lists())), _whole),
     Kind("DDPM scheduler", _saved("s.json", lambda x: x.write_text(json.dumps(DDPM))), _clock),
     Kind("EDM scheduler", _saved("s.json", lambda x: x.write_text(json.dumps(EDM))), _clock),
 )

@@ -110,6 +110,27 @@ def observables(points, labels, mu, z, t):
     }
 
 
+def pairs_of_classes(points, labels, mu, z, t):
+    """M_ab, E_a[r] and E_a[r^2 + (1 - r)^2] of every two classes, (3, C, C), a the true one.
+
+    Densities of the classes are means over their points but mu; r = P_a/(P_a + P_b). points (n, d),
+    labels (n,), mu (m,) indices, z (m, d) standard normal; C classes, each with draws.
+    """
+    kernel = log_kernel(points, noised(points, mu, z, t), t)
+    kernel[np.arange(len(mu)), mu] = -np.inf
+    classes = np.unique(labels)
+    own = labels[mu]
+    out = np.zeros((3, len(classes), len(classes)))
+    for j, b in enumerate(classes):
+        for i, a in enumerate(classes):
+            rows = kernel[own == a]
+            one = logsumexp(rows[:, labels == a], axis=1) - np.log((labels == a).sum() - 1)
+            other = logsumexp(rows[:, labels == b], axis=1) - np.log((labels == b).sum() - (a == b))
+            r = 1 / (1 + np.exp(other - one))
+            out[:, i, j] = np.mean([one - other, r, r**2 + (1 - r) ** 2], axis=1)
+    return out
+
+
 def minus_log_p(points, x, t):
     """-log P_t^e(x), P_t^e(x) = (1/n) sum_nu N(x; e^{-t} a_nu, D I): x (m, d) -> (m,) nats."""
     n, d = np.shape(points)

@@ -26,6 +26,7 @@ from .common.rng import numpy_generator
 from .data.classes import check_several
 from .data.datasets import Dataset, describe, from_arrays
 from .data.filecloud import FileCloud
+from .data.levels import Given, groupings
 from .data.neighbours import named as named_pairs
 from .data.pixels import Range
 from .data.seen import Seen, look
@@ -40,11 +41,13 @@ from .results import Analysis, Curves, Exposure, Recipe, TransitionTime
 from .transitions.comparison import compare
 from .transitions.criteria import Evidence, headline, transition_times
 from .transitions.crossing import resample
+from .transitions.levels import level_of
 from .transitions.listed import as_listed, with_listed
 from .transitions.needed import at_speciation
 from .transitions.outliers import bulk, disagreement, far_in_words
 from .transitions.points import most_exposed, most_exposed_in_file, named, point_times
 from .transitions.regimes import verdict
+from .transitions.tree import classes_apart
 
 PILOT_DRAWS = 1024
 BLOCK = 2 * PAIRS_PER_BLOCK  # draws
@@ -71,6 +74,7 @@ def analyze(
     memory_mib: int = 1024,
     keep: str | PathLike[str] | None = None,
     client: Any = None,
+    levels: Given | None = None,
     progress: Progress | None = None,
 ) -> Analysis:
     """Find the regimes of a dataset.
@@ -98,6 +102,8 @@ def analyze(
     keep : of points in a file (`load`, `memory_mib`) a folder where finished pieces of the passes
         are kept: the same call goes on where one that was killed stood
     client : of points in a file a `distributed.Client`, whose workers read and sum the points
+    levels : super-classes, in a .csv (class, super-class, ...) or {level: {class: super-class}}:
+        another pass for each level
     progress : callback (done, total, text)
 
     The keywords from `class_names` to `standardize` prepare arrays as `from_arrays` does, which
@@ -121,6 +127,7 @@ def analyze(
     }  # fmt: skip
     dataset = _dataset(points, labels, preparation)
     check_several(dataset.class_names)
+    above = () if levels is None else groupings(levels, dataset.class_names)
     clock = process.schedule(schedule) if isinstance(schedule, str) else schedule
     grid = check_options(precision, draws, times, seed, device, memory_mib)
     report = progress or (lambda done, total, text: None)
@@ -136,6 +143,11 @@ def analyze(
     exact = None if draws else precision
     recipe = _recipe(seen.own, evidence, sample, exact, times is None, device)
     found = _concluded(seen, evidence, sample, transitions, exposed, recipe)
+    pairs, tree = classes_apart(evidence, seen.own.class_names)
+    found = replace(
+        found, pairs=pairs, tree=tree,
+        levels=tuple(level_of(x, evidence, sample, tree) for x in above),
+    )  # fmt: skip
     return _of_all_listed(found, dataset, seen, evidence, sample)
 
 

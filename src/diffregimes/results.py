@@ -21,6 +21,8 @@ from .common.provenance import Recipe as Recipe
 from .common.readable import short
 from .common.share import Share as Share
 from .common.shown import Shown
+from .common.tree import Fork as Fork
+from .common.tree import Tree as Tree
 
 FORMAT = "diffregimes.analysis/1"
 
@@ -56,6 +58,36 @@ class TransitionTime:
 
 
 serial.layout(TransitionTime, optional=("clock",))
+
+
+@dataclass(frozen=True)
+class Pair:
+    """When two classes part, by `pair-balance` and by `pair-clone`."""
+
+    one: str
+    other: str
+    balance: TransitionTime
+    clone: TransitionTime
+
+
+@dataclass(frozen=True)
+class Level:
+    """One level of a hierarchy of labels: its super-classes `names` (S,), that of each class
+    `of_class` (K,), when it is decided, and H(super-class|x_t) on the times of the curves.
+
+    The rest compares it with the tree of classes: the correlation of cophenetic distances, the
+    super-classes that are a branch, the distance of Robinson and Foulds; None without a tree.
+    """
+
+    name: str
+    names: tuple[str, ...]
+    of_class: tuple[int, ...]
+    time: TransitionTime
+    entropy: np.ndarray
+    entropy_se: np.ndarray
+    cophenetic: float | None
+    branches: tuple[str, ...] | None
+    robinson_foulds: int | None
 
 
 @dataclass(frozen=True)
@@ -240,6 +272,8 @@ class Analysis(Shown):
     theory         exact theory beside curves and times, for points drawn from a known law
     listed         the points as they came, where some do more than once: all else is of the
                    different ones
+    pairs          when each two of three or more classes part; `tree` which part first
+    levels         super-classes that were given, with the times at which they are decided
     """
 
     dataset: DatasetFacts
@@ -256,6 +290,9 @@ class Analysis(Shown):
     notes: tuple[str, ...] = field(default=())
     theory: Comparison | None = None  # for points drawn from a mixture
     listed: Listed | None = None  # where points come more than once
+    pairs: tuple[Pair, ...] = ()  # of three classes or more
+    tree: Tree | None = None
+    levels: tuple[Level, ...] = ()
 
     @property
     def clock(self) -> str:
@@ -270,6 +307,14 @@ class Analysis(Shown):
                 return one
         known = ", ".join(x.method for x in self.times if x.transition == transition)
         raise KeyError(f"no {transition} time by method {method!r}; there are: {known or 'none'}")
+
+    def pair(self, one: str, other: str) -> Pair:
+        """That of two classes, by their names."""
+        for pair in self.pairs:
+            if {pair.one, pair.other} == {one, other}:
+                return pair
+        known = ", ".join(dict.fromkeys(x for p in self.pairs for x in (p.one, p.other)))
+        raise KeyError(f"no pair of {one!r} and {other!r}; there are those of: {known or 'none'}")
 
     def __repr__(self) -> str:
         head = "; ".join(str(self.time(k)) for k in TRANSITIONS)
@@ -299,4 +344,4 @@ class Analysis(Shown):
 
 
 # a result without duplicates is written as before there was a word for them
-serial.layout(Analysis, optional=("listed",))
+serial.layout(Analysis, optional=("listed", "pairs", "tree", "levels"))

@@ -15,6 +15,7 @@ import torch
 from scipy.stats import binom, chi2
 from sklearn.datasets import load_digits
 
+import diffregimes as dr
 from command import killed
 from diffregimes.backward.clones import (
     Ends,
@@ -29,7 +30,7 @@ from diffregimes.common.checks import InputError
 from diffregimes.data.cloud import prepare
 from diffregimes.populations.mixture import GaussianMixture, two_gaussians
 from diffregimes.posterior.sweep import sweep
-from diffregimes.process import snr
+from diffregimes.process import snr, time_from_snr
 from diffregimes.scores import AbstractScore, CallableScore, EmpiricalScore, MixtureScore
 from diffregimes.theory.gaussian_mixture import TwoGaussians, phi
 
@@ -110,6 +111,32 @@ def digit_clones():
 
 def test_clones_of_digits_agree_with_the_forward_pass():
     agrees(digit_clones(), *digits(0, 1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pair", [(0, 7), (4, 6)])
+def test_clones_of_a_pair_cross_where_the_pairs_of_all_digits_say(pair):
+    """t_S of two digits, from the analysis of all ten; clones under the exact score of the two."""
+    found = dr.analyze(*digits(*range(10)), draws=4096).pair(*map(str, pair)).clone
+    points, labels = digits(*pair)
+    score = EmpiricalScore(points)
+    times = np.array([0.8, 0.9, 1.0, 1.1, 1.25]) * found.t
+    ends = run_clones(
+        score, times, 3072, run=Run(fine(400), seed=5), classify=nearest_classes(score, labels)
+    )
+    order = np.argsort(ends.times)
+    same = ends.agreement(ends.names[0])[:, order]
+    error = same.std(axis=0) / np.sqrt(len(same))
+    phi = same.mean(axis=0)
+    at = np.log(snr(ends.times[order]))[::-1]
+    crossing = np.interp(0.775, phi[::-1], at)
+    slope = np.polyfit(at, phi[::-1], 1)[0]
+    low, high = (np.log(snr(x)) for x in (found.high, found.low))
+    spread = np.hypot((high - low) / 2 / 2.13, error[2] / slope)
+    print(f"{pair}: clones cross at {time_from_snr(np.exp(crossing)):.4f}, {found}")
+    assert abs(crossing - np.log(snr(found.t))) < 3 * spread
+    assert phi[0] > 0.775 + 3 * error[0]
+    assert phi[-1] < 0.775 - 3 * error[-1]
 
 
 @pytest.mark.slow

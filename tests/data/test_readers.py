@@ -373,7 +373,7 @@ def test_an_idx_file_of_labels(tmp_path):
         ("l.csv", "a,b\n1,2\n", "l.csv:c", "no column 'c'; it has a, b"),
         ("l.csv", "a,b\n1,2\n1\n", "l.csv:b", "no entry in column 2 of row 3"),
         ("l.txt", "1\n", "l.txt:b", "is not a .csv file"),
-        ("l.json", "1\n", "l.json", "labels cannot be read from .*Convert"),
+        ("l.json", "1\n", "l.json", "a table of JSON; .*this converts it"),
         ("l.txt", "1\n", "m.txt", "there is no such file"),
     ],
 )

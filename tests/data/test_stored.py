@@ -13,7 +13,7 @@ from diffregimes.common.checks import InputError
 from diffregimes.data.arrayfiles import stored_idx, stored_npy, stored_npz
 from diffregimes.data.datasets import from_arrays
 from diffregimes.data.readers import load
-from diffregimes.data.stored import DEFLATED
+from diffregimes.data.streams import DEFLATED
 from files_of_kinds import idx
 
 MIB = 2**20

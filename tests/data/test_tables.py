@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import csv
+import json
 import shlex
 import sys
 
@@ -41,6 +43,11 @@ def text(path, head, *columns, mark=",", decimal="."):
     ]  # fmt: skip
     path.write_text(head + "".join(mark.join(x) + "\n" for x in rows))
     return path
+
+
+def fails(path, message, **options):
+    with pytest.raises(InputError, match=message):
+        load(path, **options)
 
 
 def told(data, words):
@@ -225,3 +232,129 @@ def test_images_that_windows_calls_jfif(tmp_path):
             tmp_path / f"{k}.jfif", format="JPEG"
         )
     assert load(tmp_path).n == 9
+
+
+FORMS = {
+    "spaces": lambda x: " ".join(map(str, x)),
+    "json": lambda x: json.dumps(x.tolist()),
+    "numpy": lambda x: np.array2string(x, max_line_width=30),  # over several lines
+    "tuples": lambda x: str(tuple(x.tolist())),
+    "semicolons": lambda x: ";".join(map(str, x)),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_columns_of_lists(tmp_path, form):
+    """As pandas writes columns of embeddings, and FER2013 its pixels."""
+    vectors = RNG.standard_normal((N, 9)).round(4)
+    with (tmp_path / "x.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["", "id", "embedding", "topic", "year"])
+        for k in range(N):
+            rows.writerow([k, f"doc {k}", FORMS[form](vectors[k]), WORDS[k], 1990 + k % 5])
+    data = load(tmp_path / "x.csv")
+    same(data, vectors, WORDS)
+    assert told(data, "the points are the lists in the column embedding")
+    assert told(data, "left out beside them: '', 'year'")
+    same(load(tmp_path / "x.csv", labels="year"), vectors, 1990 + np.arange(N) % 5)
+
+
+def test_pixels_in_one_column(tmp_path):
+    pixels = RNG.integers(0, 256, (N, 16), dtype=np.uint8)
+    parts = np.array(["Training", "PublicTest", "Training"] * (N // 3))
+    rows = [f"{CODES[k]},{' '.join(map(str, pixels[k]))},{parts[k]}" for k in range(N)]
+    (tmp_path / "fer.csv").write_text("\n".join(["emotion,pixels,Usage", *rows]))
+    for split, kept in ((None, "Training"), ("test", "PublicTest")):
+        chosen = np.flatnonzero(parts == kept)
+        data = load(tmp_path / "fer.csv", labels="emotion", split=split)
+        same(data, pixels[chosen].reshape(-1, 4, 4), CODES[chosen])
+        assert data.sample_shape == (4, 4, 1)
+        np.testing.assert_array_equal(data.indices, chosen)
+    assert not load(tmp_path / "fer.csv").labelled
+
+
+def test_lists_that_do_not_fit(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("v,w\n" + "1 2 3 4,a\n1 2 3 4 5,b\n" * 4)
+    fails(path, "the lists in column 1 of .* have 4 to 5 numbers")
+    path.write_text("v,w\n" + "1 2 3 4,a\n" * 2000 + "1 2 ... 4,b\n")  # beyond what is looked at
+    fails(path, "column of lists")
+    path.write_text("v,w,c\n" + "1 2 3 4,4 5 6 7,a\n" * 4)  # which of the two?
+    fails(path, "the columns v, w")
+
+
+@pytest.mark.parametrize("kind", ["csv", "frame", "parquet"])
+def test_columns_that_tell_the_part(tmp_path, kind):
+    """Such a column is neither a value nor a class, and its parts are not mixed."""
+    pandas = pytest.importorskip("pandas")
+    parts = np.array(["train", "val", "train", "test"] * (N // 4))
+    named = dict(zip("abc", POINTS.T, strict=True))
+    source = pandas.DataFrame({**named, "split": parts, "label": WORDS})
+    if kind != "frame":
+        source.to_csv(tmp_path / "x.csv", index=False)
+        if kind == "parquet":
+            source.to_parquet(tmp_path / "x.parquet")
+        source = tmp_path / f"x.{kind}"
+    data = load(source)
+    chosen = np.flatnonzero(parts == "train")
+    same(data, POINTS[chosen], WORDS[chosen])
+    np.testing.assert_array_equal(data.indices, chosen)
+    assert told(data, "the part train was read (test, validation left out")
+    same(load(source, split="validation"), POINTS[parts == "val"], WORDS[parts == "val"])
+    groups = load(source, group="split", labels="label", split=None).groups  # asked for as such
+    np.testing.assert_array_equal(groups, parts)
+    np.testing.assert_array_equal(load(source, group="label", labels="none").groups, WORDS[chosen])
+
+
+def test_parts_that_are_not_told(tmp_path):
+    path = text(tmp_path / "x.csv", "a,b,c,label\n", [], [WORDS])
+    fails(path, "no column of .* tells parts such as train and test; it has a, b, c", split="test")
+    vehicles = np.array(["train", "car"])[CODES]
+    path = text(tmp_path / "x.csv", "a,b,c,kind\n", [], [vehicles])
+    same(load(path), POINTS, vehicles)
+
+
+def test_values_called_y_beside_a_class(tmp_path):
+    path = text(tmp_path / "x.csv", "x,y,z,species\n", [], [WORDS])
+    data = load(path)
+    same(data, POINTS, WORDS)
+    assert told(data, "the column y holds numbers that are no classes")
+
+
+def test_moments_are_no_points(tmp_path):
+    images = RNG.integers(0, 256, (N, 4, 4, 3), dtype=np.uint8)
+    law = {"mu": POINTS.mean(0), "sigma": np.cov(POINTS.T)}
+    np.savez(tmp_path / "fid.npz", **law)
+    fails(tmp_path / "fid.npz", "a mean and a covariance, as FID keeps them")
+    np.savez(tmp_path / "adm.npz", arr_0=images, **law, mu_s=law["mu"], sigma_s=law["sigma"])
+    same(load(tmp_path / "adm.npz"), images, None)
+    np.savez(tmp_path / "own.npz", mu=POINTS[:, 0], sigma=POINTS)  # by shape it is no covariance
+    assert load(tmp_path / "own.npz").n == N
+
+
+def test_a_symmetric_matrix_is_told(tmp_path):
+    between = np.linalg.norm(POINTS[:, None] - POINTS, axis=-1)
+    assert told(from_arrays(between, None), f"the array ({N}, {N}) is symmetric")
+    assert not told(from_arrays(between + np.triu(between), None), "symmetric")
+
+
+@pytest.mark.parametrize("suffix", ["npz", "mat"])
+def test_labels_in_archives(tmp_path, suffix):
+    np.save(tmp_path / "x.npy", POINTS)
+    path = tmp_path / f"labels.{suffix}"
+
+    def keep(**arrays):
+        np.savez(path, **arrays) if suffix == "npz" else scipy.io.savemat(path, arrays)
+
+    keep(codes=CODES[None] if suffix == "mat" else CODES)
+    same(load(tmp_path / "x.npy", labels=path), POINTS, CODES)
+    keep(first=CODES, labels=CODES[::-1], wide=POINTS)
+    same(load(tmp_path / "x.npy", labels=path), POINTS, CODES[::-1])
+    same(load(tmp_path / "x.npy", labels=f"{path}:first"), POINTS, CODES)
+    fails(
+        tmp_path / "x.npy", "expected one array with a label for each point", labels=f"{path}:wide"
+    )
+    keep(first=CODES, second=CODES)
+    fails(tmp_path / "x.npy", r"Name it: .*:NAME", labels=path)
+    path.write_bytes(b"PK\3\4 or not")
+    fails(tmp_path / "x.npy", "labels", labels=path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import pickle
 import shlex
@@ -80,6 +81,65 @@ def test_cifar(tmp_path):
     same(converted(folder, tmp_path, f"{folder.name}.npz", shell=True), IMAGES, LABELS)
     with pytest.raises(InputError, match="pickled file: such files can run code"):
         load(folder / "data_batch_1")
+
+
+@pytest.mark.parametrize("fine", [False, True])
+def test_binary_cifar(tmp_path, fine):
+    folder = tmp_path / "cifar-bin"
+    folder.mkdir()
+    labels = np.array(LABELS, dtype=np.uint8)[:, None]
+    labels = np.hstack([labels // 2, labels]) if fine else labels
+    rows = np.hstack([labels, IMAGES.transpose(0, 3, 1, 2).reshape(N, -1)])
+    files = ["train.bin"] if fine else ["data_batch_1.bin", "data_batch_2.bin"]
+    for name, part in zip(files, np.split(rows, len(files)), strict=True):
+        part.tofile(folder / name)
+    same(converted(folder, tmp_path, "cifar-bin.npz"), IMAGES, LABELS)
+
+
+def test_binary_stl(tmp_path):
+    images = RNG.integers(0, 256, (N, 96, 96, 3), dtype=np.uint8)
+    folder = tmp_path / "stl"
+    folder.mkdir()
+    images.transpose(0, 3, 2, 1).tofile(folder / "train_X.bin")  # columns first, as MATLAB writes
+    np.array(LABELS, dtype=np.uint8).tofile(folder / "train_y.bin")
+    same(converted(folder, tmp_path, "stl.npz"), images, LABELS)
+
+
+@pytest.mark.parametrize("suffix", ["npy", "pt"])
+@pytest.mark.parametrize("classes", [False, True])
+def test_a_file_for_each_point(tmp_path, suffix, classes):
+    latents = RNG.standard_normal((N, 4, 3, 3)).astype("f4")
+    for k, x in enumerate(latents):
+        path = tmp_path / "all" / (str(LABELS[k]) if classes else "") / f"{k}.{suffix}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        one = x[None] if k % 2 else x  # scripts that encode one at a time keep their axis
+        np.save(path, one) if suffix == "npy" else torch.save(torch.from_numpy(one), path)
+    order = np.argsort(LABELS, kind="stable") if classes else np.arange(N)
+    data = converted(tmp_path / "all", tmp_path, "all.npz")
+    same(data, latents[order], np.array(LABELS)[order].astype(str) if classes else None)
+
+
+def test_annotations_of_coco(tmp_path):
+    """Labels of images; one that shows nothing is of none."""
+    (tmp_path / "img").mkdir()
+    for k, x in enumerate(IMAGES):
+        Image.fromarray(x).save(tmp_path / "img" / f"{k}.png")
+    shown = [{"image_id": 100 + k, "category_id": x} for k, x in enumerate(LABELS) if k > 1]
+    told_by = {
+        "images": [{"id": 100 + k, "file_name": f"{k}.png"} for k in range(N)],
+        "annotations": [*shown, {"image_id": 102, "category_id": 4}],
+        "categories": [{"id": 4, "name": "cat"}, {"id": 9, "name": "a, dog"}],
+    }
+    (tmp_path / "it's.json").write_text(json.dumps(told_by))
+    with pytest.raises(InputError, match="annotations of COCO") as caught:
+        load(tmp_path / "img", labels=tmp_path / "it's.json")
+    line = str(caught.value).partition("this converts it: ")[2]
+    with contextlib.chdir(tmp_path), pytest.MonkeyPatch.context() as patched:
+        _, code, *arguments = shlex.split(line)[1:]
+        patched.setattr(sys, "argv", ["-c", *arguments])
+        exec(code, {})
+    names = ["none", "none", *({4: "cat", 9: "a, dog"}[x] for x in LABELS[2:])]
+    same(load(tmp_path / "img", labels=tmp_path / "it's.csv"), IMAGES, np.array(names))
 
 
 @pytest.mark.parametrize(
@@ -163,18 +223,6 @@ def test_archives_by_their_programs(tmp_path, suffix, program):
     same(converted(path, tmp_path, "it's/in.npz"), IMAGES, LABELS)
 
 
-@pytest.mark.parametrize("group", [False, True])
-def test_zarr_by_a_stand_in(tmp_path, monkeypatch, group):
-    """The package is not one of the project's: arrays and groups of them answer as its own do."""
-    arrays = {"images": IMAGES, "labels": np.array(LABELS)}
-    opened = SimpleNamespace(arrays=lambda: arrays.items()) if group else IMAGES
-    monkeypatch.setitem(sys.modules, "zarr", SimpleNamespace(open=lambda s, mode: opened))
-    (tmp_path / "x.zarr").mkdir()
-    data = converted(tmp_path / "x.zarr", tmp_path, "x.npz")
-    np.testing.assert_allclose(data.points, IMAGES.reshape(N, -1) / 255, rtol=1e-6)
-    assert data.labelled == group
-
-
 @pytest.mark.parametrize("volumes", [1, 3])
 def test_slices_of_nifti_by_a_stand_in(tmp_path, monkeypatch, volumes):
     volume = RNG.standard_normal((6, 5, 4, volumes)).astype("f4")
@@ -210,10 +258,8 @@ def test_dicom_by_a_stand_in(tmp_path, monkeypatch):
         ("x.nii.gz", "a volume of NIfTI", "pip install nibabel"),
         ("x.dcm", "of DICOM", "pip install pydicom"),
         ("x.xlsx", "a spreadsheet", "read_excel"),
-        ("x.zarr", "is zarr", "pip install zarr"),
         ("base/data.mdb", "a database of LMDB", "pip install lmdb"),
         ("scans/1.dcm", "of DICOM", "pip install pydicom"),
-        ("array/zarr.json", "is zarr", "pip install zarr"),
         ("x.csv.bz2", "a packed file", "bunzip2 -k"),
     ],
 )

@@ -9,6 +9,7 @@ from scipy.special import logsumexp
 from scipy.stats import chi2
 
 import mixture_reference as mixture
+import oracles
 from clouds import blobs, near_duplicates
 from diffregimes.data.cloud import prepare
 from diffregimes.posterior import fused, groups
@@ -113,6 +114,31 @@ def test_log_odds_by_definition(beta):
                     apart[c].append(row[c] - row)
             expected = [np.mean(x, axis=0) for x in apart]
             got = seen.log_odds[j, 0, 0 if g is None else 1 + g]
+            np.testing.assert_allclose(got, expected, rtol=2e-4, atol=2e-4)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_the_pairs_of_classes_by_a_slow_oracle(compiled, monkeypatch):
+    """Distances to e^-t a_nu themselves, in float64: of the whole set and without a group."""
+    monkeypatch.setattr(fused, "worth", lambda *_: compiled)
+    cloud = prepare(*blobs(80, 6, classes=3))
+    seen = heated_log_odds(cloud, TIMES, np.ones((3, 1)), blocks=2, seed=3)
+    parts = grouped(cloud, seed=3)
+    places = parts.cloud.coordinates.double().numpy() * cloud.scale
+    labels = parts.cloud.labels.numpy()
+    drawn = [draw_block(parts.cloud, block, 3) for block in range(2)]
+    mu = np.concatenate([x.points.numpy() for x in drawn])
+    z = np.concatenate([x.noise.double().numpy() for x in drawn])
+    mu, z = np.tile(mu, 2), np.concatenate([z, -z])
+    for k, group in enumerate((None, 0, 11)):
+        kept = np.ones(cloud.n, bool) if group is None else parts.group != group
+        rows, row_of = kept[mu], np.cumsum(kept) - 1
+        for j, t in enumerate(TIMES):
+            expected = oracles.pairs_of_classes(
+                places[kept], labels[kept], row_of[mu[rows]], z[rows], t
+            )
+            found = np.array([seen.log_odds, seen.own, seen.confidence])
+            got = found[:, j, 0, 0 if k == 0 else 1 + group]
             np.testing.assert_allclose(got, expected, rtol=2e-4, atol=2e-4)
 
 

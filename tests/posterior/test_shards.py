@@ -210,6 +210,35 @@ def test_points_at_risk_have_their_own_times(tmp_path, small_shards):
         assert b.nearest_distance == pytest.approx(np.sqrt(square.min()), rel=1e-5)
 
 
+@pytest.mark.parametrize("gap", [0.0, 3e-4, 1e-2])
+@pytest.mark.parametrize("spare", [0, 8])
+def test_nearest_points_are_exact(tmp_path, small_shards, monkeypatch, gap, spare):
+    """Of clusters of near duplicates too, whose distances float32 products do not tell."""
+    monkeypatch.setattr(filecloud, "_SPARE", spare)
+    rng = np.random.default_rng(3)
+    points = 5 + rng.standard_normal((400, 40)).astype(np.float32)
+    if gap:
+        points[100:130] = points[100] + gap * rng.standard_normal((30, 40)).astype(np.float32)
+    np.save(tmp_path / "x.npy", points)
+    np.save(tmp_path / "y.npy", np.arange(400) % 2)
+    left = dr.load(tmp_path / "x.npy", labels=tmp_path / "y.npy", memory_mib=0)
+    cloud = prepare_file(left.points, left.labels)
+    rows = cloud.row_of[[3, 60, *range(100, 130), 399]]
+    again = []
+    real = filecloud.square_distances
+    monkeypatch.setattr(
+        filecloud, "square_distances", lambda a, b: again.append(len(a)) or real(a, b)
+    )
+    near, distance = filecloud.nearest(cloud, rows, 3)
+    exact = np.sqrt(((points[cloud.order[rows], None].astype(float) - points) ** 2).sum(-1))
+    exact[np.arange(len(rows)), cloud.order[rows]] = np.inf
+    np.testing.assert_allclose(distance, np.sort(exact, axis=1)[:, :3], rtol=1e-3 if gap else 1e-5)
+    chosen = np.take_along_axis(exact, cloud.order[near], axis=1)
+    np.testing.assert_allclose(chosen, np.sort(exact, axis=1)[:, :3], rtol=2e-3)
+    if spare and gap < 1e-2:  # those of the cluster were looked at again, others not
+        assert set(again) == ({30} if gap else set())
+
+
 def test_equal_points_count_once(tmp_path, small_shards):
     x, y = write(tmp_path, n=300)
     values, labels = np.load(x), np.load(y)

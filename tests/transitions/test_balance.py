@@ -182,7 +182,7 @@ def test_the_first_order_in_one_over_n_is_taken_off():
     noise = rng.normal(0, 0.01, 16)
     without = true + c / (n * 15 / 16) + noise - noise.mean()
     seen_ = np.concatenate([[true + c / n], without])[None, :, None, None]
-    corrected = balance._unbiased(seen_)[0, :, 0, 0]
+    corrected = balance.unbiased(seen_)[0, :, 0, 0]
     assert corrected[0] == pytest.approx(true, abs=1e-9)
     np.testing.assert_allclose(np.diff(corrected[1:]), np.diff(without))  # the spread stays
 

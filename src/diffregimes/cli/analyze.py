@@ -6,10 +6,11 @@ import dataclasses
 import errno
 import shutil
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -35,6 +36,7 @@ from .options import (
 if TYPE_CHECKING:
     from ..common.parallel import Progress
     from ..data.datasets import Dataset
+    from ..data.levels import Given
     from ..data.pixels import Range
     from ..process import Schedule
     from ..results import Analysis
@@ -79,9 +81,18 @@ class Analyze:
         typer.Option(
             "--skip-unreadable",
             rich_help_panel=DATA,
-            help="Leave out images that cannot be read, and say how many.",
+            help="Leave out images, and blocks of rows, that cannot be read, and say how many.",
         ),
     ] = False
+    levels: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel=DATA,
+            metavar="FILE",
+            help="Super-classes, a t_S for each: a .csv of class, super-class, and more of them; "
+            "folders: those around the folder of an image, which is then its class.",
+        ),
+    ] = None
     precision: Annotated[
         float,
         typer.Option(
@@ -123,7 +134,8 @@ class Analyze:
             rich_help_panel=ACCURACY,
             metavar="MIB",
             help="Memory for buffers, and for points: those that take more stay in their file "
-            "(.npy, plain .npz, IDX, .safetensors) and are read some at a time; same curves.",
+            "(.npy, plain .npz, IDX, .safetensors, zarr, HDF5) and are read some at a time; "
+            "images beyond it are decoded once, beside the output. Same curves.",
         ),
     ] = 1024
     dask: Annotated[
@@ -179,6 +191,7 @@ class Analyze:
             "times": times,
             "schedule": self.schedule,
             "skip_unreadable": self.skip_unreadable,
+            "levels": self.levels,
         }
 
 
@@ -192,14 +205,20 @@ def analyze(options: Analyze) -> None:
 
     folder = options.out or Path("runs") / source_name(options.source)
     figures = options.figures or with_figures(folder)
-    with progress_bar() as progress:
-        dataset, clock = _prepared(options, scale, times, folder, progress)
+    # of points in a file, whose passes take long, and points that are decoded first
+    pieces = hidden(folder.absolute(), ".unfinished")
+    with ExitStack() as stack:
+        progress = stack.enter_context(progress_bar())
+        if options.dry_run:  # nothing of it is to stay
+            pieces = Path(stack.enter_context(TemporaryDirectory()))
+        dataset, levels, clock = _prepared(options, scale, times, folder, pieces, progress)
         if not options.dry_run:
             from ..report.folder import staged
 
-            pieces = hidden(folder, ".unfinished")  # of points in a file, whose passes take long
             with staged(folder) as stage, _cluster(options) as client:
-                analysis = _analysed(options, dataset, times, clock, pieces, client, progress)
+                analysis = _analysed(
+                    options, dataset, levels, times, clock, pieces, client, progress
+                )
                 recipe = dataclasses.replace(
                     analysis.recipe, command="analyze", options=options.recorded(scale, times)
                 )
@@ -221,9 +240,10 @@ def _prepared(
     scale: Range,
     times: list[float] | None,
     folder: Path,
+    pieces: Path,
     progress: Progress,
-) -> tuple[Dataset, Schedule]:
-    """The data and the clock, once nothing of what is asked for can be seen to be wrong."""
+) -> tuple[Dataset, Given | None, Schedule]:
+    """The data, their levels and the clock, where nothing of them can be seen to be wrong."""
     # torch takes seconds to import: --help must not wait for it
     from .. import process
     from ..analysis import check_options
@@ -245,9 +265,16 @@ def _prepared(
         source = str(Path(source).expanduser().absolute())  # workers have folders of their own
     dataset = options.data.read(
         source, scale, progress, skip_unreadable=options.skip_unreadable,
-        memory_mib=options.memory_mib,
+        memory_mib=options.memory_mib, keep=pieces,
     )  # fmt: skip
-    return dataset, clock
+    levels: Given | None = options.levels
+    if levels is not None:
+        from ..data.levels import FOLDERS, by_folders, groupings
+
+        if levels == FOLDERS:
+            dataset, levels = by_folders(dataset)
+        groupings(levels, dataset.class_names)
+    return dataset, levels, clock
 
 
 def _cluster(options: Analyze) -> AbstractContextManager[Any]:
@@ -262,6 +289,7 @@ def _cluster(options: Analyze) -> AbstractContextManager[Any]:
 def _analysed(
     options: Analyze,
     dataset: Dataset,
+    levels: Given | None,
     times: list[float] | None,
     clock: Schedule,
     pieces: Path,
@@ -281,6 +309,7 @@ def _analysed(
         memory_mib=options.memory_mib,
         keep=pieces,
         client=client,
+        levels=levels,
         progress=progress,
     )
 

@@ -218,9 +218,10 @@ class DataOptions:
         group: str | None = None,
         captions: str | None = None,
         memory_mib: int | None = None,
+        keep: Path | None = None,
     ) -> Dataset:
         """The dataset in `source`, its pixels on `scale`; with `memory_mib` larger points stay in
-        their file."""
+        their file, or are decoded into the folder `keep`."""
         from ..data import readers  # torch takes seconds to import: --help must not wait for it
         from ..data.pixels import PixelMap
 
@@ -241,6 +242,7 @@ class DataOptions:
             standardize=self.standardize and not isinstance(scale, PixelMap),
             skip_unreadable=skip_unreadable,
             memory_mib=memory_mib,
+            keep=keep,
             progress=progress,
         )
 

@@ -1,10 +1,12 @@
 from . import archives as archives
 from . import arrayfiles as arrayfiles
 from . import arrow as arrow
+from . import blocks as blocks
 from . import classes as classes
 from . import cloud as cloud
 from . import datasets as datasets
 from . import declared as declared
+from . import decoded as decoded
 from . import extras as extras
 from . import features as features
 from . import filecloud as filecloud
@@ -13,6 +15,8 @@ from . import infile as infile
 from . import kinds as kinds
 from . import labelled as labelled
 from . import layout as layout
+from . import levels as levels
+from . import lists as lists
 from . import neighbours as neighbours
 from . import objects as objects
 from . import pictures as pictures
@@ -24,10 +28,12 @@ from . import sides as sides
 from . import spectrum as spectrum
 from . import splits as splits
 from . import stored as stored
+from . import streams as streams
 from . import tables as tables
 from . import texttables as texttables
 from . import trees as trees
 from . import unread as unread
+from . import zarrs as zarrs
 from .cloud import Cloud as Cloud
 from .cloud import prepare as prepare
 from .datasets import Dataset as Dataset

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from math import prod
 from pathlib import Path
 from typing import IO, Any
@@ -20,15 +21,17 @@ from ..common.checks import InputError
 from ..common.memory import check_fits
 from ..common.reading import check_regular, readable
 from .arrayfiles import Headers, npz_headers, stored_npz
+from .blocks import Blocks, without_damaged
 from .classes import label_name, listed
 from .extras import extra
-from .labelled import rows_of_classes, with_labels
+from .labelled import with_labels
 from .request import Raw, Request
-from .splits import choose, part_of, without_part
-from .stored import DEFLATED, Stored
+from .splits import choose, part_of, without_part, words_of
+from .stored import Stored, written
+from .streams import DEFLATED, Streamed
 from .unread import SPARSE, STRUCTS, refusal
 
-_BLOCK = 4096  # rows of an HDF5 file read at a time
+_BLOCK = 256  # rows of an HDF5 file without chunks
 _MOST_HEADER = 2**27  # bytes
 _FEWER = "Take fewer points (--per-class)."
 _SAFETENSORS = {
@@ -46,14 +49,12 @@ _MATLAB = {
 class Archive:
     """Shape and dtype of each array, and `read(key)`, which gives it, read or `Stored`.
 
-    `rows(key, indices)` reads some rows alone, where the format can and `read` does not do it late;
     `columns` where the points may lie along the last axis, as MATLAB keeps them.
     """
 
-    path: Path
+    path: Path | str
     headers: Headers
     read: Callable[[str], np.ndarray | Stored]
-    rows: Callable[[str, np.ndarray], np.ndarray] | None = None
     columns: bool = False
 
     @property
@@ -69,6 +70,8 @@ class Archive:
     def small(self, key: str) -> np.ndarray:
         """An array of labels."""
         found = self.read(key)
+        if isinstance(found, Blocks):
+            found.check()
         return found.read() if isinstance(found, Stored) else found
 
 
@@ -80,7 +83,7 @@ def npz(request: Request) -> Raw:
     headers = npz_headers(path)
     if {"format", "shape", "data"} <= set(headers) and request.key is None:
         raise InputError(refusal(path, SPARSE))
-    return _named(request, Archive(path, headers, lambda key: stored_npz(path, key)))
+    return named_arrays(request, Archive(path, headers, lambda key: stored_npz(path, key)))
 
 
 def mat(request: Request) -> Raw:
@@ -96,7 +99,7 @@ def mat(request: Request) -> Raw:
             newer = file.read(10) == b"MATLAB 7.3"
         found = [] if newer else io.whosmat(path)
     if newer:
-        return _named(request, replace(_hdf5(path, matlab=True), columns=True))
+        return named_arrays(request, replace(_hdf5(path, matlab=True), columns=True))
     headers = {
         name: (tuple(shape), np.dtype(_MATLAB[kind]))
         for name, shape, kind in found
@@ -118,13 +121,13 @@ def mat(request: Request) -> Raw:
     spoken = {"struct", "sparse"} & {kind for _, _, kind in found}
     if spoken and not any(len(x) >= 2 and min(x) > 1 for x, _ in headers.values()):
         raise InputError(refusal(path, STRUCTS))
-    return _named(request, Archive(path, headers, read, columns=True))
+    return named_arrays(request, Archive(path, headers, read, columns=True))
 
 
 def hdf5(request: Request) -> Raw:
     """HDF5 (.h5, .hdf5): arrays as in an .npz, named by their path, such as train/images; needs the
     extra "hdf5"."""
-    return _named(request, _hdf5(request.path))
+    return named_arrays(request, _hdf5(request.path))
 
 
 def safetensors(request: Request) -> Raw:
@@ -141,7 +144,7 @@ def safetensors(request: Request) -> Raw:
         named = {k: _of_safetensors(x) for k, x in told.items() if k != "__metadata__"}
         arrays = {k: x for k, x in named.items() if x is not None}
 
-    def read(key: str) -> Stored:
+    def read(key: str) -> Streamed:
         shape, dtype, (first, last) = arrays[key]
 
         @contextmanager
@@ -151,9 +154,9 @@ def safetensors(request: Request) -> Raw:
                 yield file
 
         room = min(last - first, size - start - first)
-        return Stored(path, kind, shape, dtype, opened, room, direct=opened)
+        return Streamed(path, kind, shape, dtype, opened, room, direct=opened)
 
-    return _named(request, Archive(path, {key: x[:2] for key, x in arrays.items()}, read))
+    return named_arrays(request, Archive(path, {key: x[:2] for key, x in arrays.items()}, read))
 
 
 def _of_safetensors(told: Any) -> tuple[tuple[int, ...], np.dtype, tuple[int, int]] | None:
@@ -185,38 +188,34 @@ def _hdf5(path: Path, *, matlab: bool = False) -> Archive:
         file.visititems(note)
     headers = {name: x for name, x in headers.items() if not x[1].hasobject}
 
-    def read(key: str) -> np.ndarray:
+    def block(key: str, first: int, last: int) -> np.ndarray:
+        with h5py.File(path, "r") as file:
+            return np.asarray(file[key][first:last])
+
+    def read(key: str) -> np.ndarray | Stored:
         shape, dtype = headers[key]
+        if not matlab and dtype.kind in "buif":
+            with readable(path, "an HDF5 file"), h5py.File(path, "r") as file:
+                rows = (file[key].chunks or (_BLOCK,))[0]
+            return Blocks(
+                path, "an HDF5 file", shape, dtype, partial(block, key), rows,
+                partial(written, path),
+            )  # fmt: skip
         check_fits(prod(shape) * dtype.itemsize, f"the array {key} of {path}", _FEWER)
         with readable(path, "an HDF5 file"), h5py.File(path, "r") as file:
             words = dtype.kind == "U"
             found = np.asarray(file[key].asstr()[...].astype(str) if words else file[key][...])
             return found.T if matlab else found
 
-    def rows(key: str, indices: np.ndarray) -> np.ndarray:
-        with readable(path, "an HDF5 file"), h5py.File(path, "r") as file:
-            return _by_blocks(file[key], indices)
-
-    return Archive(path, headers, read, None if matlab else rows)
+    return Archive(path, headers, read)
 
 
-def _by_blocks(found: Any, rows: np.ndarray) -> np.ndarray:
-    """Ascending rows of a dataset, read block by block: row by row HDF5 is slow."""
-    out = np.empty((len(rows), *found.shape[1:]), found.dtype)
-    for start in range(0, found.shape[0], _BLOCK):
-        first, last = np.searchsorted(rows, [start, start + _BLOCK])
-        if first < last:
-            block = found[rows[first] : rows[last - 1] + 1]
-            out[first:last] = block[rows[first:last] - rows[first]]
-    return out
-
-
-def _named(request: Request, archive: Archive) -> Raw:
+def named_arrays(request: Request, archive: Archive) -> Raw:
     """The data and labels of an archive."""
     key, notes = _data_key(request, archive)
     if key not in ("images", "points"):
         notes.append(f"the points are the array {key}")
-    shape, dtype = archive.headers[key]
+    shape = archive.headers[key][0]
     wanted, labels, label_key = request.labels, None, _label_key(request, archive, key)
     if label_key is not None:
         name = label_key if label_key in archive.headers else label_key.rpartition(":")[0]
@@ -234,16 +233,12 @@ def _named(request: Request, archive: Archive) -> Raw:
             f"{key} {shape} is read as {shape[0]} points of {shape[1]} values; if its columns are "
             f"the points, save {key}' in its place"
         )
-    rows, known = None, tuple[str, ...]()
-    if archive.rows is not None and labels is not None:
-        rows, labels, known = rows_of_classes(labels, shape[0], request, dtype)
-    if archive.rows is not None and rows is not None:
-        return Raw(archive.rows(key, rows), labels, tuple(notes), indices=rows, classes=known)
     points = archive.read(key)
     if turned:
         points = np.moveaxis(np.asarray(points), -1, 0)
     raw = Raw(points, labels, tuple(notes))
-    return raw if label_key is not None else with_labels(raw, wanted, archive.shown)
+    raw = raw if label_key is not None else with_labels(raw, wanted, archive.shown)
+    return without_damaged(raw, request.skip_unreadable)
 
 
 def _turned(shape: tuple[int, ...], labels: np.ndarray | None) -> bool:
@@ -265,13 +260,13 @@ def _data_key(request: Request, archive: Archive) -> tuple[str, list[str]]:
                 f"{path} has no array {key!r} (--key); it holds {archive.shown}. Name one of these."
             )
         return key, []
-    label_key = wanted if wanted in headers else "labels"
+    label_key, moments = wanted if wanted in headers else "labels", _moments(headers)
     known = [name for name in ("images", "points") if name in headers]
     arrays = [
         name
         for name, (shape, dtype) in headers.items()
         if len(shape) >= 2 and dtype.kind in "buif" and name != label_key and 0 not in shape
-        and not (len(shape) == 2 and _says_labels(name))
+        and not (len(shape) == 2 and _says_labels(name)) and name not in moments
     ]  # fmt: skip
     wide = [x for x in arrays if max(headers[x][0]) < np.prod(headers[x][0])]
     candidates, notes = known or wide or arrays, list[str]()
@@ -282,6 +277,8 @@ def _data_key(request: Request, archive: Archive) -> tuple[str, list[str]]:
     if len(candidates) == 1:
         return candidates[0], notes
     what = "no data"
+    if moments:
+        what = "a mean and a covariance, as FID keeps them, which are no points"
     if candidates:
         what = f"several arrays that could be the data ({listed(candidates)})"
     raise InputError(
@@ -289,6 +286,16 @@ def _data_key(request: Request, archive: Archive) -> tuple[str, list[str]]:
         f"It has {archive.shown}. Name the one to read by key (--key), and its labels by labels "
         "(--labels)."
     )
+
+
+def _moments(headers: Headers) -> set[str]:
+    """The arrays that are the mean (d,) and the covariance (d, d) of a law, by name and shape."""
+    shapes = {x: shape for x, (shape, _) in headers.items()}
+    means = {x for x, y in shapes.items() if len(y) == 1 and {"mu", "mean"} & {*words_of(x)}}
+    squares = {2 * shapes[x] for x in means}
+    spreads = {x for x in shapes if {"sigma", "cov", "covariance"} & {*words_of(x)}}
+    spreads = {x for x in spreads if shapes[x] in squares}
+    return means | spreads if spreads else set()
 
 
 def _says_labels(name: str) -> bool:

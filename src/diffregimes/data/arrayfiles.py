@@ -11,8 +11,9 @@ import io
 import re
 import struct
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -22,8 +23,8 @@ from ..common.checks import InputError, MissingFile
 from ..common.memory import check_fits
 from ..common.reading import check_regular, readable
 from .classes import listed
-from .stored import DEFLATED, Stored
-from .unread import POINTER, pull
+from .streams import DEFLATED, Streamed
+from .unread import POINTER, converting, pull
 
 IDX_NAME = re.compile(r"idx\d-ubyte(\.gz)?$")
 _IDX_TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
@@ -32,10 +33,10 @@ Headers = dict[str, tuple[tuple[int, ...], np.dtype]]  # shape and dtype, by key
 _MOST_HEADER = 2**16 + 12  # bytes: a header of the first version has no more
 _LOCAL = 30  # bytes of the head of a member in a zip file, before its name
 _MOST_CELL = 1000  # characters of a label
-_LABEL_FILES = "a .csv, .txt, .npy or IDX file"
+_LABEL_FILES = "a .csv, .tsv, .txt, .npy, .npz, .mat or IDX file"
 
 
-def stored_npy(path: Path) -> Stored:
+def stored_npy(path: Path) -> Streamed:
     """The array in an .npy file. Raises `InputError`."""
     kind = "an .npy file"
     size = check_regular(path, kind).st_size
@@ -55,7 +56,7 @@ def stored_npy(path: Path) -> Stored:
 
     fortran, room = header.fortran, size - header.start
     direct = None if fortran else opened
-    return Stored(path, kind, header.shape, header.dtype, opened, room, fortran, direct=direct)
+    return Streamed(path, kind, header.shape, header.dtype, opened, room, fortran, direct=direct)
 
 
 def npz_headers(path: Path) -> Headers:
@@ -78,7 +79,7 @@ def npz_headers(path: Path) -> Headers:
     return headers
 
 
-def stored_npz(path: Path, key: str) -> Stored:
+def stored_npz(path: Path, key: str) -> Streamed:
     """One array of an .npz. Raises `InputError`."""
     kind, name = "an .npz file", f"{key}.npy"
     size = check_regular(path, kind).st_size
@@ -107,7 +108,7 @@ def stored_npz(path: Path, key: str) -> Stored:
             yield file
 
     plain = info.compress_type == zipfile.ZIP_STORED and not header.fortran
-    return Stored(
+    return Streamed(
         path, kind, header.shape, header.dtype, opened, room, header.fortran,
         direct=direct if plain else None,
     )  # fmt: skip
@@ -140,7 +141,7 @@ def _check_plain(path: Path, dtype: np.dtype) -> None:
         )
 
 
-def stored_idx(path: Path) -> Stored:
+def stored_idx(path: Path) -> Streamed:
     """The array in an IDX file, gzipped or not. Raises `InputError`."""
     kind = "an IDX file"
     size = check_regular(path, kind).st_size
@@ -172,7 +173,7 @@ def stored_idx(path: Path) -> Stored:
             yield file
 
     room = DEFLATED * size if zipped else size - start
-    return Stored(
+    return Streamed(
         path, kind, shape, dtype, opened, room, exact=True, direct=None if zipped else opened
     )
 
@@ -188,7 +189,8 @@ def split_column(spec: str) -> tuple[Path, str | None]:
 
 
 def labels_in_order(spec: str, n: int) -> np.ndarray:
-    """Labels for n points, in their order, from the file `spec` ("file.csv:column" for one column).
+    """Labels for n points, in their order, from the file `spec` ("file.csv:column" for one column,
+    "file.npz:key" for one array).
 
     A header line in a file of one column is recognised by the one line too many. Raises
     `InputError`; the length is for the caller to check.
@@ -200,7 +202,9 @@ def labels_in_order(spec: str, n: int) -> np.ndarray:
             f"labels (--labels) is {spec!r}, but there is no such file; expected {_LABEL_FILES} "
             "with one label for each point. Correct the path."
         )
-    if column is not None and suffix != ".csv":
+    if suffix in (".npz", ".mat"):
+        return _vector(path, column)
+    if column is not None and suffix not in (".csv", ".tsv"):
         raise InputError(
             f"labels {spec!r} names a column, but {path} is not a .csv file; expected one, whose "
             "first line names the columns. Save it as such."
@@ -209,8 +213,9 @@ def labels_in_order(spec: str, n: int) -> np.ndarray:
         return stored_npy(path).read()
     if IDX_NAME.search(path.name):
         return stored_idx(path).read()
-    if suffix not in (".csv", ".txt"):
-        raise InputError(f"labels cannot be read from {path}; expected {_LABEL_FILES}. Convert it.")
+    if suffix not in (".csv", ".tsv", ".txt"):
+        known = converting(path) or f"labels cannot be read from {path}; expected {_LABEL_FILES}."
+        raise InputError(f"labels (--labels): {known}")
     rows = read_rows(path)
     if column is not None:
         place = column_of(rows[0], column, path)
@@ -225,6 +230,30 @@ def labels_in_order(spec: str, n: int) -> np.ndarray:
         if len(rows) == n + 1:
             rows, first = rows[1:], 2
     return typed([cell(row, place, path, k) for k, row in enumerate(rows, first)])
+
+
+def _vector(path: Path, key: str | None) -> np.ndarray:
+    """The array `key` of an .npz or .mat, else the only one with one value for each point."""
+    read: Callable[[str], np.ndarray]
+    if path.suffix.lower() == ".npz":
+        shapes = {name: shape for name, (shape, _) in npz_headers(path).items()}
+        read = lambda name: stored_npz(path, name).read()  # noqa: E731
+    else:
+        from scipy import io  # late: most runs read no such file
+
+        check_fits(8 * check_regular(path, "a .mat file").st_size, f"{path}", "Expected labels.")
+        with readable(path, "a .mat file"):
+            arrays = {x: y for x, y in io.loadmat(path).items() if isinstance(y, np.ndarray)}
+        shapes, read = {x: y.shape for x, y in arrays.items()}, arrays.__getitem__
+    fitting = [x for x, shape in shapes.items() if shape and max(shape) == prod(shape) > 1]
+    name = key or (fitting[0] if len(fitting) == 1 else "labels")
+    if name not in fitting:
+        raise InputError(
+            f"labels (--labels) is {path}{':' + key if key else ''}, which holds "
+            f"{listed([f'{x} {y}' for x, y in shapes.items()])}; expected one array with a label "
+            f'for each point. Name it: "{path}:NAME".'
+        )
+    return read(name).reshape(-1)
 
 
 def read_rows(path: Path) -> list[list[str]]:

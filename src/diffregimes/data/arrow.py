@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -20,7 +20,8 @@ from ..common.checks import InputError
 from ..common.reading import readable
 from .classes import label_name, listed
 from .extras import extra
-from .labelled import rows_of_classes
+from .labelled import only_rows, rows_of_classes
+from .lists import Part, Rows, column_values, is_list, number_type, read_lists
 from .pictures import Opener, Pictures, read_pictures
 from .request import Raw, Request
 from .splits import choose
@@ -28,22 +29,12 @@ from .tables import Table, from_table
 
 FILES = (".parquet", ".arrow", ".feather")
 _BATCH = 1024  # rows
+_KINDS = {
+    "number": ("integer", "floating", "boolean", "decimal"),
+    "text": ("string", "large_string"),
+    "images": ("struct", "binary", "large_binary"),
+}
 _PLACES = ("", "data", "*", "data/*")  # where the files of a dataset lie in its folder
-
-
-@dataclass(frozen=True)
-class Rows:
-    """A schema, how many rows, and `batches(columns)`, these columns of them in record batches."""
-
-    where: str
-    schema: Any
-    count: int
-    batches: Callable[[Sequence[str]], Iterator[Any]]
-
-    def column(self, name: str) -> np.ndarray:
-        """All of one column."""
-        parts = [_values(x.column(0)) for x in self.batches([name])]
-        return np.concatenate(parts) if parts else np.empty(0)
 
 
 def arrow(request: Request) -> Raw:
@@ -58,20 +49,45 @@ def arrow(request: Request) -> Raw:
             [x.relative_to(path).as_posix() for x in data_files(path)], request.split, path
         )
         files = [path / x for x in kept]
-    parts = [_opened(x) for x in files]
-    for file, part in zip(files, parts, strict=True):
-        if part.schema.names != parts[0].schema.names:
+        request = replace(request, split=None)
+    found = [_opened(x) for x in files]
+    for rows in found[1:]:
+        _check_alike(rows, found[0])
+    parts = tuple(x for rows in found for x in rows.parts)
+    rows = Rows(str(path), found[0].schema, parts, tuple(files))
+    return from_rows(request, rows, notes, path)
+
+
+def _check_alike(one: Rows, first: Rows) -> None:
+    """Raise `InputError` unless two files have the same columns, of the same kinds: numbers of
+    other types would be taken for one scale of pixels."""
+    if one.schema.names != first.schema.names:
+        raise InputError(
+            f"{one.where} has the columns {listed(one.schema.names)} and {first.where} "
+            f"{listed(first.schema.names)}; expected the same in all. Give the files apart."
+        )
+    for mine, other in zip(one.schema, first.schema, strict=True):
+        if _kind(mine.type) != _kind(other.type):
             raise InputError(
-                f"{file} has the columns {listed(part.schema.names)} and {files[0]} "
-                f"{listed(parts[0].schema.names)}; expected the same in all. Give the files apart."
+                f"the column {mine.name} is {mine.type} in {one.where} and {other.type} in "
+                f"{first.where}; expected one type in all files. Cast those of one of them, or "
+                "give the files apart."
             )
 
-    def batches(columns: Sequence[str]) -> Iterator[Any]:
-        for part in parts:
-            yield from part.batches(columns)
 
-    rows = Rows(str(path), parts[0].schema, sum(x.count for x in parts), batches)
-    return from_rows(request, rows, notes, path)
+def _kind(kind: Any) -> object:
+    """What two columns must have in common: lists the type of their numbers, others whether they
+    are numbers, text or images."""
+    from pyarrow import types
+
+    if types.is_dictionary(kind):
+        kind = kind.value_type
+    if is_list(kind):
+        return "list", number_type(kind)
+    for words, tests in _KINDS.items():
+        if any(getattr(types, f"is_{x}")(kind) for x in tests):
+            return words
+    return None if types.is_null(kind) else str(kind)
 
 
 def data_files(folder: Path) -> list[Path]:
@@ -94,13 +110,17 @@ def _opened(path: Path) -> Rows:
     with readable(path, kind), path.open("rb") as file:
         magic = file.read(6)
     if magic.startswith(b"PAR1"):
-
-        def batches(columns: Sequence[str]) -> Iterator[Any]:
-            with readable(path, kind), parquet.ParquetFile(path) as file:
-                yield from file.iter_batches(batch_size=_BATCH, columns=list(columns))
-
         with readable(path, kind), parquet.ParquetFile(path) as file:
-            return Rows(str(path), file.schema_arrow, file.metadata.num_rows, batches)
+            told, schema = file.metadata, file.schema_arrow
+
+        def batches(group: int, columns: Sequence[str]) -> Iterator[Any]:
+            named = f"row group {group} of {path}"
+            with readable(named, kind), parquet.ParquetFile(path, metadata=told) as file:
+                yield from file.iter_batches(_BATCH, [group], columns=list(columns))
+
+        counts = [told.row_group(k).num_rows for k in range(told.num_row_groups)]
+        groups = tuple(Part(n, partial(batches, k)) for k, n in enumerate(counts))
+        return Rows(str(path), schema, groups)
 
     def read() -> Iterator[Any]:
         with pa.memory_map(str(path)) as file:
@@ -120,7 +140,7 @@ def _opened(path: Path) -> Rows:
     with readable(path, kind), pa.memory_map(str(path)) as file:
         opener = pa.ipc.open_file if magic == b"ARROW1" else pa.ipc.open_stream
         schema, count = opener(file).schema, sum(len(x) for x in read())
-    return Rows(str(path), schema, count, selected)
+    return Rows(str(path), schema, (Part(count, selected),))
 
 
 def from_rows(
@@ -129,13 +149,17 @@ def from_rows(
     """The points of rows; paths of images that hold no bytes are those `beside` the file."""
     told = _features(rows.schema)
     pictures = [x.name for x in rows.schema if _is_image(x, told)]
-    lists = [x.name for x in rows.schema if _is_list(x.type)]
+    lists = [x.name for x in rows.schema if is_list(x.type)]
     key = _data_column(request, rows, pictures or lists)
     label = _label_column(request, rows, key)
     names = told.get(label or "", {}).get("names")
     class_names = tuple(names) if names else None
     if key is None:
         return _table(request, rows, class_names, notes)
+    if request.split is not None:
+        raise InputError(
+            f"split (--split) is {request.split!r}, but {rows.where} is one part. Leave it out."
+        )
     values = None if label is None else _labels(rows, label)
     if label is not None:
         notes = [*notes, f"the labels are the column {label}"]
@@ -145,10 +169,12 @@ def from_rows(
         found = _pictures(rows, key, beside)
         raw = read_pictures(found, values, request, notes=notes, class_names=class_names)
         return replace(raw, files=())  # a row has a number and no file
-    dtype = _number_type(rows.schema.field(key).type)
+    dtype = number_type(rows.schema.field(key).type)
     taken, values, known = rows_of_classes(values, rows.count, request, dtype, class_names)
-    points = _lists(rows, key, np.arange(rows.count) if taken is None else taken)
-    return Raw(points, values, tuple(notes), class_names=class_names, indices=taken, classes=known)
+    wanted = np.arange(rows.count) if taken is None else taken
+    points, there, said = read_lists(request, rows, key, wanted, dtype)
+    raw = Raw(points, values, (*notes, *said), None, class_names, None, taken, (), known)
+    return raw if len(there) == len(wanted) else only_rows(raw, np.searchsorted(wanted, there))
 
 
 def _features(schema: Any) -> dict[str, Any]:
@@ -169,22 +195,6 @@ def _is_image(field: Any, told: dict[str, Any]) -> bool:
         return "bytes" in [x.name for x in field.type]
     encoded = bool(types.is_binary(field.type) or types.is_large_binary(field.type))
     return encoded or bool(told.get(field.name, {}).get("_type") == "Image")
-
-
-def _is_list(kind: Any) -> bool:
-    from pyarrow import types
-
-    kind = getattr(kind, "storage_type", kind)
-    if not (types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)):
-        return False
-    inner = kind.value_type
-    return _is_list(inner) or bool(types.is_integer(inner) or types.is_floating(inner))
-
-
-def _number_type(kind: Any) -> np.dtype:
-    """The dtype of the numbers in nested lists."""
-    kind = getattr(kind, "storage_type", kind)
-    return _number_type(kind.value_type) if _is_list(kind) else np.dtype(kind.to_pandas_dtype())
 
 
 def _data_column(request: Request, rows: Rows, found: Sequence[str]) -> str | None:
@@ -242,16 +252,6 @@ def _labels(rows: Rows, label: str) -> np.ndarray:
     return rows.column(label)
 
 
-def _values(column: Any) -> np.ndarray:
-    """A column as numpy has it: words as strings, whole numbers as such where none is missing."""
-    from pyarrow import types
-
-    if types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    out = np.asarray(column.to_numpy(zero_copy_only=False))
-    return out.astype(str) if out.dtype.kind == "O" and column.null_count == 0 else out
-
-
 def _table(
     request: Request, rows: Rows, class_names: tuple[str, ...] | None, notes: Sequence[str]
 ) -> Raw:
@@ -267,7 +267,9 @@ def _table(
         if len(names) == 1 and not numeric[names[0]]:
             return rows.column(names[0])
         parts = [
-            np.column_stack([_values(x.column(k)).astype(np.float64) for k in range(len(names))])
+            np.column_stack(
+                [column_values(x.column(k)).astype(np.float64) for k in range(len(names))]
+            )
             for x in rows.batches(names)
         ]
         return np.concatenate(parts) if parts else np.empty((0, len(names)))
@@ -276,62 +278,44 @@ def _table(
     return replace(raw, notes=(*notes, *raw.notes))
 
 
-def _lists(rows: Rows, key: str, taken: np.ndarray) -> np.ndarray:
-    """The lists of ascending rows as one array; all must have one shape."""
-    parts: list[np.ndarray] = []
-    shape, start = tuple[int, ...](), 0
-    for batch in rows.batches([key]):
-        first, last = np.searchsorted(taken, [start, start + len(batch)])
-        column = batch.column(0)
-        column = getattr(column, "storage", column)
-        array, lengths = _flat(column)
-        if any(len(set(x)) > 1 for x in lengths) or column.null_count:
-            raise InputError(
-                f"the lists in the column {key} of {rows.where} differ in length or are missing; "
-                "expected one length. Pad or cut them, or name another column by key (--key)."
-            )
-        own = tuple(x[0] for x in lengths if len(x))
-        shape = shape or own
-        if own != shape:
-            raise InputError(
-                f"the lists in the column {key} of {rows.where} have the shapes {shape} and "
-                f"{own}; expected one. Pad or cut them, or name another column by key (--key)."
-            )
-        parts.append(array.reshape(len(batch), *shape)[taken[first:last] - start])
-        start += len(batch)
-    return np.concatenate(parts) if parts else np.empty((0, 0))
-
-
-def _flat(column: Any) -> tuple[np.ndarray, list[np.ndarray]]:
-    """The numbers of nested lists, and the lengths of the lists at each depth."""
-    lengths = []
-    while hasattr(column.type, "value_type") and _is_list(column.type):
-        size = getattr(column.type, "list_size", None)
-        own = np.full(len(column), size) if size else np.diff(_offsets(column))
-        lengths.append(own)
-        column = column.flatten()
-    return np.asarray(column.to_numpy(zero_copy_only=False)), lengths
-
-
-def _offsets(column: Any) -> np.ndarray:
-    return np.asarray(column.offsets.to_numpy())
-
-
 def _pictures(rows: Rows, key: str, beside: Path | None) -> Pictures:
     """The images of a column, opened batch by batch."""
     folder = beside if beside is None or beside.is_dir() else beside.parent
 
     def opened(places: Sequence[int]) -> Iterator[Opener]:
-        wanted, start = iter(places), 0
-        place = next(wanted, None)
-        for batch in rows.batches([key]):
-            column = batch.column(0)
-            while place is not None and place < start + len(batch):
-                yield partial(_encoded, column[place - start].as_py(), folder)
-                place = next(wanted, None)
-            start += len(batch)
+        wanted, start = np.asarray(places), 0
+        for part in rows.parts:
+            first, last = np.searchsorted(wanted, [start, start + part.count])
+            yield from _of_part(part, key, (wanted[first:last] - start).tolist(), folder)
+            start += part.count
 
-    return Pictures(rows.where, tuple(f"row {k}" for k in range(rows.count)), opened)
+    # a column of paths alone says nothing of what the files hold
+    first = next((x.column(0) for x in rows.batches([key]) if len(x)), None)
+    value = None if first is None else first[0].as_py()
+    inside = isinstance(value, bytes) or (isinstance(value, dict) and value.get("bytes"))
+    names = tuple(f"row {k}" for k in range(rows.count))
+    return Pictures(
+        rows.where, names, opened, (lambda places: rows.files) if inside and rows.files else None
+    )
+
+
+def _of_part(part: Part, key: str, places: Sequence[int], folder: Path | None) -> Iterator[Opener]:
+    """What opens the images of these rows of a part; of one that cannot be read what says so."""
+    done, start = 0, 0
+    try:
+        for batch in part.batches([key]) if places else ():
+            column = batch.column(0)
+            while done < len(places) and places[done] < start + len(batch):
+                value = column[places[done] - start].as_py()
+                done += 1
+                yield partial(_encoded, value, folder)
+            start += len(batch)
+    except InputError as error:
+        yield from (partial(_raised, error) for _ in places[done:])
+
+
+def _raised(error: InputError) -> IO[bytes]:
+    raise error
 
 
 def _encoded(value: Any, folder: Path | None) -> IO[bytes]:

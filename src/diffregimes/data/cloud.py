@@ -57,6 +57,14 @@ class Cloud:
             order=self.order[rows],
         )  # fmt: skip
 
+    def merged(self, of_class: np.ndarray) -> Cloud:
+        """The same points with classes put together: `of_class` (K,) is the new one of each."""
+        labels = of_class[self.labels.cpu().numpy()]
+        rows = np.argsort(labels, kind="stable")
+        again = torch.from_numpy(labels[rows].astype(np.int64)).to(self.labels.device)
+        bounds = (0, *np.cumsum(np.bincount(labels)).tolist())
+        return replace(self.permuted(rows), labels=again, bounds=bounds)
+
     def shards(self) -> Iterator[tuple[Cloud, np.ndarray]]:
         """Disjoint sets of the points that are clouds, each with the rows of its points in this
         one, which ascend: of points in memory all."""

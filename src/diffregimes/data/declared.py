@@ -16,6 +16,7 @@ OPTIONAL = {
     "skip_unreadable": "--skip-unreadable",
 }  # fmt: skip
 ARRAYS = frozenset({"key", "split"})
+BLOCKS = ARRAYS | {"skip_unreadable"}
 PICTURES = frozenset({"split", "resize", "crop", "skip_unreadable"})
 ROWS = ARRAYS | PICTURES
 

@@ -64,6 +64,7 @@ def offset_of(seen: Measured, array: np.ndarray, said: list[str]) -> tuple[float
     far = (peak > FAR * width) & ((width > 0) | (peak > LARGEST))  # constant ones do no harm
     if array.ndim == 2:
         _note_units(array, said)
+        _note_symmetric(array, said)
     if not far.any():
         return None
     share = np.divide(width, peak, out=np.ones_like(peak), where=far & (width > 0))
@@ -144,4 +145,13 @@ def _note_units(array: np.ndarray, said: list[str]) -> None:
             f"{widest}: {spread[widest]:.3g}, one in four no more than {usual:.3g}): the widest "
             "decide every distance. standardize=True (--standardize) divides each by its spread, "
             "if they are in different units"
+        )
+
+
+def _note_symmetric(array: np.ndarray, said: list[str]) -> None:
+    """A note where the rows are not those of points but of a matrix between them."""
+    if array.shape[0] == array.shape[1] > 2 and np.allclose(array, array.T):
+        said.append(
+            f"the array {array.shape} is symmetric: if it is a covariance, or holds distances or "
+            "products of points, its rows are no points, and nothing here speaks of your data"
         )

@@ -8,7 +8,7 @@ the file, made a cloud of its own. The moments of the posterior weights over sha
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -21,6 +21,9 @@ from .cloud import COLUMNS, Cloud, square_distances
 from .infile import FilePoints, parts
 
 _SHARD = 2 * COLUMNS  # points of a shard
+_TOGETHER = 32  # rows whose near points are read at a time
+_SPARE = 8  # more near points than are asked for
+_ERROR = 4e-6  # of |a|^2 + |b|^2: what a float32 product may be off by
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,14 @@ class FileCloud(Cloud):
         labels = self.labels[torch.from_numpy(rows)]
         return FileCloud(coordinates, labels, order, self.bounds, self.scale, self.d)
 
+    def merged(self, of_class: np.ndarray) -> Cloud:
+        out = cast(FileCloud, super().merged(of_class))
+        if self.pieces is None:
+            return out
+        pieces = replace(self.pieces, key=f"{self.pieces.key} {of_class.tolist()}")
+        coordinates = cast(Tensor, replace(out._rows, pieces=pieces))
+        return FileCloud(coordinates, out.labels, out.order, out.bounds, out.scale, out.d)
+
     def to(self, device: str | torch.device) -> Cloud:
         coordinates = cast(Tensor, replace(self._rows, device=torch.device(device)))
         labels = self.labels.to(device)
@@ -124,19 +135,56 @@ class FileCloud(Cloud):
 
 def nearest(cloud: Cloud, rows: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """The `count` nearest others of these rows (p,), the nearest first: their rows (p, count), and
-    distances in data units."""
+    distances in data units.
+
+    A float32 product finds a few more, whose distances are taken again; where one that was left out
+    could be as near, all are, in float64.
+    """
     own = cloud.coordinates[torch.from_numpy(rows)]
+    rough, found = _least(cloud, rows, own, count + _SPARE, _rough)
+    exact = torch.full_like(rough, math.inf, dtype=torch.float64)
+    for start in range(0, len(rows), _TOGETHER):
+        part = slice(start, start + _TOGETHER)
+        near = found[part]
+        gaps = cloud.coordinates[near.ravel()].view(*near.shape, -1) - own[part, None]
+        exact[part] = torch.linalg.vector_norm(gaps, dim=-1, dtype=torch.float64).square_()
+    exact[rough == math.inf] = math.inf
+    order = exact.argsort(dim=1, stable=True)[:, :count]
+    square, near = exact.gather(1, order), found.gather(1, order)
+    norms = own.square().sum(1)
+    unsure = square[:, -1] > rough[:, -1] - _ERROR * (2 * norms + rough[:, -1])
+    if unsure.any():
+        few = unsure.cpu().numpy()
+        again = _least(cloud, rows[few], own[unsure], count, square_distances)
+        square[unsure], near[unsure] = again[0].double(), again[1]
+    return near.cpu().numpy(), square.sqrt().cpu().numpy() * cloud.scale
+
+
+def _rough(rows: Tensor, columns: Tensor) -> Tensor:
+    """|a_i - a_j|^2 (p, c) from a float32 product."""
+    square = rows.square().sum(1)[:, None] + columns.square().sum(1)
+    return square.addmm_(rows, columns.T, alpha=-2)
+
+
+def _least(
+    cloud: Cloud,
+    rows: np.ndarray,
+    own: Tensor,
+    count: int,
+    distances: Callable[[Tensor, Tensor], Tensor],
+) -> tuple[Tensor, Tensor]:
+    """The least squared distances of these rows from others, and whose they are (p, count)."""
     least = torch.full((len(rows), count), math.inf, device=own.device)
     found = torch.zeros((len(rows), count), dtype=torch.int64, device=own.device)
     for shard, inside in cloud.shards():
-        square = square_distances(own, shard.coordinates)
+        square = distances(own, shard.coordinates)
         square[torch.from_numpy(rows[:, None] == inside).to(own.device)] = math.inf
         some = square.topk(min(count, shard.n), largest=False)
         both = torch.cat([least, some.values], dim=1)
         places = torch.from_numpy(inside).to(own.device)[some.indices]
         least, kept = both.topk(count, largest=False)
         found = torch.cat([found, places], dim=1).gather(1, kept)
-    return found.cpu().numpy(), least.double().sqrt().cpu().numpy() * cloud.scale
+    return least, found
 
 
 def prepare_file(

@@ -9,15 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import prod
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 
 from ..common.checks import InputError, finite_points
-from ..common.reading import readable
 from .pixels import PixelMap, Scaling, map_of, sample_shape
-from .stored import WIDE, Stored, in_memory
+from .stored import WIDE, Stored
+from .streams import in_memory
 
 SHOWN = 4096
 _PART = 2**25  # bytes of float32 points at a time
@@ -27,12 +26,12 @@ _PART = 2**25  # bytes of float32 points at a time
 class FilePoints:
     """n points (n, d), float32 as they are read: the rows `places` (n,), ascending, of an array in
     a file, by the map `pixels` and with `pad` pixels on each side. `points[rows]` is an array.
-    `stamp` is the size of the file and when it was written."""
+    `stamp` is that of the file when it was first read."""
 
     stored: Stored
     places: np.ndarray
     pixels: PixelMap
-    stamp: tuple[int, int]
+    stamp: object
     pad: int = 0
 
     ndim = 2
@@ -56,7 +55,7 @@ class FilePoints:
     def values(self, places: np.ndarray) -> np.ndarray:
         """What the file holds in these places, ascending."""
         found = self.stored.rows(places)
-        if _stamp(self.stored.path) != self.stamp:
+        if self.stored.stamp() != self.stamp:
             raise InputError(
                 f"{self.stored.path} was changed while it was read; expected one file from the "
                 "first reading to the last. Start again when nothing writes into it any more."
@@ -89,14 +88,6 @@ class FilePoints:
         """Of each feature, (d,)."""
         total = sum(self[part].sum(axis=axis, dtype=dtype) for part in parts(self))
         return np.asarray(total / len(self))
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    if not path.is_file():  # of a folder its images were read, or of an object
-        return 0, 0
-    with readable(path, "a file of points"):
-        seen = path.stat()
-    return seen.st_size, seen.st_mtime_ns
 
 
 def parts(points: np.ndarray | FilePoints, most: int | None = None) -> Iterator[slice]:
@@ -132,7 +123,7 @@ def stays(array: Any, chosen: int, pad: int, of_all: bool) -> bool:
     for they would take more memory than they may."""
     if not isinstance(array, Stored) or array.budget is None:
         return False
-    if array.direct is None and (array.dtype.itemsize >= WIDE or of_all):
+    if array.reached() is None and (array.dtype.itemsize >= WIDE or of_all):
         return False
     return 4 * chosen * prod(sample_shape(array.shape, pad)) > array.budget * 2**20
 
@@ -153,13 +144,13 @@ def left_in_file(
             f"standardize (--standardize) needs all points of {array.path} at once; expected a "
             "memory budget that holds them. Raise --memory-mib, or standardize the file."
         )
-    if array.direct is None:
-        array, indices = in_memory(array.rows(indices), array.path), np.arange(len(indices))
-    assert array.direct is not None
-    stored = replace(array, opened=array.direct)
+    stored = array.reached()
+    if stored is None:
+        held = in_memory(array.rows(indices), array.path)
+        stored, indices = replace(held, budget=array.budget), np.arange(len(indices))
     nothing = PixelMap(str(array.dtype), (0.0, 1.0), None)
-    found = FilePoints(stored, indices, nothing, _stamp(array.path))
-    places = np.arange(len(array)) if of_all else indices
+    found = FilePoints(stored, indices, nothing, stored.stamp())
+    places = np.arange(len(stored)) if of_all else indices
     ends = []
     for part in parts(replace(found, places=places)):
         values = found.values(places[part])
@@ -168,7 +159,7 @@ def left_in_file(
     shown = stored.rows(indices[evenly(len(indices))])
     done = map_of(shown, (low.item(), high.item()), wanted, white, said)
     said.append(
-        f"the points of {array.path.name or 'the array'} are read some at a time: as floats they "
+        f"the points of {array.name or 'the array'} are read some at a time: as floats they "
         "would be larger than the memory budget"
     )
     return replace(found, pixels=done, pad=pad)

@@ -139,6 +139,13 @@ def idx_names(folder: Path) -> list[str]:
     )  # fmt: skip
 
 
+def is_idx(path: Path) -> bool:
+    """Whether a path is a folder with IDX files, or one of these."""
+    if path.is_dir():
+        return bool(idx_names(path))
+    return IDX_NAME.search(path.name) is not None and path.is_file()
+
+
 def no_options(request: Request) -> None:
     """Raise `InputError` for options that would change a known law."""
     floats = scaling(request.pixel_range).floats

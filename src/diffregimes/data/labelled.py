@@ -6,6 +6,9 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -57,6 +60,25 @@ def _split_column(raw: Raw, column: int) -> Raw:
     return replace(raw, points=points, labels=labels, notes=(*raw.notes, note), columns_taken=True)
 
 
+def only_rows(raw: Raw, rows: np.ndarray, points: Any = None) -> Raw:
+    """`raw` without the labels of other rows, whose points could not be read; `points` are those of
+    these rows where its own are of all."""
+    labels = raw.labels
+    known = raw.classes
+    if labels is not None:
+        labels = checked_labels(labels, len(labels))
+        if labels.dtype.kind == "U" and not known:
+            known = tuple(map(printable, np.unique(labels).tolist()))
+        labels = labels[rows]
+    return replace(
+        raw,
+        points=raw.points if points is None else points,
+        labels=labels,
+        indices=rows if raw.indices is None else raw.indices[rows],
+        classes=known,
+    )
+
+
 def like_classes(points: np.ndarray, names: Sequence[str]) -> list[str]:
     """A note where the first or the last column of points (n, d), and no other, has few values, as
     one of classes has; `names` of the columns where these have some."""
@@ -92,8 +114,51 @@ def rows_of_classes(
     return rows, values[rows], known
 
 
+def names_files(spec: str, names: Sequence[str], root: str = "") -> bool:
+    """Whether labels in the file of `spec` stand beside file names: in a .csv or .tsv always, in a
+    .txt where it names half of the files."""
+    path, _ = split_column(spec)
+    suffix = path.suffix.lower()
+    if suffix != ".txt" or not path.is_file():
+        return suffix in (".csv", ".tsv")
+    return _named(_rows(path, names, root), _known(names, root)) >= len(names) / 2
+
+
+def _rows(path: Path, names: Sequence[str], root: str) -> list[list[str]]:
+    """The cells of a table of labels. Those of a .txt are parted by spaces, which names and labels
+    may have as well; before them the number of rows may stand, as CelebA has it, and their header
+    may have no word for the file names."""
+    rows = read_rows(path)
+    if path.suffix.lower() != ".txt":
+        return rows
+    lines = [row[0] for row in rows]
+    if lines[0].strip() in (str(len(lines) - 1), str(len(lines) - 2)):
+        lines = lines[1:]
+    mark = next((c for c in "\t,;" if all(c in x for x in lines)), None)
+    pairs = [[x.split(mark, 1) for x in lines], [x.rsplit(mark, 1) for x in lines]]
+    cells, known = [x.split(mark) for x in lines], _known(names, root)
+    headless = any(_named(x[:1], known) for x in pairs)
+    ways = [*pairs, cells] if headless else [cells, *pairs]
+    best = max(ways, key=lambda rows: _named(rows, known))
+    if len(best) > 1 and len(best[0]) == len(best[1]) - 1:
+        best[0] = ["file", *best[0]]
+    return best
+
+
+def _known(names: Sequence[str], root: str) -> set[str]:
+    """Whatever a list may call the files."""
+    return {way(name) for way in _ways(root) for name in names}
+
+
+def _named(rows: Sequence[Sequence[str]], known: set[str]) -> int:
+    """How many files the column names that names most."""
+    columns = zip_longest(*rows, fillvalue="")
+    return max(sum(x.strip() in known for x in column) for column in columns)
+
+
 def labels_by_name(spec: str, names: Sequence[str], root: str = "") -> tuple[np.ndarray, list[str]]:
-    """Labels for the files `names` from a .csv of file names and labels; and notes.
+    """Labels for the files `names` from a table of file names and labels (.csv, .tsv, .txt); and
+    notes.
 
     Two columns, with or without a header, or several: then the label is the column named in
     "file.csv:column", or the one called label. Raises `InputError` for a file without a label.
@@ -104,7 +169,7 @@ def labels_by_name(spec: str, names: Sequence[str], root: str = "") -> tuple[np.
             f"labels (--labels) is {spec!r}, but there is no such file; expected a .csv with the "
             "columns file name and label. Correct the path."
         )
-    rows = read_rows(path)
+    rows = _rows(path, names, root)
     width = len(rows[0])
     files, headless = _names_column(rows, names, root)
     if column is not None:
@@ -138,13 +203,11 @@ def by_name(
     and whose column `place` has their labels; and notes."""
     column = f"column {files + 1} ({rows[0][files].strip()!r})"
     table: dict[str, str] = {}
+    two: dict[str, str] = {}  # names with another label further down
     for k, row in enumerate(rows[1:], 2):
         name, label = cell(row, files, path, k), cell(row, place, path, k)
         if table.setdefault(name, label) != label:
-            raise InputError(
-                f"{path} names {name} twice, with the labels {table[name]} and {label} (row {k}); "
-                "expected one. Remove the wrong row."
-            )
+            two.setdefault(name, f"{table[name]} and {label} (row {k})")
     how = max(_ways(root), key=lambda way: sum(way(x) in table for x in names))
     missing = [name for name in names if how(name) not in table]
     if missing:
@@ -156,6 +219,11 @@ def by_name(
             "Add the rows or move these images away."
         )
     keys = [how(name) for name in names]
+    if (wrong := next((x for x in keys if x in two), None)) is not None:
+        raise InputError(
+            f"{path} names {wrong} twice, with the labels {two[wrong]}; expected one. Remove the "
+            "wrong row."
+        )
     double, count = Counter(keys).most_common(1)[0] if keys else ("", 0)
     if count > 1:
         raise InputError(
@@ -187,7 +255,7 @@ def _names_column(
 ) -> tuple[int, bool]:
     """The column that names images, the first where none does, and whether the first row is no
     header but names one as well."""
-    known = {way(name) for way in _ways(root) for name in names}
+    known = _known(names, root)
     first = [x.strip() for x in rows[0]]
     counts = [
         sum(k < len(row) and row[k].strip() in known for row in rows) for k in range(len(first))

@@ -20,12 +20,17 @@ import numpy as np
 from ..common.checks import InputError
 from .arrayfiles import labels_in_order, rows_of, split_column, typed
 from .classes import label_name, listed
-from .labelled import by_name, labels_by_name
-from .splits import choose, part_of
-from .trees import Tree, is_image
+from .labelled import by_name, labels_by_name, names_files
+from .splits import are_parts, choose, part_of, words_of
+from .trees import Tree, is_image, numbered
 
 _METADATA = ("metadata.csv", "metadata.jsonl")
 _LAST_NUMBER = re.compile(r"(\d+)\D*$")
+_MASKS = {"masks", "annotations", "segmentations", "trimaps", "labels", "groundtruth",
+          "ground_truth", "gt"}  # fmt: skip
+_NUMBERED = {"part", "parts", "image", "images", "img", "imgs", "shard", "chunk", "batch",
+             "fold"}  # fmt: skip
+_MAY_TELL = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".xml", ".mat", ".npy", ".parquet")
 _PER_SHARD = 1000  # images in a folder of StyleGAN, EDM and FFHQ
 
 
@@ -58,7 +63,7 @@ def listing(tree: Tree, labels: str | None, split: str | None) -> Listing:
     if labels == "none":
         return found
     if labels is not None:
-        if split_column(labels)[0].suffix.lower() == ".csv":
+        if names_files(labels, found.names, found.root):
             return found.labelled(labels_by_name(labels, found.names, found.root))
         # a bare name is a column of the table that lies beside the images
         if not split_column(labels)[0].exists() and (known := _metadata(tree, found, labels)):
@@ -72,13 +77,13 @@ def listing(tree: Tree, labels: str | None, split: str | None) -> Listing:
 
 def _rooted(tree: Tree, split: str | None) -> Listing:
     """The images of the part that was asked for, below the folders that only wrap it."""
-    root, notes, parts = "", list[str](), False
-    names = [x for x in tree.names if is_image(x)]
+    root, parts = "", False
+    names, notes = _without_masks([x for x in tree.names if is_image(x)])
     while not tree.shards:
         below = [x.removeprefix(root) for x in names]
         folders = dict.fromkeys(x.split("/")[0] for x in below if "/" in x)
         direct = any("/" not in x for x in below)
-        if not parts and not direct and folders and all(part_of(x) for x in folders):
+        if not parts and not direct and are_parts(folders):
             kept, said = choose(list(folders), split, tree.where)
             parts, notes = True, notes + said
             names = [x for x in names if x.removeprefix(root).split("/")[0] in kept]
@@ -89,6 +94,10 @@ def _rooted(tree: Tree, split: str | None) -> Listing:
             root += f"{next(iter(folders))}/"
             continue
         break
+    if not parts and are_parts(inner := _inside(root, names)):  # cat/train/1.png, dog/train/2.png
+        kept, said = choose(list(inner), split, tree.where)
+        names = [x for x in names if x.removeprefix(root).split("/")[1] in kept]
+        parts, notes = True, notes + said
     if split is not None and not parts:
         names, said = choose(names, split, tree.where)
         notes += said
@@ -98,6 +107,28 @@ def _rooted(tree: Tree, split: str | None) -> Listing:
     if empty:
         notes.append(f"subfolders without images left out: {listed(empty)}")
     return Listing(root, tuple(names), None, tuple(notes))
+
+
+def _without_masks(names: list[str]) -> tuple[list[str], list[str]]:
+    """The images that are no masks of others; and a note."""
+    masks: dict[str, None] = {}
+    kept = []
+    for name in names:
+        folders = name.split("/")[:-1]
+        mask = next((x for x in folders if x.lower() in _MASKS or _MASKS & {*words_of(x)}), None)
+        if mask is None:
+            kept.append(name)
+        else:
+            masks[f"{mask}/"] = None
+    if not kept or not masks:
+        return names, []
+    return kept, [f"images in {listed(list(masks))} left out, which belong to others by that name"]
+
+
+def _inside(root: str, names: Sequence[str]) -> dict[str, None]:
+    """The folders in the folders of the root, where every image is in one."""
+    below = [x.removeprefix(root).split("/") for x in names]
+    return dict.fromkeys(x[1] for x in below) if all(len(x) > 2 for x in below) else {}
 
 
 def _without_images(tree: Tree, root: str, names: Sequence[str]) -> list[str]:
@@ -226,22 +257,41 @@ def _by_folder(tree: Tree, found: Listing) -> Listing:
             'file names and labels (labels="file.csv", --labels), or labels="none".'
         )
     if direct or not folders:
-        return found
+        return replace(found, notes=(*notes, *_unused(tree, found)))
+    if len(set(folders)) == 1:
+        notes.append(f"all images lie in one folder, {folders[0]}/, which tells no class")
+        return replace(found, notes=(*notes, *_unused(tree, found)))
     if tree.shards or _shards(below):
-        notes.append(
-            f"the folders {listed(list(dict.fromkeys(folders)), 3)} number the images and are no "
-            "classes"
-        )
-        return replace(found, notes=tuple(notes))
+        first = listed(list(dict.fromkeys(folders)), 3)
+        notes.append(f"the folders {first} number the images and are no classes")
+        inside = [x.split("/")[1] for x in below] if _inside("", below) else []
+        if not tree.shards and len(set(inside)) > 1:
+            notes.append("the classes are the folders in them")
+            return replace(found, labels=np.array(inside), notes=tuple(notes))
+        return replace(found, notes=(*notes, *_unused(tree, found)))
     deeper = sorted({x.split("/")[1] for x in below if x.count("/") > 1})
     if deeper:
         notes.append(f"classes are the first folders; read too what lies deeper: {listed(deeper)}")
     return replace(found, labels=np.array(folders), notes=tuple(notes))
 
 
+def _unused(tree: Tree, found: Listing) -> list[str]:
+    """A note where labels may lie in files beside images that have none."""
+    beside = [x for x in tree.names if x.lower().endswith(_MAY_TELL)]
+    if not beside:
+        return []
+    return [
+        f"no labels were taken from {listed(beside, 2)}: if they tell them, name a table of file "
+        f"names and labels by labels (--labels {tree.where}/FILE:COLUMN)"
+    ]
+
+
 def _shards(below: Sequence[str]) -> bool:
-    """Whether folders hold the images by the thousand, in their order, as those of StyleGAN, EDM
-    and FFHQ: 00001/img00001000.png, or 01000/01000.png."""
+    """Whether folders hold the images by number: images_001/, images_002/, or by the thousand, in
+    their order, as those of StyleGAN, EDM and FFHQ: 00001/img00001000.png, or 01000/01000.png."""
+    folders = list(dict.fromkeys(x.split("/")[0] for x in below))
+    if numbered(folders) and _NUMBERED & {*words_of(folders[0])}:
+        return True
     pairs = set()
     for name in below:
         place, number = name.split("/")[0], _LAST_NUMBER.search(PurePosixPath(name).stem)

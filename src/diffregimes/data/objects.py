@@ -6,14 +6,16 @@ Each is known by what it can do, so that none of these packages is imported.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from ..common.checks import InputError
-from .arrow import Rows, from_rows
+from .arrow import from_rows
 from .classes import listed, to_numpy
 from .labelled import with_labels
+from .lists import Part, Rows
 from .request import Raw, Request
 from .splits import choose
 from .tables import Table, from_table
@@ -71,7 +73,7 @@ def hugging_face(request: Request) -> Raw:
             raise InputError(
                 f"{request.text} holds the datasets {listed(names)}; give one of them."
             )
-        held = held[names[0]]
+        held, request = held[names[0]], replace(request, split=None)
     shown = held.with_format("arrow")
 
     def batches(columns: Sequence[str]) -> Iterator[Any]:
@@ -79,7 +81,7 @@ def hugging_face(request: Request) -> Raw:
         for start in range(0, len(held), _BATCH):
             yield from part[start : start + _BATCH].combine_chunks().to_batches()
 
-    rows = Rows(request.text, held.features.arrow_schema, len(held), batches)
+    rows = Rows(request.text, held.features.arrow_schema, (Part(len(held), batches),))
     return from_rows(request, rows, notes)
 
 

@@ -6,9 +6,12 @@ colour; then each image is decoded straight into its row of one array.
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import prod
+from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
@@ -16,6 +19,7 @@ import numpy as np
 from ..common.checks import InputError
 from ..common.memory import check_fits
 from ..common.readable import printable
+from . import decoded
 from .classes import check_no_choice, checked_labels, listed, select
 from .request import Raw, Request
 from .unread import is_pointer, pull
@@ -38,11 +42,13 @@ Opener = Callable[[], IO[bytes]]
 class Pictures:
     """Encoded images: their names, and `opened(places)`, which gives for each place what opens it
     as a binary file. Paths are no choice: Pillow maps such files, and TIFFs on their side wrongly.
+    `files(places)` are those that these lie in, None where they are in memory.
     """
 
     where: str
     names: tuple[str, ...]
     opened: Callable[[Sequence[int]], Iterator[Opener]]
+    files: Callable[[Sequence[int]], Iterable[Path]] | None = None
 
 
 @dataclass(frozen=True)
@@ -121,7 +127,7 @@ def read_pictures(
 
     Images of classes that were not asked for are not opened. Raises `InputError`.
     """
-    count, where = len(pictures.names), pictures.where
+    count = len(pictures.names)
     indices, known, values = np.arange(count), tuple[str, ...](), None
     if labels is None:
         check_no_choice(request.classes, request.per_class)
@@ -134,7 +140,25 @@ def read_pictures(
             known = tuple(map(printable, np.unique(values).tolist()))
     if request.labels_only:
         return Raw(np.empty((count, 0)), values, files=tuple(pictures.names))
-    opener = _Opener(pictures, request)
+    files = pictures.files and partial(pictures.files, indices.tolist())
+    at = decoded.place(request, files, [pictures.names[k] for k in indices], "images")
+    points, taken, said = decoded.found(at) or _read(pictures, indices, request, at)
+    return Raw(
+        points,
+        None if values is None else values[taken],
+        (*notes, *said),
+        class_names=class_names,
+        indices=taken,
+        files=tuple(pictures.names[k] for k in taken),
+        classes=known,
+    )
+
+
+def _read(
+    pictures: Pictures, indices: np.ndarray, request: Request, at: decoded.Place | None
+) -> decoded.Decoded:
+    """The images of these places, decoded into memory, or `at` a place where they are many."""
+    where, opener = pictures.where, _Opener(pictures, request)
     headers = list(opener.each(indices, "reading image headers", _header))
     if not headers:
         raise InputError(
@@ -146,31 +170,31 @@ def read_pictures(
     names = [pictures.names[k] for k in places]
     sizes = [fit.size(*x.size) for x in found]
     _check_sizes(where, names, sizes)
-    said = [*notes, *fit.told([x.size for x in found]), *_told(found)]
+    said = [*fit.told([x.size for x in found]), *_told(found)]
     colour, deep = _common(names, [x.mode for x in found], said)
     width, height = sizes[0]
     shape = (len(headers), height, width, 3) if colour else (len(headers), height, width)
-    out = _room(shape, np.dtype(np.uint16 if deep else np.uint8), where)
-    taken: list[int] = []
-    for place, pixels in opener.each(
-        places, "decoding images", lambda image: _pixels(image, fit, colour=colour, deep=deep)
-    ):
+    dtype = np.dtype(np.uint16 if deep else np.uint8)
+
+    def work(after: int | None) -> decoded.Rows:
+        left = places if after is None else places[bisect.bisect_right(places, after) :]
+        pixels = partial(_pixels, fit=fit, colour=colour, deep=deep)
+        return opener.each(left, "decoding images", pixels)
+
+    def notes() -> list[str]:
+        failed = list(dict.fromkeys(opener.failed))
+        if not failed:
+            return said
+        left_out = f"{len(failed)} images could not be read and were left out, the first"
+        return [*said, f"{left_out} {failed[0]}"]
+
+    if at is not None and decoded.larger(request, shape, dtype):
+        return decoded.decoded(at, shape, dtype, work, opener.failed, notes)
+    out, taken = _room(shape, dtype, where), list[int]()
+    for place, pixels in work(None):
         out[len(taken)] = pixels
         taken.append(place)
-    if opener.failed:
-        said.append(
-            f"{len(opener.failed)} images could not be read and were left out, the first "
-            f"{opener.failed[0]}"
-        )
-    return Raw(
-        out[: len(taken)],
-        None if values is None else values[taken],
-        tuple(said),
-        class_names=class_names,
-        indices=np.array(taken),
-        files=tuple(pictures.names[k] for k in taken),
-        classes=known,
-    )
+    return decoded.Decoded(out[: len(taken)], np.array(taken), tuple(notes()))
 
 
 def _room(shape: tuple[int, ...], dtype: np.dtype, where: str) -> np.ndarray:

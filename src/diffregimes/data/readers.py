@@ -19,17 +19,16 @@ import numpy as np
 from ..common.checks import InputError, in_range
 from ..common.reading import readable
 from ..populations.specs import EXAMPLE
-from . import archives, arrow, kinds, objects, texttables
-from .arrayfiles import IDX_NAME
+from . import archives, arrow, kinds, objects, texttables, zarrs
 from .classes import listed
 from .datasets import Dataset, from_arrays
-from .declared import ARRAYS, OPTIONAL, PICTURES, ROWS, Held, Reader
+from .declared import ARRAYS, BLOCKS, OPTIONAL, PICTURES, ROWS, Held, Reader
 from .groups import captions_of, groups_of
 from .labelled import like_classes
 from .pictures import SUFFIXES
 from .pixels import Range
 from .request import Raw, Request
-from .stored import within
+from .streams import within
 from .trees import holds_images
 from .unread import converting, is_pointer, pull
 
@@ -54,7 +53,8 @@ READERS = (
     Reader("npz", "an .npz file", _ends(".npz"), archives.npz, ARRAYS),
     Reader("npy", "an .npy file", _ends(".npy"), kinds.npy),
     Reader("mat", "a .mat file", _ends(".mat"), archives.mat, ARRAYS),
-    Reader("hdf5", "HDF5 (.h5)", _ends(".h5", ".hdf5", ".he5"), archives.hdf5, ARRAYS),
+    Reader("hdf5", "HDF5 (.h5)", _ends(".h5", ".hdf5", ".he5"), archives.hdf5, BLOCKS),
+    Reader("zarr", "zarr (a folder, .zarr.zip or an address)", zarrs.is_zarr, zarrs.zarr, BLOCKS),
     Reader(
         "safetensors", "a .safetensors file", _ends(".safetensors"), archives.safetensors, ARRAYS
     ),
@@ -63,6 +63,7 @@ READERS = (
         "a table of numbers (.csv, .tsv, .txt)",
         _ends(*texttables.TABLES),
         texttables.csv_table,
+        frozenset({"split"}),
     ),
     Reader(
         "arrow",
@@ -91,17 +92,13 @@ READERS = (
     Reader(
         "idx",
         "a folder with the IDX files of MNIST, or one such file",
-        lambda text, path: bool(
-            kinds.idx_names(path)
-            if path.is_dir()
-            else IDX_NAME.search(path.name) and path.is_file()
-        ),
+        lambda text, path: kinds.is_idx(path),
         kinds.idx,
         frozenset({"split"}),
     ),
 )  # fmt: skip
 HELD = (
-    Held("a pandas or polars data frame", objects.is_frame, objects.frame),
+    Held("a pandas or polars data frame", objects.is_frame, objects.frame, frozenset({"split"})),
     Held("a Dataset of Hugging Face", objects.is_rows, objects.hugging_face, ROWS),
     Held("a torch DataLoader", objects.is_loader, objects.loader),
     Held("a torch Dataset", objects.is_map, objects.map_style),
@@ -127,6 +124,7 @@ def load(
     standardize: bool = False,
     skip_unreadable: bool = False,
     memory_mib: int | None = None,
+    keep: str | PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
     """The dataset in `source`, a word, path or object, read by the first of `READERS` or `HELD`
@@ -145,8 +143,10 @@ def load(
     `classes`, `per_class`, `pixel_range`, `pad` and `standardize` are those of `from_arrays`.
     `skip_unreadable` leaves out the images that cannot be read and counts them in a note.
     With `memory_mib`, points that would take more as floats stay in their file and are read some at
-    a time, where rows of it can be reached: .npy, .npz without compression, IDX and .safetensors;
-    images of other sources stay what they are, bytes. `analyze` knows what to do with them.
+    a time, where rows of it can be reached: .npy, .npz without compression, IDX, .safetensors, zarr
+    and HDF5. Images of folders, archives and parquet, and lists in parquet, stay what they are,
+    bytes, and where these are more than that too they are decoded once into an .npy in the folder
+    `keep`, which stays until you remove it. `analyze` knows what to do with them.
     `progress(done, total, text)` is called for each image. No option changes a known law.
 
     Raises `InputError` for what cannot be read, with the way out.
@@ -159,7 +159,8 @@ def load(
         key, classes, per_class, pixel_range, pad, split, resize, crop, standardize,
         skip_unreadable, progress,
         source if in_memory else None,
-        None if group is None else str(group),
+        None if group is None else str(group), False, memory_mib,
+        None if keep is None else _expanded(str(keep)),
     )  # fmt: skip
     raw = _read(request)
     data = from_arrays(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 class Request:
     """A source and the options of `readers.load` that came with it; `held` is a source that is an
     object in memory and no file. `group` names what are no values of a point either; with
-    `labels_only` all labels are asked for and no points."""
+    `labels_only` all labels are asked for and no points. Points may take `memory_mib` in memory,
+    where that is not None, and are decoded into the folder `keep` else."""
 
     text: str
     path: Path
@@ -39,6 +40,8 @@ class Request:
     held: Any = None
     group: str | None = None
     labels_only: bool = False
+    memory_mib: int | None = None
+    keep: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -61,3 +64,7 @@ class Raw:
     classes: tuple[str, ...] = ()
     columns_taken: bool = False
     columns: tuple[str, ...] = ()
+
+    def noting(self, *notes: str) -> Raw:
+        """The same with more notes."""
+        return replace(self, notes=(*self.notes, *notes))

@@ -8,16 +8,17 @@ train where none was, and a note says so.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ..common.checks import InputError
 from .classes import listed
 
 _PARTS = {
-    "train": "train", "training": "train",
+    "train": "train", "training": "train", "trainset": "train", "trainval": "train",
     "val": "validation", "valid": "validation", "validation": "validation", "dev": "validation",
-    "test": "test", "testing": "test", "t10k": "test",
+    "valset": "validation", "test": "test", "testing": "test", "testset": "test", "t10k": "test",
 }  # fmt: skip
+_YEAR = re.compile(r"\d+$")
 # words are parted by signs, and by capitals: trainImages, XTrain
 _CAPITALS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _SIGNS = re.compile(r"[^A-Za-z0-9]+")
@@ -30,12 +31,25 @@ def words_of(name: str) -> list[str]:
 
 def part_of(name: str) -> str | None:
     """train, validation or test if the name has such a word."""
-    return next((_PARTS[x] for x in words_of(name) if x in _PARTS), None)
+    return next((_PARTS[x] for x in map(_plain, words_of(name)) if x in _PARTS), None)
 
 
 def without_part(name: str) -> tuple[str, ...]:
     """The other words of a name: x for x_train."""
-    return tuple(x for x in words_of(name) if x not in _PARTS)
+    return tuple(x for x in words_of(name) if _plain(x) not in _PARTS)
+
+
+def _plain(word: str) -> str:
+    """A word without the number at its end: train for train2017."""
+    return _YEAR.sub("", word)
+
+
+def are_parts(names: Iterable[str]) -> bool:
+    """Whether names are those of the parts of one set: all are, or train and another are among
+    them. A lone train beside car and bus is a class."""
+    parts = [part_of(x) for x in names]
+    found = {x for x in parts if x is not None}
+    return bool(found) and (None not in parts or ("train" in found and len(found) > 1))
 
 
 def choose(names: Sequence[str], wanted: str | None, where: object) -> tuple[list[str], list[str]]:
@@ -61,9 +75,9 @@ def choose(names: Sequence[str], wanted: str | None, where: object) -> tuple[lis
             "these. Name it."
         )
     taken = asked if asked in found else found[0]
-    left = [x for x in found if x != taken]
+    left = [x for x in found if x != taken] + [x for x, part in parts.items() if part is None]
     notes = []
     if left:
         how = "" if wanted else "; another is read by split (--split)"
-        notes.append(f"the part {taken} was read ({listed(left)} left out{how})")
+        notes.append(f"the part {taken} was read ({listed(left, 6)} left out{how})")
     return [name for name, part in parts.items() if part == taken], notes

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -25,11 +27,15 @@ from .request import Raw, Request
 from .tables import MISSING, Table, from_table
 
 TABLES = (".csv", ".tsv", ".data", ".txt")
+_LONGEST = 2**24  # characters of a list
 _SNIFFED = 1000  # lines that say which columns are numbers
 _FLAGS = {"false": 0.0, "true": 1.0}
 _SEPARATED = re.compile(r"sep=(.)$", re.IGNORECASE)
 _DECIMAL = re.compile(r"[+-]?\d+,\d+(e[+-]?\d+)?$", re.IGNORECASE)
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+$")  # or a decimal of three digits
+_ONE = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?"  # one way to read each: no backtracking
+_LIST = re.compile(rf"[\[(]?\s*{_ONE}(?:(?:\s*[,;]\s*|\s+){_ONE}){{3,}}\s*[\])]?", re.IGNORECASE)
+_BETWEEN = str.maketrans(dict.fromkeys(",;[]()", " "))
 _UTF8 = "expected one in UTF-8 that is whole. Save it as such (of Excel: CSV UTF-8), or copy it."
 
 
@@ -79,6 +85,41 @@ class _Written:
                 out = load(converters=self.number)
         return np.char.strip(out) if words else out
 
+    def lists(self, place: int) -> np.ndarray:
+        """A column of lists of numbers (n, d); bytes where all are."""
+        out = list[np.ndarray]()
+        with (
+            readable(self.path, "a table with a column of lists"),
+            _long_cells(),
+            self.path.open(encoding="utf-8-sig", newline="") as file,
+        ):
+            for row in csv.reader(islice(file, self.skip, None), delimiter=self.mark or " "):
+                if any(x.strip() for x in row):
+                    out.append(_numbers(row[place]))
+        lengths = sorted({len(x) for x in out})
+        if len(lengths) > 1:
+            raise InputError(
+                f"the lists in column {place + 1} of {self.path} have {lengths[0]} to "
+                f"{lengths[-1]} numbers; expected as many in all. Correct them."
+            )
+        return np.stack(out)
+
+
+def _numbers(text: str) -> np.ndarray:
+    values = np.array(text.translate(_BETWEEN).split(), dtype=np.float64)
+    small = np.clip(values, 0, 255).astype(np.uint8)
+    return small if (small == values).all() else values
+
+
+@contextmanager
+def _long_cells() -> Iterator[None]:
+    """Lists may be longer than what csv takes for a cell."""
+    before = csv.field_size_limit(_LONGEST)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
 
 def csv_table(request: Request) -> Raw:
     """A table of numbers in text (.csv, .tsv, .data, .txt), with a header or without: each row is a
@@ -95,6 +136,11 @@ def csv_table(request: Request) -> Raw:
         double = next(x for x in names if names.count(x) > 1)
         raise InputError(f"{path} has two columns called {double!r}. Rename one of them.")
     cells = {x: [row[k].strip() for row in body] for k, x in enumerate(names)}
+    lists = [x for x, found in cells.items() if all(map(_LIST.fullmatch, found))]
+    held = None
+    if len(lists) == 1 and lists[0] not in (request.labels, request.group):
+        held = lists[0], partial(written.lists, names.index(lists[0]))
+        cells.pop(lists[0])
     numeric = _numeric(written, cells, request.labels)
 
     def read(wanted: Sequence[str]) -> np.ndarray:
@@ -102,7 +148,7 @@ def csv_table(request: Request) -> Raw:
         return written.columns(places, words=len(wanted) == 1 and not numeric[wanted[0]])
 
     notes = ("decimal commas were read as points",) if written.commas else ()
-    return from_table(request, Table(str(path), numeric, read, notes=notes))
+    return from_table(request, Table(str(path), numeric, read, notes=notes, lists=held))
 
 
 def _sniffed(path: Path, lines: list[str]) -> tuple[_Written, list[str], list[list[str]]]:
@@ -171,7 +217,7 @@ def _is_header(rows: Sequence[Sequence[str]]) -> bool:
     counted = [str(k) for k in range(len(first))]
     if (first == counted[: len(first)] != [] and len(first) > 1) or first == ["", *counted[:-1]]:
         return True
-    if not any(_is_number(x) for x in first):
+    if not any(x and _is_number(x) for x in first):
         return True
     columns = zip(first, zip(*rows, strict=False), strict=False)
     return any(not _is_number(x) and all(_is_number(y) for y in cells[1:]) for x, cells in columns)

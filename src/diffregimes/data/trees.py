@@ -29,7 +29,8 @@ class Tree:
     """Sorted names of files, with "/" between folders; `opened(name)` gives what opens one.
 
     `folders` are names of folders, empty ones too. `shards`: the first folder of a name is a part
-    of the archive and says nothing of the class.
+    of the archive and says nothing of the class. `archives` are the files that hold all, none of a
+    folder.
     """
 
     where: str
@@ -37,6 +38,7 @@ class Tree:
     opened: Callable[[str], Opener]
     folders: tuple[str, ...] = ()
     shards: bool = False
+    archives: tuple[Path, ...] = ()
 
     def text(self, name: str) -> str:
         """A text file beside the images."""
@@ -46,7 +48,10 @@ class Tree:
     def pictures(self, names: Sequence[str]) -> Pictures:
         names = tuple(names)
         return Pictures(
-            self.where, names, lambda places: (self.opened(names[place]) for place in places)
+            self.where,
+            names,
+            lambda places: (self.opened(names[place]) for place in places),
+            lambda places: self.archives or (Path(self.where, names[k]) for k in places),
         )
 
 
@@ -109,7 +114,7 @@ def zip_tree(path: Path) -> Iterator[Tree]:
 
             return opener
 
-        yield Tree(str(path), tuple(names), opened)
+        yield Tree(str(path), tuple(names), opened, archives=(path,))
 
 
 @contextmanager
@@ -135,7 +140,8 @@ def tar_tree(paths: Sequence[Path], where: str) -> Iterator[Tree]:
 
             return opener
 
-        yield Tree(where, tuple(sorted(members)), opened, (), numbered([x.stem for x in paths]))
+        shards = numbered([x.stem for x in paths])
+        yield Tree(where, tuple(sorted(members)), opened, (), shards, tuple(paths))
 
 
 def numbered(names: Sequence[str]) -> bool:

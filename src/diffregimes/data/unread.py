@@ -6,12 +6,15 @@ need a package of their own.
 
 from __future__ import annotations
 
+import mmap
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+_HANDFUL = 4  # arrays in a folder that are one set: images.npy, labels.npy, ...
 POINTER = b"version https://git-lfs.github.com/"  # how a pointer of Git LFS begins
 
 
@@ -46,11 +49,6 @@ def _is_pickle(path: Path, start: bytes) -> bool:
     return path.is_file() and (by_name or (start[:1] == b"\x80" and start[1:2] in b"\2\3\4\5"))
 
 
-def _is_zarr(path: Path, start: bytes) -> bool:
-    inside = any((path / x).is_file() for x in ("zarr.json", ".zarray", ".zgroup"))
-    return inside or path.name.lower().endswith(".zarr")
-
-
 def _is_dicom(path: Path, start: bytes) -> bool:
     by_name = path.suffix.lower() in (".dcm", ".dicom")
     return (
@@ -77,6 +75,18 @@ def _has_pages(path: Path, start: bytes) -> bool:
         return False
 
 
+def _has_several(path: Path, pattern: str) -> bool:
+    """Whether a folder holds files by the name at any depth, more than a handful."""
+    return path.is_dir() and sum(1 for _ in islice(path.rglob(pattern), _HANDFUL + 1)) > _HANDFUL
+
+
+def _is_coco(path: Path) -> bool:
+    if path.suffix.lower() != ".json" or not path.is_file() or not path.stat().st_size:
+        return False
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+        return all(text.find(x) >= 0 for x in (b'"images"', b'"annotations"', b'"categories"'))
+
+
 _RUNS = "such files can run code and are never loaded"
 
 # the first that recognises a path speaks
@@ -91,6 +101,57 @@ UNREAD = (
             "[x.get(b'labels', x.get(b'fine_labels')) for x in d]))"
         ),
         _is_cifar,
+    ),
+    Unread(
+        "CIFAR's binary version",
+        _python(
+            "import numpy as np, glob; w = 2 if glob.glob(s + '/train.bin') else 1; "
+            "d = np.concatenate([np.fromfile(f, 'u1').reshape(-1, 3072 + w) for f in sorted("
+            "glob.glob(s + '/data_batch_*.bin') + glob.glob(s + '/train.bin'))]); np.savez("
+            "o + '.npz', images=d[:, w:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), "
+            "labels=d[:, w - 1])"
+        ),
+        lambda path, start: any((path / x).is_file() for x in ("data_batch_1.bin", "train.bin")),
+    ),
+    Unread(
+        "the binary version of STL-10",
+        _python(
+            "import numpy as np; np.savez(o + '.npz', images=np.fromfile(s + '/train_X.bin', 'u1')"
+            ".reshape(-1, 3, 96, 96).transpose(0, 3, 2, 1), labels=np.fromfile(s + '/train_y.bin', "
+            "'u1'))"
+        ),
+        lambda path, start: (path / "train_X.bin").is_file(),
+    ),
+    Unread(
+        "arrays in files of their own, one for each point",
+        _python(
+            "import numpy as np, pathlib; f = sorted(pathlib.Path(s).rglob('*.npy')); "
+            "c = [x.parent.name for x in f]; a = map(np.load, f); np.savez(o + '.npz', "
+            "points=np.stack([x.reshape(x.shape[-3:]) for x in a]), **(dict(labels=c) "
+            "if len(set(c)) > 1 else {}))"
+        ),
+        lambda path, start: _has_several(path, "*.npy"),
+    ),
+    Unread(
+        f"files of torch.save, which are pickled, one for each point: {_RUNS}",
+        _python(
+            "import torch, numpy as np, pathlib; f = sorted(pathlib.Path(s).rglob('*.pt')); "
+            "c = [x.parent.name for x in f]; a = [torch.load(x, weights_only=True, map_location="
+            "'cpu').float().numpy() for x in f]; np.savez(o + '.npz', points=np.stack(["
+            "x.reshape(x.shape[-3:]) for x in a]), **(dict(labels=c) if len(set(c)) > 1 else {}))"
+        ),
+        lambda path, start: _has_several(path, "*.pt"),
+    ),
+    Unread(
+        "annotations of COCO",
+        _python(
+            "import json, csv; d = json.load(open(s)); n = {x['id']: x['name'] for x in "
+            "d['categories']}; c = {}; [c.setdefault(x['image_id'], n[x['category_id']]) for x in "
+            "d['annotations']]; csv.writer(open(o + '.csv', 'w', newline='')).writerows("
+            "[['file_name', 'label'], *([x['file_name'], c.get(x['id'], 'none')] for x in "
+            "d['images'])])"
+        ),
+        lambda path, start: _is_coco(path),
     ),
     Unread(
         f"a pickled file: {_RUNS}",
@@ -120,15 +181,6 @@ UNREAD = (
             "lmdb",
         ),
         lambda path, start: (path / "data.mdb").is_file(),
-    ),
-    Unread(
-        "zarr",
-        _python(
-            "import zarr, numpy as np; z = zarr.open(s, mode='r'); np.savez(o + '.npz', "
-            "**({k: v[:] for k, v in z.arrays()} if hasattr(z, 'arrays') else dict(points=z[:])))",
-            "zarr",
-        ),
-        _is_zarr,
     ),
     Unread(
         "of DICOM",

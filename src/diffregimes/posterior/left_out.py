@@ -14,7 +14,8 @@ Heated weights are w' ~ e^{beta l}, beta <= 1. The log-odds between classes a an
     D_ab = log [1/n_a sum_{nu in a} e^{beta l_nu}] - log [1/n_b sum_{nu in b} e^{beta l_nu}]
 
 for x noised from a point of a, which itself is left out and not counted, have as their mean
-M_ab(beta) what the population has there, as long as many points compete at that beta.
+M_ab(beta) what the population has there, as long as many points compete at that beta. Of the two
+classes alone, equally frequent, r = 1/(1 + e^{-D_ab}) is the probability of a.
 """
 
 from __future__ import annotations
@@ -205,21 +206,25 @@ class Means:
 @dataclass(frozen=True)
 class HeatedLogOdds:
     """`log_odds` (T, B, 1 + G, K, K): M_ab at inverse temperatures `beta` (T, B), of the whole set
-    and without each group; `same_point` (T, B): E[sum w'^2], one over the points that compete."""
+    and without each group; where beta is 1 `own` and `confidence` likewise E_a[r] and
+    E_a[r^2 + (1 - r)^2], of two classes alone, else 0; `same_point` (T, B): E[sum w'^2], one over
+    the points that compete."""
 
     times: np.ndarray
     beta: np.ndarray
     log_odds: np.ndarray
+    own: np.ndarray
+    confidence: np.ndarray
     same_point: np.ndarray
 
 
 class Heated:
-    """M_ab(beta) at `times` (T,), each at its own `betas` (T, B)."""
+    """M_ab(beta) and phi_ab(beta) at `times` (T,), each at its own `betas` (T, B)."""
 
     arrays = 2
 
     def __init__(self, times: np.ndarray, betas: np.ndarray):
-        self.key = "log-odds", np.asarray(times), np.asarray(betas)
+        self.key = "pairs of classes", np.asarray(times), np.asarray(betas)
         self._times, self._betas = np.asarray(times), np.asarray(betas)
         self.gamma = np.repeat(snr(self._times), self._betas.shape[1])
         self.beta = self._betas.ravel()
@@ -227,7 +232,7 @@ class Heated:
     def sums(self, parts: Grouped) -> Arrays:
         classes = len(parts.sizes)
         return (
-            np.zeros((len(self.beta), 1 + GROUPS, classes, classes)),
+            np.zeros((len(self.beta), 3, 1 + GROUPS, classes, classes)),
             np.zeros(len(self.beta)),
         )
 
@@ -235,24 +240,31 @@ class Heated:
         self, sums: Arrays, parts: Grouped, chosen: Tensor, kept: Tensor,
         weights: Iterable[Weights],
     ) -> None:  # fmt: skip
-        odds, same = sums
+        pairs, same = sums
         classes = torch.nn.functional.one_hot(parts.cloud.labels[chosen], len(parts.sizes))
         mine = classes.double()  # (p, K)
         left = torch.from_numpy(parts.remaining).to(mine.device)
         competing = (left[:, None] - mine).clamp_min(1).log()  # (1 + G, p, K)
         for k, each in enumerate(weights):
             by_class = torch.cat([x for _, x in each.by_class()], dim=-1).double()
-            density = by_class.clamp_min(LEAST).movedim(-2, 0).log().mean(1) - competing
-            apart = (density * mine).sum(-1, keepdim=True) - density  # (1 + G, p, K)
-            odds[k] += torch.einsum("gp,pa,gpb->gab", kept, mine, apart).cpu().numpy()
+            density = by_class.clamp_min(LEAST).movedim(-2, 0).log() - competing[:, None]
+            odds = (density * mine).sum(-1, keepdim=True) - density  # (1 + G, 2, p, K)
+            values = [odds]
+            if self.beta[k] == 1:
+                own = odds.float().sigmoid_()
+                values += [own, 1 - 2 * own * (1 - own)]
+            for j, value in enumerate(values):
+                found = torch.einsum("gp,pa,gpb->gab", kept, mine, value.mean(1).double())
+                pairs[k, j] += found.cpu().numpy()
             same[k] += float(each.same_point().mean(0).sum())
 
     def answer(self, sums: Arrays, units: np.ndarray) -> HeatedLogOdds:
-        odds, same = sums
-        odds = odds / np.maximum(units, 1)[..., None]
+        pairs, same = sums
+        pairs = pairs / np.maximum(units, 1)[..., None]
         shape = self._betas.shape
-        odds = odds.reshape(*shape, *odds.shape[1:])
-        return HeatedLogOdds(self._times, self._betas, odds, same.reshape(shape) / units[0].sum())
+        pairs = np.moveaxis(pairs.reshape(*shape, *pairs.shape[1:]), 2, 0)
+        same = same.reshape(shape) / units[0].sum()
+        return HeatedLogOdds(self._times, self._betas, pairs[0], pairs[1], pairs[2], same)
 
 
 def left_out_means(

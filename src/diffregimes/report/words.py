@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from markupsafe import Markup, escape
 
@@ -9,7 +11,7 @@ from .. import process
 from ..common.readable import count, interval_text, number
 from ..populations.mixture import GaussianMixture
 from ..posterior.observables import CURVES
-from ..results import Analysis, Comparison, PointsNeeded, TransitionTime
+from ..results import Analysis, Comparison, Level, Pair, PointsNeeded, TransitionTime, Tree
 
 LARGEST_Z = 3.5  # of some hundred correlated values, chance hardly exceeds it
 
@@ -152,3 +154,47 @@ def theory_in_words(theory: Comparison) -> str:
     if largest < LARGEST_Z:
         return f"The analysis agrees with the theory: {said}."
     return f"The analysis does not agree with the theory: {said}, more than chance explains."
+
+
+def clipped(text: str, most: int) -> str:
+    """A name in so many letters at most."""
+    return text if len(text) <= most else text[: most - 1].rstrip() + "…"
+
+
+def branch_in_words(tree: Tree, node: int, most: int = 6) -> str:
+    """The classes under a node of the tree of classes, the first of them where there are many."""
+    names = [clipped(tree.leaves[k], 24) for k in tree.under(node)]
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def told_forks(tree: Tree, most: int) -> list[int | None]:
+    """The forks to be told, as generation meets them: the first and the last ones, and None between
+    them where some are left out."""
+    every: list[int | None] = list(range(len(tree.forks) - 1, -1, -1))
+    if len(every) <= most:
+        return every
+    return [*every[: (most + 1) // 2], None, *every[-(most // 2) :]]
+
+
+def told_pairs(pairs: Sequence[Pair], most: int) -> list[Pair | None]:
+    """Likewise of the pairs, by `pair-balance`; those that do not part come last."""
+    every = sorted(pairs, key=lambda x: x.balance.t or 0.0, reverse=True)
+    if len(every) <= most:
+        return [*every]
+    return [*every[: (most + 1) // 2], None, *every[-(most // 2) :]]
+
+
+def level_in_words(level: Level) -> str:
+    """When the super-classes of a level are decided, and how the tree of classes agrees."""
+    t, span = time_text(level.time)
+    said = f"{level.name}, {len(level.names)} super-classes: t_S = {t}"
+    said += f" ({span}) by {level.time.method}" if span else f" by {level.time.method}"
+    if level.branches is None:
+        return said
+    several = {x for k, x in enumerate(level.names) if level.of_class.count(k) > 1}
+    seen = len(several & set(level.branches))
+    said += f"; {seen} of the {len(several)} with several classes are a branch of the tree"
+    if level.cophenetic is not None:
+        said += f", cophenetic correlation {level.cophenetic:.2f}"
+    return f"{said}, Robinson-Foulds distance {level.robinson_foulds}"

@@ -2,6 +2,7 @@ from . import class_channel as class_channel
 from . import finite_n as finite_n
 from . import gaussian_bound as gaussian_bound
 from . import gaussian_mixture as gaussian_mixture
+from . import pairs as pairs
 from . import phases as phases
 from . import random_energy as random_energy
 from . import regimes as regimes
@@ -14,5 +15,8 @@ from .gaussian_mixture import information as information
 from .gaussian_mixture import phi as phi
 from .gaussian_mixture import points_needed as points_needed
 from .gaussian_mixture import speciation_times as speciation_times
+from .pairs import FourClasses as FourClasses
+from .pairs import GaussianPair as GaussianPair
+from .pairs import pair_times as pair_times
 from .phases import PhaseDiagram as PhaseDiagram
 from .phases import phase_diagram as phase_diagram

@@ -93,7 +93,10 @@ class FiniteN:
     same_point  phi_C = E[w_mu] = E[sum w^2]
     bounded     E log[(1 + n S)/(n + S)], S = e^F of a draw
 
-    NaN where one point has decided everything: levels more than some 50 nats apart.
+    NaN where one point has decided everything: levels more than some 50 nats apart. The errors are
+    those of `_SETS` sets, so that z follows Student's t of as many less one degrees; far below the
+    collapse, where H(w) and 1 - phi_C are less than some 1e-4 and rest on rare x, sets without
+    these tell too small a mean and too small an error.
     """
 
     t: np.ndarray

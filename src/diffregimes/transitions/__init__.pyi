@@ -5,14 +5,17 @@ from . import comparison as comparison
 from . import criteria as criteria
 from . import crossing as crossing
 from . import exact_times as exact_times
+from . import levels as levels
 from . import listed as listed
 from . import needed as needed
 from . import outliers as outliers
+from . import pairs as pairs
 from . import points as points
 from . import regimes as regimes
 from . import scaling as scaling
 from . import shares as shares
 from . import speciation as speciation
+from . import tree as tree
 from .comparison import compare as compare
 from .crossing import Resampled as Resampled
 from .crossing import resample as resample

@@ -188,12 +188,17 @@ def _told_apart(seen: list[_Node], place: float) -> bool:
 @dataclass(frozen=True)
 class Look:
     """At log gamma = `nodes` (T,), each at the largest temperature that it needs, `calm` (T,);
-    `restless` (T,) where a few points decide at any. `question` is what is asked of the draws."""
+    `restless` (T,) where a few points decide at any."""
 
     nodes: np.ndarray
     calm: np.ndarray
     restless: np.ndarray
-    question: Heated
+
+    @property
+    def question(self) -> Heated:
+        """What is asked of the draws."""
+        slopes = np.array([1.0, _SLOPE])[: 1 if (self.calm == 1).all() else 2]  # none is carried
+        return Heated(time_from_snr(np.exp(self.nodes)), self.calm[:, None] * slopes)
 
 
 def around(start: float) -> np.ndarray:
@@ -205,8 +210,7 @@ def look(cloud: Cloud, nodes: np.ndarray, *, seed: int = 0, memory_mib: int = 10
     times = time_from_snr(np.exp(nodes))
     calm = _calm(cloud, times, seed, memory_mib)
     restless, calm = calm == 0, np.where(calm == 0, _COOLING[-1], calm)
-    slopes = np.array([1.0, _SLOPE])[: 1 if (calm == 1).all() else 2]  # nothing to be carried
-    return Look(nodes, calm, restless, Heated(times, calm[:, None] * slopes))
+    return Look(nodes, calm, restless)
 
 
 def _nodes(at: Look, seen: HeatedLogOdds, weights: np.ndarray, seed: int) -> list[_Node]:
@@ -214,7 +218,7 @@ def _nodes(at: Look, seen: HeatedLogOdds, weights: np.ndarray, seed: int) -> lis
     out = []
     for k, beta in enumerate(at.calm):
         odds = seen.log_odds[k]  # (B, 1 + G, K, K)
-        at_one = carried(_unbiased((odds + odds.swapaxes(-1, -2)) / 2), float(beta))
+        at_one = carried(unbiased((odds + odds.swapaxes(-1, -2)) / 2), float(beta))
         rows = np.concatenate([at_one.value, at_one.low[:1], at_one.high[:1]])
         phi = class_channel.agreement(2 * rows, weights, seed)
         mean = odds[0].mean(axis=(-2, -1))
@@ -225,7 +229,7 @@ def _nodes(at: Look, seen: HeatedLogOdds, weights: np.ndarray, seed: int) -> lis
     return out
 
 
-def _unbiased(log_odds: np.ndarray) -> np.ndarray:
+def unbiased(log_odds: np.ndarray) -> np.ndarray:
     """Without what the finite number of points adds, to first order in 1/n (jackknife); the sets
     without a group (B, 1 + G, K, K) move with the whole."""
     whole, without = log_odds[:, :1], log_odds[:, 1:]
@@ -264,6 +268,14 @@ def _calm(cloud: Cloud, times: np.ndarray, seed: int, memory_mib: int) -> np.nda
     return out
 
 
+def by_spread(nats: float) -> str:
+    """The warning where the two directions differ."""
+    return (
+        f"the log-odds of the two directions differ by {nats:.2g} nats: the classes differ by "
+        "their spread, which few points show badly"
+    )
+
+
 def _timed(
     places: np.ndarray, seen: list[_Node], schedule: Schedule, floor: float | None
 ) -> TransitionTime:
@@ -290,8 +302,5 @@ def _timed(
         mean = np.abs(at.log_odds + at.log_odds.T).mean() / 2
         half = np.abs(at.log_odds - at.log_odds.T).mean() / 2
         if half > ONE_SIDED * mean:
-            warnings.append(
-                f"the log-odds of the two directions differ by {2 * half / at.beta:.2g} nats: the "
-                "classes differ by their spread, which few points show badly"
-            )
+            warnings.append(by_spread(2 * half / at.beta))
     return clocked(schedule, "speciation", "balance", t, (bounds[0], bounds[1]), tuple(warnings))

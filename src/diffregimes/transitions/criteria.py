@@ -24,7 +24,7 @@ from ..posterior.sample import Sample
 from ..process import Schedule, snr, time_from_snr
 from ..results import Headline, Spectrum, TransitionTime
 from ..theory.gaussian_mixture import CLONE_LEVEL
-from . import balance, collapse, outliers, speciation
+from . import balance, collapse, outliers, pairs, speciation
 from .crossing import Resampled, mean_crossing, of_population, straight
 from .shares import of_class_shares
 
@@ -39,6 +39,16 @@ def clone_level(class_counts: Iterable[int]) -> float:
     """phi at speciation, phi_inf + 0.55 (1 - phi_inf): the paper's 0.775 for two equal classes."""
     blind = blind_level(class_counts)
     return blind + CLONE_LEVEL * (1 - blind)
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Of sets without a group: means of the curves at their places; the log-odds where `balance`
+    looks first, and those of the pairs of three classes or more, None where they have none."""
+
+    means: dict[str, np.ndarray]
+    first: tuple[balance.Look, HeatedLogOdds] | None
+    pairs: pairs.PairCurves | None
 
 
 @dataclass(frozen=True)
@@ -91,29 +101,35 @@ class Evidence:
         return out | ({collapse.EXCESS: np.array(ends)} if ends else {})
 
     @cached_property
-    def left_out(self) -> tuple[dict[str, np.ndarray], tuple[balance.Look, HeatedLogOdds] | None]:
-        """Of sets without a group: means of the curves at their places, and the log-odds where
-        `balance` looks first. Both come from the same draws, whose products take longest."""
+    def left_out(self) -> LeftOut:
+        """All of it comes from the same draws, whose products take longest."""
         times = {name: time_from_snr(np.exp(x)) for name, x in self._places.items()}
-        questions: list[Question[Any]] = [Means(times)] if times else []
-        first = None
+        how = {"seed": self.seed, "memory_mib": self.memory_mib}
+        of_curves: list[Question[Any]] = [Means(times)] if times else []
+        asked_first: list[Question[Any]] = []
+        of_pairs = first = None
         if not balance.unfit(self.cloud):
-            first = balance.look(
-                self.cloud, balance.around(self.start), seed=self.seed, memory_mib=self.memory_mib
-            )
-            questions.append(first.question)
-        if not questions:
-            return {}, None
+            first = balance.look(self.cloud, balance.around(self.start), **how)
+            asked_first = [first.question]
+            if len(self.class_counts) > 2:
+                of_pairs = pairs.asking(self.cloud, first, self.start, blocks=self.blocks, **how)
+                asked_first = [*of_pairs.questions]
+        if not of_curves + asked_first:
+            return LeftOut({}, None, None)
         answers = asked(
-            self.cloud, questions, blocks=self.blocks, seed=self.seed,
-            memory_mib=self.memory_mib, progress=self.report,
-        )  # fmt: skip
-        return answers[0] if times else {}, None if first is None else (first, answers[-1])
+            self.cloud, of_curves + asked_first, blocks=self.blocks, progress=self.report, **how
+        )
+        means, odds = (answers[0] if times else {}), answers[len(of_curves) :]
+        return LeftOut(
+            means,
+            None if first is None else (first, odds[0]),
+            None if of_pairs is None else pairs.curves(of_pairs, odds),
+        )
 
     @cached_property
     def curves(self) -> Resampled:
         """The curves, their resamples as wide as the population's errors where criteria ask."""
-        means, places = self.left_out[0], dict(self._places)
+        means, places = self.left_out.means, dict(self._places)
         if not places:
             return self.seen
         ends = places.pop(collapse.EXCESS, None)
@@ -175,7 +191,7 @@ def _balance_time(e: Evidence) -> TransitionTime:
     """Speciation by `balance`."""
     time = balance.balance_time(
         e.cloud, e.start, e.schedule, e.level, floor=e.loo.low or 0.0, blocks=e.blocks,
-        seed=e.seed, memory_mib=e.memory_mib, progress=e.report, first=e.left_out[1],
+        seed=e.seed, memory_mib=e.memory_mib, progress=e.report, first=e.left_out.first,
     )  # fmt: skip
     return balance.reaching(time, e.loo, e.calm)
 

@@ -94,6 +94,9 @@ def plot_information(analysis: Analysis, ax: Axes) -> None:
     ax.fill_between(
         curves.t, 0, within, color=COLOURS["point"], alpha=0.55, lw=0, label="which point in it"
     )
+    for k, level in enumerate(analysis.levels):
+        style, label = ("-", "--", ":")[k % 3], f"above: which {level.name}"
+        ax.plot(curves.t, both - level.entropy, color=INK, lw=0.9, ls=style, label=label)
     ax.plot(curves.t, both, color="gray", lw=0.8)
     _exact(analysis, ax, "excess_entropy_over_alpha", total)
     _exact(analysis, ax, "within_class_entropy", label="_")

@@ -30,23 +30,26 @@ from ..figures.analysis import FIGURES
 from ..figures.style import STYLE, svg_bytes
 from ..figures.timeaxis import time_window
 from ..figures.timeline import plot_regimes
+from ..figures.tree import TREE, tree_figure
 from ..words import (
     clocks,
     judged,
     law_in_words,
+    level_in_words,
     needed_in_words,
     scale_in_words,
     shape_in_words,
     theory_in_words,
     time_text,
 )
-from . import pictures
+from . import branches, pictures
 from .base import figure_files, figure_of, flat, rendered, rows_of
 from .strip import Strip, noised_strip
 
 Paint = Callable[[int], str | None]
 
 MOST_EXPOSED = 12
+NARROW = "regimes_narrow"
 
 
 def write_report(
@@ -58,11 +61,11 @@ def write_report(
     noised samples. Raises `InputError` where `dataset` is not the one that was analysed, `OSError`
     where a file cannot be written; files of an earlier run are replaced one by one, each whole.
     """
-    plotted = draw_figures(analysis)
+    plotted = draw_figures(analysis, dataset)
     drawn = {name: svg_bytes(figure) for name, figure in plotted.items()}
     files = {"report.html": full_page(analysis, dataset, drawn).encode()}
     if figures:
-        files |= figure_files({x: plotted[x] for x in FIGURES}, drawn)
+        files |= figure_files({x: y for x, y in plotted.items() if x != NARROW}, drawn)
     for relative, data in files.items():
         write_atomically(Path(out_dir) / relative, data)
 
@@ -108,10 +111,13 @@ def strip_times(analysis: Analysis, count: int = 8) -> np.ndarray:
     return np.asarray(process.time_from_snr(np.exp(log_snr)))
 
 
-def draw_figures(analysis: Analysis) -> dict[str, Figure]:
-    """Every figure of the page by name: those of `FIGURES` and the narrow time line."""
+def draw_figures(analysis: Analysis, dataset: Dataset | None = None) -> dict[str, Figure]:
+    """Every figure of the page by name: those of `FIGURES`, the narrow time line, and the tree of
+    classes, with pictures where these are images of the dataset."""
     out = {name: figure_of(plot(analysis)) for name, plot in FIGURES.items()}
-    return {**out, "regimes_narrow": narrow_regimes(analysis)}
+    if analysis.tree is not None:
+        out["tree"] = tree_figure(analysis, branches.mean_images(analysis, dataset))
+    return {**out, NARROW: narrow_regimes(analysis)}
 
 
 def narrow_regimes(analysis: Analysis) -> Figure:
@@ -133,7 +139,7 @@ def render_html(
     `drawn` holds the SVG of every figure of `draw_figures`, where they are there already.
     """
     if drawn is None:
-        figures = draw_figures(analysis)
+        figures = draw_figures(analysis, dataset)
         drawn = {name: svg_bytes(figure) for name, figure in figures.items()}
     facts = analysis.dataset
     painter = pictures.Painter(dataset) if dataset is not None and dataset.is_image else None
@@ -147,11 +153,11 @@ def render_html(
     base = blind_level(facts.class_counts)
     threshold = clone_level(facts.class_counts)
     captions = {name: panel.caption for name, panel in FIGURES.items()}
-    captions["regimes_narrow"] = captions["regimes"]
+    captions |= {NARROW: captions["regimes"], "tree": TREE.caption}
     return rendered(
         "report.html.j2",
         {name: pictures.inline_svg(svg, name, captions[name]) for name, svg in drawn.items()},
-        titles={name: panel.title for name, panel in FIGURES.items()},
+        titles={name: panel.title for name, panel in {**FIGURES, "tree": TREE}.items()},
         a=analysis,
         facts=facts,
         shape=shape_in_words(tuple(facts.sample_shape), facts.d),
@@ -168,6 +174,8 @@ def render_html(
             (x, paint(x.index), paint(x.other)) for x in analysis.duplicates[:MOST_EXPOSED]
         ],
         theory=_theory(analysis, dataset),
+        pairs=branches.pair_rows(analysis),
+        levels=[level_in_words(x) for x in analysis.levels],
         needed=analysis.points_needed and needed_in_words(analysis.points_needed, analysis),
         scale=scale_in_words(facts.scale, facts.standardized),
         recipe=list(flat(serial.plain(analysis.recipe))),

@@ -94,6 +94,13 @@ class Painter:
             mask = mask.repeat(pixels.shape[axis] // mask.shape[axis], axis=axis)
         return _png_uri(np.where(mask[:, :, None], pixels, 0.5 + _FADED * (pixels - 0.5)))
 
+    def shown(self, point: np.ndarray) -> np.ndarray:
+        """The same as numbers in 0..1, (H, W) if grey and (H, W, 3) else, no larger than shown."""
+        pixels = np.clip(self._pixels(point), 0, 1)
+        step = -(-max(pixels.shape[:2]) // LARGEST)
+        pixels = pixels[::step, ::step]
+        return np.asarray(pixels[:, :, 0] if pixels.shape[2] < 3 else pixels[:, :, :3])
+
     def _pixels(self, point: np.ndarray) -> np.ndarray:
         if self.dataset.decode is not None:
             return np.asarray(self.dataset.decode(point[None])[0])

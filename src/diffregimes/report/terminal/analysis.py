@@ -10,12 +10,13 @@ from rich.table import Table
 
 if TYPE_CHECKING:  # torch takes seconds to import: Ctrl-C must have its message by then
     from ...data.datasets import Dataset
-    from ...results import Analysis, Comparison, ExactTime, TransitionTime
+    from ...results import Analysis, Comparison, ExactTime, TransitionTime, Tree
 from ...common.readable import plus_minus, short
 from ...results import CLASS_FLAG, TRANSITIONS
 from .table import NARROWEST
 
 _CLASSES = 20  # told one by one
+_FORKS = 6  # of the tree of classes
 _SIGMA = 9  # columns that it takes
 
 
@@ -64,12 +65,22 @@ def print_summary(analysis: Analysis, folder: Path) -> None:
     )
     if analysis.theory is not None:
         console.print(_against(analysis.theory))
+    if analysis.tree is not None:
+        console.print("\nclasses part", style="bold")
+        wide.print(_forks(analysis.tree))
+        console.print(f"{analysis.tree.method}; all pairs in results.json")
+    for level in analysis.levels:
+        from ..words import level_in_words
+
+        console.print(f"level {level_in_words(level)}")
     console.print()
     for note in analysis.notes:
         console.print(f"note: {note}")
     for time in analysis.times:
         for warning in time.warnings:
             console.print(f"warning: {time.transition} by {time.method}: {warning}")
+    for warning in analysis.tree.warnings if analysis.tree else ():
+        console.print(f"warning: tree of classes: {warning}")
     for flag in analysis.reliability:
         if flag.ok:
             continue
@@ -113,6 +124,27 @@ def _table(analysis: Analysis, width: int) -> Table:
                 if theory is not None:
                     row[2:2] = _exact(theory.time(transition, time.method))
                 table.add_row(*row[: len(names) + 1], style="bold" if mark == "*" else "")
+    return table
+
+
+def _forks(tree: Tree) -> Table:
+    """The first and the last forks of the tree of classes."""
+    from ..words import branch_in_words, told_forks
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("t", "95 % interval", "recurs"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("from each other")
+    for k in told_forks(tree, _FORKS):
+        if k is None:
+            table.add_row("…")
+            continue
+        fork = tree.forks[k]
+        t, span = ("none", "") if fork.t is None else (short(fork.t), "")
+        if fork.low is not None and fork.high is not None:
+            span = f"{short(fork.low)} to {short(fork.high)}"
+        sides = (branch_in_words(tree, x) for x in (fork.one, fork.other))
+        table.add_row(t, span, f"{100 * fork.recurs:.0f} %", " | ".join(sides))
     return table
 
 
