@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.special import logsumexp
+from scipy.stats import chi2
 
 import diffregimes as dr
 from diffregimes.auditing.conditions import Conditions, alone, distinct_captions
@@ -110,6 +111,11 @@ def test_the_exact_score_of_every_class_memorises_as_the_exact_law_does():
     assert sum(x.copies.of for x in found.conditions) == 64
     assert sum(x.copies.count for x in found.conditions) == found.copies.share.count
     assert not any(x.elsewhere for x in found.conditions)
+    # of the exact score of a class all samples end at points of it
+    data, rows = drawn(0), found.samples()
+    ended = np.array(data.class_names)[data.labels[found.copies.point]]
+    assert next(iter(rows)) == "condition"
+    assert list(rows["condition"]) == ended.tolist()
 
 
 def test_losses_are_those_of_each_class_asked_alone():
@@ -178,6 +184,9 @@ def test_another_pairing_of_points_and_labels_is_told(how):
     assert np.abs(z).max() > 5
     if how == "classes":
         assert all(x.elsewhere == x.copies.count > 0 for x in found.conditions)
+        # what it was asked for, not what the points near to it are called here
+        ended = np.array(data.class_names)[data.labels[found.copies.point]]
+        assert list(found.asked) == ended.tolist()
 
 
 def test_a_network_that_takes_no_notice_of_its_classes_is_told():
@@ -210,6 +219,19 @@ def test_curves_are_means_over_classes_of_a_plain_evaluation():
         for name, values in (("same_point_probability", same), ("excess_entropy_over_alpha", free)):
             error = np.hypot(np.std(values) / np.sqrt(len(values)), found.se[name][k])
             assert abs(found[name][k] - np.mean(values)) < 4 * error
+
+
+def test_errors_of_many_conditions_are_those_of_repetitions():
+    """The same points in each condition: noise that they had in common would not average out."""
+    x = np.tile(drawn(0).points[:8], (16, 1))
+    points, t = PointsWithin(x, np.repeat(np.arange(16), 8)), np.array([0.1, 0.3])
+    found = [curves_within(points, t, 512, seed=k) for k in range(12)]
+    for name in found[0].values:
+        values = np.array([c[name] for c in found])
+        ratio = values.var(axis=0, ddof=1) / np.mean([c.se[name] ** 2 for c in found], axis=0)
+        # points are drawn in turn, which the errors do not count on
+        assert (11 * ratio < chi2.ppf(0.9999, 11)).all()
+        assert (11 * ratio > 0.3 * chi2.ppf(0.0001, 11)).all()
 
 
 def test_a_condition_that_one_point_has_is_decided():
@@ -269,6 +291,28 @@ def test_blocks_are_asked_for_the_conditions_of_the_points(batch):
 
 
 # ---- bad input
+
+
+def test_conditions_of_which_no_point_was_drawn():
+    """More of them than draws of the losses: what was not measured is not known."""
+    data, draws = drawn(0), 16
+    labels = np.arange(data.n) // 5
+    whole = EmpiricalScore(data.points)
+    model = OfEach((whole, whole, whole), num_class_embeds=30)
+    model.scores = dict.fromkeys(range(30), whole)
+    score = learned_score(model, PLAN, label="own")
+    data = from_arrays(data.points.reshape(-1, *SHAPE), labels)
+    found = dr.audit(score, data, None, **{**FAST, "samples": 16, "pairs": 16, "draws": draws})
+    assert len(found.conditions) == 30
+    told = json.loads(found.to_json())["conditions"]
+    drawn_of = len(np.unique(labels[point_of_pair(data.n, 0, draws, FAST["seed"])]))
+    assert sum(x["train"] is not None for x in told) == drawn_of < 30
+    assert len({x["t"] for x in told}) == 1
+    page = render_audit(found, data)
+    assert "–" in page
+    assert f"sample 0 · asked for {found.asked[0]} · ratio" in page
+    long = replace(found, asked=("word " * 20,) * 16)
+    assert f"asked for {('word ' * 20)[:39]}… · ratio" in render_audit(long, data)
 
 
 def test_points_and_labels_that_do_not_go_together():

@@ -273,7 +273,7 @@ BASE = ("--samples-from", "made.npz", "--data", "data.npz")
         ("encoders:fails", "weights.bin is missing"),
         ("encoders:noisy", "eval mode"),
         ("encoders:batched", "eval mode"),
-        ("vae", "the model has none"),
+        ("vae", "samples alone have no model; expected the folder of a VAE"),
         ("d.npy", "names 1 file(s)"),
         ("d.npy,short.npy", "of the samples have the shape (119, 7)"),
         ("s.npy,s.npy", "of the data have the shape (120, 7)"),

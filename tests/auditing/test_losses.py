@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from diffregimes import InputError, audit, load
+from diffregimes.auditing.audit import _between
 from diffregimes.auditing.losses import Losses, denoising_losses
 from diffregimes.data.cloud import prepare
 from diffregimes.populations.mixture import two_gaussians
@@ -169,3 +170,10 @@ def test_a_batch_of_nothing_is_refused(sets):
     law, training, _ = sets
     with pytest.raises(InputError, match="batch is 0"):
         denoising_losses(MixtureScore(law), training, None, TIMES, batch=0)
+
+
+def test_a_gap_up_to_the_end_of_the_grid_has_no_upper_bound():
+    t = np.array([0.1, 0.5, 2.0])
+    assert _between(t, 0.5) == (0.5, 0.5, 2.0)
+    assert _between(t, 2.0) == (2.0, 2.0, None)
+    assert _between(t, None) == (None, None, None)

@@ -6,6 +6,7 @@ import csv
 import json
 import pickle
 import shutil
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -88,7 +89,9 @@ def test_what_is_written(run, model, monkeypatch, tmp_path):
     assert (told["verdict"]["kind"], told["verdict"]["confidence"]) == ("open", None)
     assert not {x["name"]: x["ok"] for x in told["gate"]}["likeness"]
     assert told["verdict"]["headline"] in " ".join(ran.out.split())
-    assert len(list(csv.DictReader((out / "samples.csv").open()))) == 24
+    rows = list(csv.DictReader((out / "samples.csv").open()))
+    assert len(rows) == 24
+    assert "condition" not in rows[0]  # one and the same for all
     assert not list(tmp_path.glob(".*"))
 
 
@@ -340,6 +343,9 @@ def test_every_point_under_its_own_class(run, conditional, digits, tmp_path):
     assert sorted(x["name"] for x in told["conditions"]) == ["0", "1", "2"]
     assert sum(x["copies"]["of"] for x in told["conditions"] if x["copies"]) == 24
     assert sum(x["n"] for x in told["conditions"]) == 60
+    with (out / "samples.csv").open() as file:
+        asked = Counter(row["condition"] for row in csv.DictReader(file))
+    assert asked == {x["name"]: x["copies"]["of"] for x in told["conditions"]}
     page = (out / "report.html").read_text("utf-8")
     assert "Condition by condition" in page
     assert "not asked: the condition is given" in page

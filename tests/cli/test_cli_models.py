@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 
 import numpy as np
 import pytest
+import torch
+from scipy.spatial.distance import cdist
 
+import diffregimes as dr
 from command import contents, runner, untrained, without_drawing
-from diffregimes.learned.latents import Latents
+from diffregimes.learned.latents import Latents, open_latents
 
 diffusers = pytest.importorskip("diffusers")
 pytestmark = [
@@ -19,6 +23,10 @@ pytestmark = [
 
 FEW = ("--samples", 16, "--pairs", 16, "--steps", 10)
 PLAN = diffusers.DDPMScheduler(clip_sample=False)
+
+
+def oneline(text):
+    return " ".join(text.split())
 
 
 @pytest.fixture
@@ -107,6 +115,70 @@ def test_pictures_of_latents_are_those_of_the_decoder(latent, images):
         mean = latents.vae.encode(x).latent_dist.mean
         wanted = latents.vae.decode(mean).sample[0].movedim(0, -1) / 2 + 0.5
     np.testing.assert_allclose(seen, wanted.clamp(0, 1), rtol=0, atol=0.003)
+
+
+def pixels(folder, channels):
+    """A network of pixels, 16 x 16."""
+    torch.manual_seed(0)
+    unet = diffusers.UNet2DModel(
+        sample_size=16, in_channels=channels, out_channels=channels, layers_per_block=1,
+        norm_num_groups=4, down_block_types=("DownBlock2D",), up_block_types=("UpBlock2D",),
+        block_out_channels=(4,), attention_head_dim=4,
+    )  # fmt: skip
+    diffusers.DDPMPipeline(unet, PLAN).save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize(("channels", "named"), [(3, "of the base"), (1, "by its folder")])
+def test_a_vae_as_the_features_of_a_network_of_pixels(
+    run, latent, images, tmp_path, monkeypatch, channels, named
+):
+    """What is near there is near by the encoder's own mean: grey images are given it in colours."""
+    monkeypatch.chdir(tmp_path)
+    net = pixels(tmp_path / "net", channels)
+    values = np.load(images)["images"][..., :channels]
+    np.savez("data.npz", images=values[:32], labels=np.arange(32) % 2)
+    np.savez("more.npz", images=values[32:], labels=np.arange(16) % 2)
+    options = ("vae", "--base", latent) if named == "of the base" else (latent / "vae",)
+    files = "--data", "data.npz", "--held-out", "more.npz", "--out", "out"
+    ran = run(net, *files, *FEW, "--features", *options)
+    assert ran.code == 0, ran.err
+    told = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert told["dataset"]["sample_shape"] == [16, 16, channels]  # in pixels
+    assert "vae" not in told["model"]
+    assert told["features"]["of"] == f"latents of {latent / 'vae'}"
+    assert told["features"]["distance"] == "Euclidean"
+    assert told["features"]["dimension"] == 8 * 8 * 4
+    data, more = (dr.load(x, pixel_range=(-1, 1)) for x in ("data.npz", "more.npz"))
+    audit = dr.audit(dr.load_score(net), data, more, samples=16, pairs=16, steps=10, draws=2)
+    vae, codes = open_latents(latent / "vae", "cpu").vae, []
+    for points in (audit.copies.states.clip(-1, 1), values[:32] / 127.5 - 1):
+        x = torch.from_numpy(points).float().reshape(-1, 16, 16, channels).movedim(-1, 1)
+        with torch.no_grad():
+            mean = vae.encode(x.expand(-1, 3, -1, -1)).latent_dist.mean
+        codes.append(mean.flatten(1).numpy() * vae.config.scaling_factor)
+    gaps = np.sort(cdist(*codes), axis=1)
+    with (tmp_path / "out" / "samples.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    for name, k in (("feature_distance", 0), ("feature_second_distance", 1)):
+        np.testing.assert_allclose([float(x[name]) for x in rows], gaps[:, k], rtol=1e-4)
+
+
+def test_the_latents_of_a_latent_model_are_its_features_already(run, latent, images, tmp_path):
+    files = latent, "--data", images, "--label", 1, *FEW, "--out", tmp_path / "out", "--features"
+    ran = run(*files, "vae")
+    assert ran.code == 2
+    assert "latents of the model's VAE already: copies are told in these" in oneline(ran.err)
+    assert not (tmp_path / "out").exists()
+    # another VAE sees the pictures of the decoder
+    other = shutil.copytree(latent / "vae", tmp_path / "other")
+    path = other / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "scaling_factor": 2.0}))
+    ran = run(*files, other)
+    assert ran.code == 0, ran.err
+    told = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert told["features"]["of"] == f"latents of {other}"
+    assert told["features"]["dimension"] == 256
 
 
 def test_a_checkpoint_of_a_training_script(run, tmp_path):

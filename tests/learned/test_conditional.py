@@ -3,11 +3,13 @@ dressed as these kinds, which are judged as they are."""
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 import os
 import shutil
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -287,7 +289,8 @@ def test_every_point_under_its_own_text(tmp_path, monkeypatch, capfd):
     values = np.random.default_rng(0).integers(0, 256, (24, 16, 16, 3), dtype=np.uint8)
     np.savez(tmp_path / "images.npz", images=values[:16])
     np.savez(tmp_path / "more.npz", images=values[16:])
-    (tmp_path / "one.txt").write_text("\n".join(f"a {chr(97 + k)}" for k in range(16)))
+    lines = [*(f"a {chr(97 + k)}" for k in range(15)), 'two, "three"']
+    (tmp_path / "one.txt").write_text("\n".join(lines))
     (tmp_path / "two.txt").write_text("\n".join(["a cat"] * 8))
     monkeypatch.chdir(tmp_path)
     few = ("--samples", 16, "--pairs", 16, "--steps", 10)
@@ -298,7 +301,11 @@ def test_every_point_under_its_own_text(tmp_path, monkeypatch, capfd):
     told = json.loads((tmp_path / "out" / "results.json").read_text())
     assert told["model"]["prompts"] == 17
     assert len(told["recipe"]["captions"]) == 64
-    assert {x["name"] for x in told["conditions"]} == {f"a {chr(97 + k)}" for k in range(16)}
+    names = {f"a {chr(97 + k)}" for k in range(15)} | {'two, "three"'}
+    assert {x["name"] for x in told["conditions"]} == names
+    with (tmp_path / "out" / "samples.csv").open() as file:
+        asked = Counter(row["condition"] for row in csv.DictReader(file))
+    assert asked == {x["name"]: x["copies"]["of"] for x in told["conditions"] if x["copies"]}
     assert any("under its own text" in x for x in told["notes"])
     (tmp_path / "two.txt").write_text("\n".join(["a cat"] * 7))
     for options, said in (
@@ -492,6 +499,68 @@ def test_data_that_are_no_images_of_the_vae(data, said):
         return
     with pytest.raises(InputError, match=said):
         Latents(kl()).encode(data)
+
+
+def test_an_ldm_with_its_vq_as_its_pipeline_saves_it(tmp_path):
+    """LDMPipeline, whose VAE is called vqvae."""
+    torch.manual_seed(0)
+    net = diffusers.UNet2DModel(
+        sample_size=8, in_channels=3, out_channels=3, block_out_channels=(8,), norm_num_groups=4,
+        down_block_types=("DownBlock2D",), up_block_types=("UpBlock2D",), layers_per_block=1,
+    ).eval()  # fmt: skip
+    code = vq(scaling_factor=0.7)
+    diffusers.LDMPipeline(code, net, PLAN).save_pretrained(tmp_path)
+    assert (tmp_path / "vqvae").is_dir()
+    score, data = load_score(tmp_path), images(9)
+    agree(score, lambda x, t: net(x, t).sample)
+    found = open_model(tmp_path, data).training
+    np.testing.assert_allclose(found.points, Latents(code).encode(data).points, atol=1e-5)
+    shutil.rmtree(tmp_path / "vqvae")
+    with pytest.raises(InputError, match=r"names a VAE \(vqvae\) that is not there"):
+        load_score(tmp_path)
+
+
+def test_a_saved_flow_transformer(tmp_path):
+    """As SiT: DiT with a flow's scheduler."""
+    plan = diffusers.FlowMatchEulerDiscreteScheduler()
+    diffusers.DiTPipeline(dit(), kl(), plan).save_pretrained(tmp_path)
+    one, two = load_score(tmp_path, label=2), learned_score(dit(), plan, label=2)
+    x = torch.randn(3, 256, generator=torch_generator(0, "flow"))
+    for t in np.geomspace(0.02, 2.5, 10).tolist():
+        torch.testing.assert_close(one.denoise(x, t), two.denoise(x, t), rtol=1e-4, atol=1e-4)
+
+
+def test_sd3_as_its_pipeline_saves_it(tmp_path):
+    """Without T5, as it may be; the text by its own encode_prompt."""
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    model = diffusers.SD3Transformer2DModel(
+        sample_size=8, patch_size=2, in_channels=4, out_channels=4, num_layers=1,
+        attention_head_dim=8, num_attention_heads=2, joint_attention_dim=32,
+        caption_projection_dim=16, pooled_projection_dim=32, pos_embed_max_size=8,
+    ).eval()  # fmt: skip
+    words = tokenizer(transformers, tmp_path / "words")
+    plan = diffusers.FlowMatchEulerDiscreteScheduler()
+    made = diffusers.StableDiffusion3Pipeline(
+        transformer=model, scheduler=plan, vae=kl(), tokenizer=words, tokenizer_2=words,
+        text_encoder=clip(transformers, 16, 16), text_encoder_2=clip(transformers, 16, 16),
+        text_encoder_3=None, tokenizer_3=None,
+    )  # fmt: skip
+    made.save_pretrained(tmp_path / "net")
+    score = load_score(tmp_path / "net", prompt="a cat")
+    with torch.no_grad():
+        text, _, pooled, _ = made.encode_prompt(
+            "a cat", "a cat", "a cat", device="cpu", do_classifier_free_guidance=False
+        )
+    x = torch.randn(3, 4, 8, 8, generator=torch_generator(0, "states"))
+    for s in np.linspace(0.05, 0.95, 10).tolist():
+        step = torch.full((3,), 1000 * s)
+        with torch.no_grad():
+            said = model(x, text.expand(3, -1, -1), pooled.expand(3, -1), step).sample
+        wanted = (x - s * said).movedim(1, -1).flatten(1)
+        t = math.log(math.hypot(1 - s, s) / (1 - s))
+        found = score.denoise(x.movedim(1, -1).flatten(1) * math.exp(-t) / (1 - s), t)
+        torch.testing.assert_close(found, wanted, rtol=1e-5, atol=2e-5)
 
 
 def test_a_latent_pipeline_is_opened_with_its_data_in_its_code(tmp_path):

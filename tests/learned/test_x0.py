@@ -11,7 +11,7 @@ from torch import Tensor
 
 from diffregimes.common.checks import InputError
 from diffregimes.common.rng import torch_generator
-from diffregimes.learned.adapters import learned_score
+from diffregimes.learned.adapters import learned_score, load_score
 from diffregimes.learned.conventions import scheduler_class, scheduler_convention
 from diffregimes.process import sigma, time_from_snr
 from diffregimes.scores import EmpiricalScore
@@ -179,3 +179,30 @@ def test_an_exact_score_comes_back_from_ve():
         t = float(time_from_snr(level**-2.0))
         x = noised(level).movedim(1, -1).flatten(1) * math.exp(-t)
         torch.testing.assert_close(score.denoise(x, t), EXACT.denoise(x, t), rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("ScoreSdeVeScheduler", {}),
+        ("KarrasVeScheduler", {}),
+        ("FlowMatchHeunDiscreteScheduler", {"shift": 2.0}),
+        ("UniPCMultistepScheduler",
+         {"use_flow_sigmas": True, "prediction_type": "flow_prediction"}),
+        ("EulerDiscreteScheduler",
+         {"timestep_type": "continuous", "prediction_type": "v_prediction"}),
+    ],
+)  # fmt: skip
+def test_a_saved_scheduler_is_the_one_in_memory(tmp_path, name, options):
+    torch.manual_seed(0)
+    net = diffusers.UNet2DModel(
+        sample_size=8, in_channels=3, out_channels=3, block_out_channels=(4,), norm_num_groups=4,
+        down_block_types=("DownBlock2D",), up_block_types=("UpBlock2D",), layers_per_block=1,
+        attention_head_dim=4,
+    ).eval()  # fmt: skip
+    net.save_pretrained(tmp_path)
+    scheduler_class(name)(**options).save_pretrained(tmp_path)
+    one, two = load_score(tmp_path), learned_score(net, scheduler_class(name)(**options))
+    x = torch.randn(3, 192, generator=torch_generator(0, "x"))
+    for t in np.geomspace(0.05, 2.5, 10).tolist():
+        torch.testing.assert_close(one.denoise(x, t), two.denoise(x, t))

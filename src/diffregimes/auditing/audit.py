@@ -130,9 +130,9 @@ def audit(
         held_out=None if known.held_out is None else describe(known.held_out),
         losses=losses, entropy=entropy, clones=clones,
         speciation=None if own else _speciation(ends, clones.line, dataset, seed), collapse=times,
-        conditions=() if own is None else told(
-            own, own.of_samples(samples, seed), copies, parts, times[2].exact
-        ),
+        **({} if own is None else told(
+            own, own.of_samples(samples, seed), copies, losses.t, parts, times[2].exact
+        )),
         gate=flags, **named(copies, known.training.clusters, known.shared, dataset, held_out),
         **further(
             judged(copies, losses, entropy, times, dataset.n, flags), copies, flags, known, dataset,
@@ -283,11 +283,12 @@ def _collapse_times(
 
 
 def _between(t: np.ndarray, at: float | None) -> tuple[float | None, float | None, float | None]:
-    """A time of the grid at which something held, and the one after it, at which it did not."""
+    """A time of the grid at which something held, and the one after it, at which it did not; None
+    where it held to the end of the grid."""
     if at is None:
         return None, None, None
     after = t[t > at]
-    return at, at, float(after[0]) if len(after) else at
+    return at, at, float(after[0]) if len(after) else None
 
 
 def _clone_time(

@@ -15,6 +15,7 @@ is positive, or the pairing is another one, or the model takes no notice of it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.stats import binom
@@ -206,25 +207,36 @@ def pairing(
 
 
 def told(
-    known: Conditions, asked: np.ndarray, copies: Copies, parts: dict[int, Losses], t: float | None
-) -> tuple[OfCondition, ...]:
-    """Of every condition, the one with most copies first; `parts` are the losses of each. At the
-    time nearest to `t`."""
+    known: Conditions,
+    asked: np.ndarray,
+    copies: Copies,
+    times: np.ndarray,
+    parts: dict[int, Losses],
+    t: float | None,
+) -> dict[str, Any]:
+    """The fields of an `Audit` that tell of conditions: of every one, the one with most copies
+    first, at that of the `times` which is nearest to `t`; and of what samples were `asked` for.
+    `parts` are the losses of those of which a point was drawn."""
+    k = len(times) // 2 if t is None else int(np.abs(np.log(times / t)).argmin())
+    elsewhere = copies.copied & (known.training[copies.point] != asked)
+    codes, count = np.unique(known.training, return_counts=True)
+    of, found, other = (
+        np.bincount(np.searchsorted(codes, x), minlength=len(codes)).tolist()
+        for x in (asked, asked[copies.copied], asked[elsewhere])
+    )
+    names = ("train", "train_se", "exact", "exact_se", "held_out", "held_out_se")
     out = []
-    origin = known.training[copies.point]
-    for code in np.unique(known.training).tolist():
-        mine = asked == code
-        found = mine & copies.copied
-        losses = parts[code]
-        k = len(losses.t) // 2 if t is None else int(np.abs(np.log(losses.t / t)).argmin())
-        names = ("train", "train_se", "exact", "exact_se", "held_out", "held_out_se")
-        values = {x: float(getattr(losses, x)[k]) for x in names}
+    for place, code in enumerate(codes.tolist()):
+        values = {x: float(getattr(parts[code], x)[k]) if code in parts else None for x in names}
         out.append(
             OfCondition(
-                known.names[code], int((known.training == code).sum()),
-                Share.counted(int(found.sum()), int(mine.sum())) if mine.any() else None,
-                int((found & (origin != code)).sum()), float(losses.t[k]),
-                **{x: v if np.isfinite(v) else None for x, v in values.items()},
+                known.names[code], int(count[place]),
+                Share.counted(found[place], of[place]) if of[place] else None,
+                other[place], float(times[k]),
+                **{x: v if v is not None and np.isfinite(v) else None for x, v in values.items()},
             )
         )  # fmt: skip
-    return tuple(sorted(out, key=lambda x: -x.copies.count if x.copies else 1)[:MOST])
+    out.sort(key=lambda x: -x.copies.count if x.copies else 1)
+    return {
+        "conditions": tuple(out[:MOST]), "asked": tuple(known.names[x] for x in asked.tolist())
+    }  # fmt: skip

@@ -107,14 +107,17 @@ def _function(text: str) -> Callable[[Tensor], Any]:
 
 
 def _vae(text: str, pipelines: Sequence[Path], device: str) -> Encoder:
+    from ..learned.folders import codec_in
     from ..learned.latents import open_latents
 
-    places = [x / "vae" for x in pipelines] if text == "vae" else [Path(text).expanduser()]
-    folder = next((x for x in places if (x / "config.json").is_file()), None)
+    places = map(codec_in, pipelines) if text == "vae" else [Path(text).expanduser()]
+    folder = next(filter(None, places), None)
     if folder is None:
+        what = "the model has none" if pipelines else "samples alone have no model"
         raise InputError(
-            "features (--features) is 'vae', and the model has none; expected a pipeline with a "
-            "folder vae, --base PIPELINE, or the folder of a VAE."
+            f"features (--features) is 'vae', and {what}; expected "
+            f"{'--base PIPELINE that has one, or ' if pipelines else ''}the folder of a VAE, "
+            "as in --features PIPELINE/vae."
         )
     latents = open_latents(folder, device)
 
@@ -242,6 +245,4 @@ def comparable(training: np.ndarray, direction: bool) -> Callable[[np.ndarray], 
 
 def metric(direction: bool) -> str:
     """The distance in words."""
-    return (
-        "Euclidean between features of length 1: sqrt(2 - 2 cosine)" if direction else "Euclidean"
-    )
+    return "Euclidean between features of length 1: √(2 − 2 cosine)" if direction else "Euclidean"

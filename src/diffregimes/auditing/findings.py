@@ -53,7 +53,7 @@ class Entropy:
 @dataclass(frozen=True)
 class ModelTime:
     """A transition time of the model by `method` beside that of the exact score, each with a 95 %
-    interval; None where there is none. `words` say what happens at it.
+    interval; None where there is none, and where nothing bounds it. `words` say what happens at it.
 
     loss-gap      training points are denoised better than held-out ones from here down
     entropy       the excess entropy of what is generated falls to that of the collapse
@@ -178,6 +178,7 @@ class Audit(SamplesAudit):
                 where every sample has a condition
     collapse    t_C by the methods "loss-gap", "entropy", "clone" and "last-change", in this order
     conditions  what was found of each, where every point is asked for under its own
+    asked       the condition of each sample then, by name; empty where all were asked alike
     """
 
     losses: Losses
@@ -186,6 +187,10 @@ class Audit(SamplesAudit):
     speciation: ModelTime | None
     collapse: tuple[ModelTime, ...]
     conditions: tuple[OfCondition, ...] = field(default=(), kw_only=True)
+    asked: tuple[str, ...] = field(default=(), kw_only=True)
+
+    def samples(self) -> dict[str, Sequence[Any]]:
+        return {**({"condition": self.asked} if self.asked else {}), **super().samples()}
 
     def curves(self) -> dict[str, dict[str, list[float | None]]]:
         """Columns of numbers by name: "losses", "entropy", "clones"; None for what is not there."""

@@ -19,12 +19,14 @@ import torch
 from torch import Tensor
 
 from ..common.parallel import Progress
+from ..common.rng import numpy_generator
 from ..data.cloud import prepare
+from ..posterior.moments import PAIRS_PER_BLOCK
 from ..posterior.sweep import sweep
 from ..results import Curves
 from ..scores import AbstractScore, ConditionalScore, EmpiricalScore
 
-_FEWEST = 512  # draws of the forward pass of a condition
+_FEWEST = 2 * PAIRS_PER_BLOCK  # draws of the forward pass of a condition
 _NAMES = ("same_point_probability", "excess_entropy_over_alpha")
 
 
@@ -41,10 +43,7 @@ class PointsWithin(ConditionalScore):
         self.n, self.d = points.shape
         self.dimension = self.d
         self.mean = torch.from_numpy(points.mean(axis=0, dtype=np.float64))
-        order = np.argsort(self.codes, kind="stable")
-        found, first = np.unique(self.codes[order], return_index=True)
-        parts = np.split(order, first[1:])
-        self.rows = dict(zip(found.tolist(), parts, strict=True))
+        self.rows = _places(self.codes)
         self._options: dict[str, Any] = {"memory_mib": memory_mib, "device": device}
         self._built: dict[int, EmpiricalScore] = {}
 
@@ -62,14 +61,15 @@ class Within(AbstractScore):
     """The exact score for states of which each has the condition in `conditions` (m,)."""
 
     def __init__(self, points: PointsWithin, conditions: Tensor) -> None:
-        self.points, self.conditions = points, conditions
+        self.points = points
+        self.states = {k: torch.from_numpy(v) for k, v in _places(conditions.numpy()).items()}
         self.dimension = points.d
 
     def denoise(self, x: Tensor, t: float) -> Tensor:
         out = torch.full_like(x, math.nan)
-        for code in np.unique(self.conditions.numpy()).tolist():
+        for code, states in self.states.items():
             if code in self.points.rows:
-                mine = (self.conditions == code).to(x.device)
+                mine = states.to(x.device)
                 out[mine] = self.points.of(code).denoise(x[mine], t)
         return out
 
@@ -78,8 +78,8 @@ class Within(AbstractScore):
         fewer the last one again, at an infinite distance."""
         index = torch.empty(len(x), count, dtype=torch.int64, device=x.device)
         square = torch.full(index.shape, math.inf, dtype=torch.float64, device=x.device)
-        for code in np.unique(self.conditions.numpy()).tolist():
-            mine, rows = (self.conditions == code).to(x.device), self.points.rows[code]
+        for code, states in self.states.items():
+            mine, rows = states.to(x.device), self.points.rows[code]
             few = min(count, len(rows))
             found, gap = self.points.of(code).nearest_points(x[mine], t, few)
             known = torch.from_numpy(rows).to(x.device)[found]
@@ -88,6 +88,13 @@ class Within(AbstractScore):
                 [gap, torch.full_like(gap[:, :1], math.inf).expand(-1, count - few)], dim=1
             )
         return index, square
+
+
+def _places(codes: np.ndarray) -> dict[int, np.ndarray]:
+    """Where each of the codes is."""
+    order = np.argsort(codes, kind="stable")
+    found, first = np.unique(codes[order], return_index=True)
+    return dict(zip(found.tolist(), np.split(order, first[1:]), strict=True))
 
 
 def curves_within(
@@ -103,6 +110,8 @@ def curves_within(
     """phi_C and the excess entropy over log n, by the forward pass of every condition."""
     mean = {k: np.zeros(len(times)) for k in _NAMES}
     square = {k: np.zeros(len(times)) for k in _NAMES}
+    # with noise in common the errors of the conditions would add up
+    seeds = numpy_generator(seed, "conditions").integers(2**62, size=len(points.rows)).tolist()
     for done, rows in enumerate(points.rows.values()):
         share = len(rows) / points.n
         one = points.points[rows]
@@ -113,7 +122,7 @@ def curves_within(
             continue
         cloud = prepare(one, np.zeros(len(rows), dtype=np.int64)).to(device)
         own = max(_FEWEST, math.ceil(draws * share))
-        found = sweep(cloud, times, draws=own, seed=seed, memory_mib=memory_mib).curves()
+        found = sweep(cloud, times, draws=own, seed=seeds[done], memory_mib=memory_mib).curves()
         for name, scale in zip(
             _NAMES, (1.0, math.log(len(rows)) / math.log(points.n)), strict=True
         ):

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -222,6 +223,8 @@ def _stacked(rows: list[dict[str, Any]]) -> dict[str, Any]:
 def _arguments(kind: str, config: Any, pipeline: Any, prompt: str) -> dict[str, Any]:
     device = str(getattr(pipeline, "_execution_device", "cpu"))
     if kind == "SD3Transformer2DModel":
+        if getattr(pipeline, "transformer", pipeline) is None:  # without T5 it asks for its width
+            vars(pipeline)["transformer"] = SimpleNamespace(config=config)
         found, _, pooled, _ = pipeline.encode_prompt(
             prompt, prompt, prompt, device=device, do_classifier_free_guidance=False
         )
@@ -285,7 +288,9 @@ def _text_pipeline(folder: Path) -> Any:
         raise InputError(
             f"encoding a prompt needs transformers ({error}); pip install 'diffregimes[text]'."
         ) from error
-    left = {k: None for k in named if k not in texts and k != "scheduler"}
+    # a text encoder that was saved as none (T5 of SD3) has to be asked for as none
+    out = {k for k in named if k not in texts or named[k][0] is None}
+    left = dict.fromkeys(out - {"scheduler"})
     with readable(folder, "a pipeline that encodes prompts"), _quiet():
         pipeline = kind.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, low_cpu_mem_usage=False, **left

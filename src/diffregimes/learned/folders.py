@@ -32,6 +32,7 @@ ANOTHER_CALL = (
     "module_score(function, scheduler, shape=...), as docs/audit.md has it for Flux"
 )
 CODECS = ("AutoencoderKL", "VQModel")
+VAES = ("vae", "vqvae")  # what a pipeline calls it
 # samplers and pipelines of networks that leap to the data in one step or a few
 ONE_STEP = {
     "LCMScheduler": "a latent consistency model",
@@ -94,15 +95,22 @@ def parts_of(root: Path, scheduler: Path | None = None, base: Path | None = None
     if config.get("time_cond_proj_dim") is not None:
         raise _one_step(network, "a latent consistency model (time_cond_proj_dim)")
     weights = weight_files(network)
-    codec = next((x / k for x in homes for k in ("vae", "vqvae") if (x / k).is_dir()), None)
+    # a whole pipeline without a VAE is one of pixels: it lacks none, whatever its base has
+    lacking = not index or any(_named(index, x) for x in VAES)
+    codec = next(filter(None, map(codec_in, homes if lacking else [root])), None)
     if codec is None:
-        _check_whole(root, network, _index(homes[-1]))
+        _check_whole(root, network, index or _index(homes[-1]))
     settings = _scheduler(root, scheduler, homes, notes)
     texts = next((x for x in homes if (x / "text_encoder").is_dir()), None)
     notes += (f"{x.name} is added to the weights of the network" for x in adapters)
     if network != root and network.name == "unet" and (root / "unet_ema").is_dir():
         notes.append("unet/ of the pipeline is taken, and unet_ema/ beside it left out")
     return Parts(network, weights, config, settings, codec, texts, adapters, tuple(notes))
+
+
+def codec_in(pipeline: Path) -> Path | None:
+    """The folder of the VAE of a pipeline, None where it has none."""
+    return next((pipeline / x for x in VAES if (pipeline / x).is_dir()), None)
 
 
 def codec_config(folder: Path) -> dict[str, Any]:
@@ -163,6 +171,10 @@ def _index(root: Path) -> dict[str, Any]:
             "scores.CallableScore; of its samples alone --samples-from FOLDER finds the copies."
         )
     return index
+
+
+def _named(index: dict[str, Any], part: str) -> bool:
+    return bool(index.get(part, [None])[0] is not None)
 
 
 def _network(root: Path, index: dict[str, Any], notes: list[str]) -> Path | None:
@@ -248,7 +260,7 @@ def _check_whole(root: Path, network: Path, index: dict[str, Any]) -> None:
     home = network.parent
     if root == network and (home / "model_index.json").exists():
         index = _index(home)
-    named = [x for x in ("vae", "vqvae") if index.get(x, [None])[0] is not None]
+    named = [x for x in VAES if _named(index, x)]
     if named and root == network:
         raise InputError(
             f"{network} is the network of a latent pipeline, without its VAE; expected the "

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ... import process
+from ...auditing.conditions import MOST
 from ...auditing.entropy import AT_COLLAPSE
 from ...auditing.findings import Audit, ModelTime, OfCondition, Origin, SamplesAudit
 from ...auditing.judgement import decided
@@ -33,6 +34,7 @@ from . import pictures
 from .base import figure_files, figure_of, flat, rendered, rows_of
 
 MOST_ORIGINS, MOST_COPIES, MOST_SAMPLES, MOST_TWINS = 12, 4, 12, 4
+LONGEST = 40  # letters of a condition beside a sample
 
 
 def write_audit(
@@ -128,6 +130,7 @@ def _of_score(audit: Audit) -> dict[str, Any]:
         "at_collapse": number(AT_COLLAPSE / math.log(audit.dataset.n), 2),
         "cut": bool(np.min(audit.entropy.value) < -1),
         "conditions": [_condition(x) for x in audit.conditions],
+        "most_conditions": MOST,
     }
 
 
@@ -256,6 +259,12 @@ def _seen(
     return {"class": dataset.class_of(row), "picture": picture}
 
 
+def _asked(audit: SamplesAudit, place: int) -> str:
+    """The condition of a sample, where each has its own; of a long text its beginning."""
+    name = audit.asked[place] if isinstance(audit, Audit) and audit.asked else ""
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
+
+
 def _samples(
     audit: SamplesAudit,
     dataset: Dataset | None,
@@ -279,6 +288,7 @@ def _samples(
                 "place": k,
                 "picture": painter and painter.paint(audit.copies.states[k].astype(np.float64)),
                 "ratio": f"{copies.ratio[k]:.2f}",
+                "asked": _asked(audit, k),
                 "copied": bool(copies.copied[k]),
                 "moved": "" if copies.moved[k] == AS_IT_IS else str(copies.moved[k]),
                 **named("near", int(copies.point[k])),
