@@ -686,7 +686,7 @@ FAULTS = (
           f"{FORMATS}::test_labels_by_stem_or_name_and_rows_that_disagree"),
     Fault("data/arrow.py", "column[places[done] - start]", "column[0]",
           f"{FORMATS}::test_images_of_hugging_face"),
-    Fault("data/tables.py", "(labels % 1 != 0).any()", "False",
+    Fault("data/tables.py", "(table.read([said]) % 1 != 0).any()", "False",
           f"{FORMATS}::test_columns_that_number_rows_and_regression_targets"),
     Fault("data/classes.py", "if most >= 2**digits:", "if most > 2**digits:",
           "data/test_datasets.py::test_floats_that_no_longer_tell_labels_apart"),

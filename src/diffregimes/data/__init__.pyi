@@ -17,6 +17,7 @@ from . import labelled as labelled
 from . import layout as layout
 from . import levels as levels
 from . import lists as lists
+from . import matfiles as matfiles
 from . import neighbours as neighbours
 from . import objects as objects
 from . import pictures as pictures

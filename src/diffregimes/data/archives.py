@@ -25,10 +25,11 @@ from .blocks import Blocks, without_damaged
 from .classes import label_name, listed
 from .extras import extra
 from .labelled import with_labels
+from .matfiles import is_newer, mat_array, mat_headers
 from .request import Raw, Request
 from .splits import choose, part_of, without_part, words_of
 from .stored import Stored, written
-from .streams import DEFLATED, Streamed
+from .streams import Streamed
 from .unread import SPARSE, STRUCTS, refusal
 
 _BLOCK = 256  # rows of an HDF5 file without chunks
@@ -37,11 +38,6 @@ _FEWER = "Take fewer points (--per-class)."
 _SAFETENSORS = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "BOOL": "?", "U8": "u1", "I8": "i1",
     **{f"{sign}{8 * size}": f"<{sign.lower()}{size}" for sign in "IU" for size in (2, 4, 8)},
-}  # fmt: skip
-_MATLAB = {
-    "double": "f8", "single": "f4", "logical": "b1",
-    **{f"int{8 * size}": f"i{size}" for size in (1, 2, 4, 8)},
-    **{f"uint{8 * size}": f"u{size}" for size in (1, 2, 4, 8)},
 }  # fmt: skip
 
 
@@ -90,38 +86,15 @@ def mat(request: Request) -> Raw:
     """A .mat of MATLAB: arrays as in an .npz. Points along the last axis, as in SVHN's
     (32, 32, 3, n), are told by the number of labels, or by the shape of images. Version 7.3 is
     HDF5 and needs the extra "hdf5"."""
-    from scipy import io  # late: most runs read no such file
-
-    path, kind = request.path, "a .mat file"
-    size = check_regular(path, kind).st_size
-    with readable(path, kind):
-        with path.open("rb") as file:
-            newer = file.read(10) == b"MATLAB 7.3"
-        found = [] if newer else io.whosmat(path)
-    if newer:
+    path = request.path
+    if is_newer(path):
         return named_arrays(request, replace(_hdf5(path, matlab=True), columns=True))
-    headers = {
-        name: (tuple(shape), np.dtype(_MATLAB[kind]))
-        for name, shape, kind in found
-        if kind in _MATLAB
-    }
-
-    def read(key: str) -> np.ndarray:
-        shape, dtype = headers[key]
-        need = prod(shape) * dtype.itemsize
-        if need > DEFLATED * size * dtype.itemsize:  # doubles may be kept as bytes
-            raise InputError(
-                f"{path} is truncated: {key} {shape} cannot be held in {size} bytes. Copy or "
-                "download it again."
-            )
-        check_fits(2 * need, f"the array {key} of {path}", "Give a smaller file.")
-        with readable(path, kind):
-            return np.asarray(io.loadmat(path, variable_names=[key])[key])
-
-    spoken = {"struct", "sparse"} & {kind for _, _, kind in found}
-    if spoken and not any(len(x) >= 2 and min(x) > 1 for x, _ in headers.values()):
+    headers, kinds = mat_headers(path)
+    shapes = [shape for shape, _ in headers.values()]
+    if {"struct", "sparse"} & kinds and not any(len(x) >= 2 and min(x) > 1 for x in shapes):
         raise InputError(refusal(path, STRUCTS))
-    return named_arrays(request, Archive(path, headers, read, columns=True))
+    archive = Archive(path, headers, lambda key: mat_array(path, key, *headers[key]), columns=True)
+    return named_arrays(request, archive)
 
 
 def hdf5(request: Request) -> Raw:

@@ -23,6 +23,7 @@ from ..common.checks import InputError, MissingFile
 from ..common.memory import check_fits
 from ..common.reading import check_regular, readable
 from .classes import listed
+from .matfiles import mat_array, mat_headers
 from .streams import DEFLATED, Streamed
 from .unread import POINTER, converting, pull
 
@@ -239,12 +240,9 @@ def _vector(path: Path, key: str | None) -> np.ndarray:
         shapes = {name: shape for name, (shape, _) in npz_headers(path).items()}
         read = lambda name: stored_npz(path, name).read()  # noqa: E731
     else:
-        from scipy import io  # late: most runs read no such file
-
-        check_fits(8 * check_regular(path, "a .mat file").st_size, f"{path}", "Expected labels.")
-        with readable(path, "a .mat file"):
-            arrays = {x: y for x, y in io.loadmat(path).items() if isinstance(y, np.ndarray)}
-        shapes, read = {x: y.shape for x, y in arrays.items()}, arrays.__getitem__
+        headers, _ = mat_headers(path)
+        shapes = {name: shape for name, (shape, _) in headers.items()}
+        read = lambda name: mat_array(path, name, *headers[name])  # noqa: E731
     fitting = [x for x, shape in shapes.items() if shape and max(shape) == prod(shape) > 1]
     name = key or (fitting[0] if len(fitting) == 1 else "labels")
     if name not in fitting:
