@@ -279,7 +279,7 @@ def test_states_keep_their_conditions_however_many_are_asked_at_a_time():
         score.denoise(x, 0.4)
 
 
-@pytest.mark.parametrize("batch", [None, 13])
+@pytest.mark.parametrize("batch", [pytest.param(None, marks=pytest.mark.slow), 13])
 def test_blocks_are_asked_for_the_conditions_of_the_points(batch):
     """Rows of a step in parts, and clones beside their trunk, have those of their draw."""
     data = drawn(0)
@@ -372,6 +372,7 @@ def told(data, numbers):
     return replace(data, captions=np.array([f"point {k}" for k in numbers]))
 
 
+@pytest.mark.slow
 def test_a_model_that_knows_each_point_by_its_own_text():
     data = told(drawn(0).take(np.arange(40)), range(40))
     held_out = told(drawn(1).take(np.arange(60)), range(40, 100))

@@ -51,7 +51,7 @@ def mixed(values, share, rng=RNG):
     return np.where(copied[:, None, None, None], values[rng.integers(0, N, M)], LAW)
 
 
-@pytest.mark.parametrize("others", [OTHERS, None])
+@pytest.mark.parametrize("others", [OTHERS, pytest.param(None, marks=pytest.mark.slow)])
 def test_shifted_copies_are_seen_by_features_that_do_not_shift(others):
     for share, kind in ((1.0, "memorises"), (0.2, "copies some"), (0.0, None)):
         made = of(mixed(np.roll(TRAIN, 4, axis=2), share))

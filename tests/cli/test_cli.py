@@ -613,6 +613,7 @@ def test_points_beyond_the_budget_stay_in_their_file(run, large, tmp_path):
     assert not (tmp_path / ".out.unfinished").exists()
 
 
+@pytest.mark.slow
 def test_a_killed_run_on_points_in_a_file_goes_on(run, large, tmp_path):
     arguments = *large, "--draws", 4096, "--times", "0.5,1.0,2.0"
     store, out = tmp_path / ".out.unfinished", tmp_path / "out"

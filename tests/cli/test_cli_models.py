@@ -129,7 +129,10 @@ def pixels(folder, channels):
     return folder
 
 
-@pytest.mark.parametrize(("channels", "named"), [(3, "of the base"), (1, "by its folder")])
+@pytest.mark.parametrize(
+    ("channels", "named"),
+    [(3, "of the base"), pytest.param(1, "by its folder", marks=pytest.mark.slow)],
+)
 def test_a_vae_as_the_features_of_a_network_of_pixels(
     run, latent, images, tmp_path, monkeypatch, channels, named
 ):

@@ -183,7 +183,7 @@ def compared(one, two):
     assert two.dataset == one.dataset
 
 
-@pytest.mark.parametrize("labelled", [True, False])
+@pytest.mark.parametrize("labelled", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_an_analysis_is_that_of_the_array(tmp_path, small_shards, labelled):
     x, y = write(tmp_path)
     y = y if labelled else None
@@ -400,6 +400,7 @@ def test_pieces_belong_to_their_data_and_options(tmp_path, small_shards):
     assert dr.analyze(left, draws=512, keep=tmp_path / "kept").times == first.times
 
 
+@pytest.mark.slow
 def test_times_by_a_spectrum_of_some_points_are_those_of_all(tmp_path, small_shards, monkeypatch):
     x, y = write(tmp_path, n=4000)
     held, left = dr.load(x, labels=y), dr.load(x, labels=y, memory_mib=0)

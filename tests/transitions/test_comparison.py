@@ -115,6 +115,7 @@ def check(found: dict[str, list[np.ndarray]]) -> None:
         assert max(np.abs(z).max() for z in rows) < 4, curve
 
 
+@pytest.mark.slow
 def test_z_scores_are_those_of_estimates_of_the_law(monkeypatch):
     monkeypatch.setattr(comparison, "DRAWS", 4000)
     remembering(monkeypatch)  # it knows nothing of how the points were chosen
@@ -185,6 +186,7 @@ def test_what_hardly_any_draw_has_seen_is_no_error_of_the_curve():
             assert (np.abs(z[np.isfinite(z)]) < 4).all(), (seed, name, z)
 
 
+@pytest.mark.slow
 def test_the_choice_of_the_points_is_what_moves_clouds_apart():
     """Variance of the curves over clouds, each with so many draws that these hardly count."""
     law, n, clouds = two_gaussians(4, 0.8, 0.7, 0.3), 250, 100
@@ -210,7 +212,11 @@ def test_the_choice_of_the_points_is_what_moves_clouds_apart():
 
 @pytest.mark.parametrize(
     "law",
-    [two_gaussians(6, 1, 0.8, 0.3), two_gaussians(3), three_classes()],
+    [
+        pytest.param(two_gaussians(6, 1, 0.8, 0.3), marks=pytest.mark.slow),
+        two_gaussians(3),
+        three_classes(),
+    ],
     ids=["unbalanced", "balanced", "three classes"],
 )
 def test_bands_hold_on_average_over_clouds(law, monkeypatch):
@@ -261,7 +267,9 @@ def analysed(mu: float, sigma: float, weight: float) -> dr.Analysis:
     return dr.analyze(dr.load(spec), draws=512)
 
 
-@pytest.mark.parametrize(("mu", "sigma", "weight"), [(1, 1, 0.5), (0.7, 0.5, 0.2)])
+@pytest.mark.parametrize(
+    ("mu", "sigma", "weight"), [(1, 1, 0.5), pytest.param(0.7, 0.5, 0.2, marks=pytest.mark.slow)]
+)
 def test_exact_times_are_those_of_the_closed_forms(mu, sigma, weight):
     theory = analysed(mu, sigma, weight).theory
     law = TwoGaussians(32, mu, sigma, weight)

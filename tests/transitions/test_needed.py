@@ -122,7 +122,7 @@ def test_the_curves_enclose_the_information():
     assert (np.abs((low + high) / 2 - exact) < 0.3 * (high - low) + 3 * error).all()
 
 
-@pytest.mark.parametrize(("d", "seed"), [(16, 0), (256, 0)])
+@pytest.mark.parametrize(("d", "seed"), [(16, 0), pytest.param(256, 0, marks=pytest.mark.slow)])
 def test_subsets_tell_what_eight_times_as_many_would_do(d, seed):
     found, truth = found_at_eight_times(d, seed, n=1024)
     assert found.low < found.log_n < found.high

@@ -61,6 +61,7 @@ def test_noise_within_the_classes_is_no_difference_between_them(counts):
     assert abs(np.mean(seen) - exact) < 4 * np.std(seen) / np.sqrt(200)
 
 
+@pytest.mark.slow
 def test_intervals_of_the_collapse_hold_where_classes_differ_in_spread():
     """Sets of one law with class counts as they come: t_C varies as its errors say."""
     d, n, sets = 96, 120, 32

@@ -51,6 +51,7 @@ def cloud_of(seed):
     return points.astype(np.float32), labels
 
 
+@pytest.mark.slow
 def test_the_clone_loo_interval_covers_and_no_more():
     """That of the population: the choice of the points is in it, and the noise of the draws."""
     z, narrow = [], []
