@@ -859,7 +859,7 @@ def run(source: Path, tests: list[str]) -> int:
             os.dup2(nowhere, 2)
             sys.path.insert(0, str(source))
             os.environ["PYTHONPATH"] = str(source)  # for tests that start the program
-            code = int(pytest.main([*options, *(str(ROOT / "tests" / x) for x in tests)]))
+            code = int(pytest.main(["--slow", *options, *(str(ROOT / "tests" / x) for x in tests)]))
             if Path(sys.modules["diffregimes"].__file__ or "").parent.parent != source:
                 code = 3
         finally:
