@@ -21,7 +21,7 @@ from pyarrow import parquet
 
 import diffregimes as dr
 from diffregimes.common.checks import InputError
-from diffregimes.data import blocks, decoded, filecloud, infile, stored
+from diffregimes.data import blocks, decoded, filecloud, infile, stored, streams
 from diffregimes.data.cloud import prepare
 from diffregimes.data.filecloud import prepare_file
 from diffregimes.posterior.sweep import sweep
@@ -282,6 +282,7 @@ def test_chunks_larger_than_memory_are_held_as_bytes(tmp_path):
     path = to_zarr(tmp_path, chunks=IMAGES.shape)
     left = dr.load(path, memory_mib=1)
     assert left.points.stored.nbytes == IMAGES.nbytes
+    assert left.points.stored.kind == streams.IN_MEMORY
     assert left.fingerprint == dr.load(path).fingerprint
 
 
@@ -294,6 +295,10 @@ def test_no_block_is_read_that_was_not_asked_for(tmp_path, small_shards, monkeyp
     )
     left.points[np.array([3, 70, 71, 1400])]
     assert spans == [(3, 4), (70, 72), (1400, 1401)]  # two blocks, of 64 rows, and one
+    monkeypatch.setattr(stored, "_BLOCK", 2**24)  # all that lies together in one go
+    spans.clear()
+    left.points[np.array([3, 70, 400])]
+    assert spans == [(3, 71), (400, 401)]
 
 
 def test_a_damaged_block_of_hdf5(tmp_path):

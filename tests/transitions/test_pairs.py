@@ -135,6 +135,33 @@ def test_the_latest_and_the_earliest_pair_are_reached():
         assert pair.balance.t == pytest.approx(exact, rel=0.3)
 
 
+def test_a_pair_far_beyond_the_first_places():
+    """Ten thousand times nearer than the others: looked for until it has parted."""
+    rng = np.random.default_rng(0)
+    means = np.array([[0.0, 0], [1e-3, 0], [0, 10.0]])
+    labels = np.arange(600) % 3
+    points = means[labels] + 2e-4 * rng.standard_normal((600, 2))
+    pair = of(found(points, labels, -3.0, blocks=4), 0, 1)
+    exact = exact_times(GaussianPair(means[0] - means[1], 4e-8, 4e-8))["balance"]
+    assert abs(z_score(pair.balance, exact)) < 3.5
+    assert np.log(snr(exact)) > -3 + 2 * pairs._FARTHEST * pairs._STEP
+
+
+@pytest.mark.parametrize("z", [T95 - 0.01, T95 + 0.01])
+def test_log_odds_that_chance_makes_have_no_time(z):
+    """M that crosses 2 at log gamma = 1, known to z standard errors."""
+    nodes = np.linspace(0, 2, 9)
+    odds = np.broadcast_to(2 * np.exp(nodes - 1)[:, None, None], (9, 19, 1)).copy()
+    part = np.full((9, 17, 1), 0.5)
+    seen = pairs.PairCurves(nodes, np.ones(9), odds, odds[:, :2], np.full((9, 1), z), part, part)
+    time = pairs.pair_times(seen, ("a", "b"), SCHEDULE).pairs[0].balance
+    if z < T95:
+        assert time.t is None
+        assert "no larger than chance" in time.warnings[0]
+    else:
+        assert np.log(snr(time.t)) == pytest.approx(1, abs=1e-6)
+
+
 def test_a_difference_of_spread_where_many_points_compete():
     """Its log-odds are no Gaussian's, and their mean is 2 all the same at the exact time."""
     rng = np.random.default_rng(1)

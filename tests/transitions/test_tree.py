@@ -66,6 +66,8 @@ def test_newick_is_read_by_the_plainest_parser():
     lengths = [float(x.split(",")[0].split(")")[0]) for x in text.split(":")[1:]]
     assert len(lengths) == 6
     assert newick(("a", "b"), [(0, 1)], [2.0], [0.5]) == "(a:2,b:2)50;"
+    three = newick(("a", "b", "c"), [(0, 1), (3, 2)], [1.0, 3.0], [1.0, 0.8])
+    assert three == "((a:1,b:1)100:2,c:3)80;"
     assert under(4, 3, [(0, 2), (1, 3)]) == (1, 0, 2)
 
 
