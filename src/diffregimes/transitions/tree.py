@@ -121,12 +121,11 @@ def top_sets(cloud: Cloud, seed: int = 0) -> tuple[np.ndarray, Cloud]:
     """Classes (K,) put into up to `MOST_CLASSES` sets, numbered by size, and the cloud with the
     sets as its classes."""
     counts = np.diff(cloud.bounds)
-    sums = np.zeros((len(counts), cloud.coordinates.shape[1]), dtype=np.float32)
+    means = np.zeros((len(counts), cloud.coordinates.shape[1]), dtype=np.float32)
     for shard, _ in cloud.shards():
-        labels = shard.labels
-        of = torch.zeros(sums.shape, device=labels.device)
-        sums += of.index_add_(0, labels, shard.coordinates).cpu().numpy()
-    means = sums / counts[:, None]
+        of = torch.zeros(means.shape, device=shard.labels.device)
+        means += of.index_add_(0, shard.labels, shard.coordinates).cpu().numpy()
+    means /= counts[:, None].astype(np.float32)  # in its place: they may be as large as the points
     first = numpy_generator(seed, "sets of classes").permutation(len(means))[:MOST_CLASSES]
     with warnings.catch_warnings():  # of sets that stay empty
         warnings.simplefilter("ignore")
