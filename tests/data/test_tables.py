@@ -6,7 +6,9 @@ import contextlib
 import csv
 import json
 import shlex
+import struct
 import sys
+import zlib
 
 import numpy as np
 import pytest
@@ -358,3 +360,31 @@ def test_labels_in_archives(tmp_path, suffix):
     fails(tmp_path / "x.npy", r"Name it: .*:NAME", labels=path)
     path.write_bytes(b"PK\3\4 or not")
     fails(tmp_path / "x.npy", "labels", labels=path)
+
+
+@pytest.mark.parametrize("deflated", [False, True])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_types_that_no_mat_file_has(tmp_path, deflated, order):
+    """scipy takes the type of an element for a place in a list of 20, and ends the process."""
+    np.save(tmp_path / "x.npy", POINTS)
+
+    def part(kind, content):
+        return struct.pack(f"{order}II", kind, len(content)) + content.ljust(
+            -(-len(content) // 8) * 8
+        )
+
+    for kind in (6, 2000):  # of the values: uint32, and none
+        inside = (
+            part(6, struct.pack(f"{order}II", 13, 0))  # flags: an array of uint32
+            + part(5, struct.pack(f"{order}ii", N, 1)) + part(1, b"codes")
+            + part(kind, CODES.astype(f"{order}u4").tobytes())
+        )  # fmt: skip
+        array = part(14, inside)
+        array = struct.pack(f"{order}II", 15, len(zlib.compress(array))) + zlib.compress(array) \
+            if deflated else array  # fmt: skip
+        mark = b"\0\1IM" if order == "<" else b"\1\0MI"
+        (tmp_path / "y.mat").write_bytes(b"MATLAB 5.0 MAT-file".ljust(124) + mark + array)
+        if kind == 6:
+            same(load(tmp_path / "x.npy", labels=tmp_path / "y.mat"), POINTS, CODES)
+        else:
+            fails(tmp_path / "x.npy", "of the type 2000", labels=tmp_path / "y.mat")

@@ -1,13 +1,17 @@
 """Arrays of MATLAB's .mat files, by scipy, up to version 7.2; version 7.3 is HDF5.
 
 The headers are read first, and then one array of plain numbers: what scipy makes of damaged cells
-and structs can end the process.
+and structs can end the process, as can a type of an element that there is none of, which it takes
+for a place in a list. So the types are looked at before.
 """
 
 from __future__ import annotations
 
+import struct
+import zlib
 from math import prod
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -24,6 +28,11 @@ _MATLAB = {
 }  # fmt: skip
 
 
+_ELEMENTS = {1, 2, 3, 4, 5, 6, 7, 9, 12, 13, 14, 15, 16, 17, 18}  # types of the format
+_MATRIX, _DEFLATED = 14, 15
+_PARTS = 4096  # bytes in which flags, axes, name and the head of the values of an array lie
+
+
 def is_newer(path: Path) -> bool:
     """Whether it is of version 7.3."""
     check_regular(path, KIND)
@@ -36,6 +45,8 @@ def mat_headers(path: Path) -> tuple[dict[str, tuple[tuple[int, ...], np.dtype]]
     from scipy import io  # late: most runs read no such file
 
     with readable(path, KIND):
+        with path.open("rb") as file:
+            _check_types(file)
         found = io.whosmat(path)
     return {
         name: (tuple(shape), np.dtype(_MATLAB[kind]))
@@ -58,3 +69,38 @@ def mat_array(path: Path, key: str, shape: tuple[int, ...], dtype: np.dtype) -> 
     check_fits(2 * need, f"the array {key} of {path}", "Give a smaller file.")
     with readable(path, KIND):
         return np.asarray(io.loadmat(path, variable_names=[key])[key])
+
+
+def _check_types(file: IO[bytes]) -> None:
+    """Raise `ValueError` where an element of a file of version 5 is of no type that there is."""
+    head = file.read(128)
+    if len(head) < 128 or 0 in head[:4]:  # version 4 has no such types
+        return
+    order = "<" if head[126:] == b"IM" else ">"
+    while len(tag := file.read(8)) == 8:
+        kind, size = struct.unpack(f"{order}II", tag)
+        start = file.tell()
+        inside = file.read(min(size, 2 * _PARTS))
+        if kind == _DEFLATED:
+            inside = zlib.decompressobj().decompress(inside, _PARTS)
+            kind, _ = struct.unpack(f"{order}II", inside[:8])
+            inside = inside[8:]
+        if kind == _MATRIX:
+            _check_parts(inside, order)
+        file.seek(start + size)
+
+
+def _check_parts(inside: bytes, order: str) -> None:
+    """Flags, axes, name and values of an array: each with its type and size before it, or, up to
+    four bytes, both in one word."""
+    place = 0
+    for _ in range(5):  # the last of complex numbers
+        if place + 8 > len(inside):
+            return
+        kind, size = struct.unpack_from(f"{order}II", inside, place)
+        small = kind >> 16
+        if small:
+            kind, size = kind & 0xFFFF, 0
+        if kind not in _ELEMENTS or small > 4:
+            raise ValueError(f"an element of it is of the type {kind}")
+        place += 8 + -(-size // 8) * 8
