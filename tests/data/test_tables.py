@@ -281,6 +281,9 @@ def test_lists_that_do_not_fit(tmp_path):
     fails(path, "the lists in column 1 of .* have 4 to 5 numbers")
     path.write_text("v,w\n" + "1 2 3 4,a\n" * 2000 + "1 2 ... 4,b\n")  # beyond what is looked at
     fails(path, "column of lists")
+    for last, said in (("b", "row 1003 has 1 cells"), ("b,1 2 3 5\nb,1 nan inf 4", "NaN")):
+        path.write_text("w,v\n" + "a,1 2 3 4\n" * 1002 + last)
+        fails(path, said)
     path.write_text("v,w,c\n" + "1 2 3 4,4 5 6 7,a\n" * 4)  # which of the two?
     fails(path, "the columns v, w")
 

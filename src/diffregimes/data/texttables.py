@@ -94,8 +94,11 @@ class _Written:
             self.path.open(encoding="utf-8-sig", newline="") as file,
         ):
             for row in csv.reader(islice(file, self.skip, None), delimiter=self.mark or " "):
-                if any(x.strip() for x in row):
-                    out.append(_numbers(row[place]))
+                if not any(x.strip() for x in row):
+                    continue
+                if len(row) <= place:
+                    raise ValueError(f"its row {len(out) + 1} has {len(row)} cells")
+                out.append(_numbers(row[place]))
         lengths = sorted({len(x) for x in out})
         if len(lengths) > 1:
             raise InputError(
@@ -107,8 +110,8 @@ class _Written:
 
 def _numbers(text: str) -> np.ndarray:
     values = np.array(text.translate(_BETWEEN).split(), dtype=np.float64)
-    small = np.clip(values, 0, 255).astype(np.uint8)
-    return small if (small == values).all() else values
+    bytes_ = ((values >= 0) & (values <= 255)).all() and (values % 1 == 0).all()
+    return values.astype(np.uint8) if bytes_ else values
 
 
 @contextmanager
