@@ -98,8 +98,8 @@ def analyze(
     schedule : "linear", "cosine", a scheduler_config.json of diffusers, or a `process.Schedule`:
         what `ddpm_step` counts, and its name is `clock`
     device : "cpu" or a torch device for the posterior pass
-    memory_mib : budget for the buffers of the pass; results do not depend on it, but for the spectrum
-        and the near duplicates of points in a file, which are those of as many as fit
+    memory_mib : budget for the buffers of the pass; results do not depend on it, but for spectrum
+        and near duplicates of points in a file, which are those of as many as fit
     keep : of points in a file (`load`, `memory_mib`) a folder where finished pieces of the passes
         are kept: the same call goes on where one that was killed stood
     client : of points in a file a `distributed.Client`, whose workers read and sum the points

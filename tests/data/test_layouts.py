@@ -45,6 +45,7 @@ LAYOUTS = {  # names of the images by number, class, half (0, 1): classes, note
     "Roboflow": ("train/images/{k}.png valid/images/x{k}.png", None, "tells no class"),
     "Carvana": ("train/{k}.png train_masks/{k}_mask.png", None, "train_masks/ left out"),
     "masks": ("images/{k}.png masks/{k}.png", None, "masks/ left out"),
+    "gear": ("masks/m{k}.png gloves/g{k}.png", ("gloves", "masks"), ""),
     "faces": ("with_mask/{k}.png without_mask/{k}.png", ("with_mask", "without_mask"), ""),
     "HAM10000": ("HAM_part_{h}/{k}.png", None, "number the images and are no classes"),
     "NIH": ("images_00{h}/images/{k}.png", None, "number the images and are no classes"),

@@ -28,6 +28,7 @@ _METADATA = ("metadata.csv", "metadata.jsonl")
 _LAST_NUMBER = re.compile(r"(\d+)\D*$")
 _MASKS = {"masks", "annotations", "segmentations", "trimaps", "labels", "groundtruth",
           "ground_truth", "gt"}  # fmt: skip
+_MASK = re.compile(r"[_-](mask|gt|seg|label|labels|segmentation|annotation)s?$", re.IGNORECASE)
 _NUMBERED = {"part", "parts", "image", "images", "img", "imgs", "shard", "chunk", "batch",
              "fold"}  # fmt: skip
 _MAY_TELL = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".xml", ".mat", ".npy", ".parquet")
@@ -110,7 +111,7 @@ def _rooted(tree: Tree, split: str | None) -> Listing:
 
 
 def _without_masks(names: list[str]) -> tuple[list[str], list[str]]:
-    """The images that are no masks of others; and a note."""
+    """The images that are no masks of others, which most of them have the names of; and a note."""
     masks: dict[str, None] = {}
     kept = []
     for name in names:
@@ -120,9 +121,17 @@ def _without_masks(names: list[str]) -> tuple[list[str], list[str]]:
             kept.append(name)
         else:
             masks[f"{mask}/"] = None
-    if not kept or not masks:
+    stems = {_stem(x) for x in kept}
+    others = set(kept)
+    of_others = [_stem(x) in stems for x in names if x not in others]
+    if sum(of_others) * 2 <= len(of_others):  # none, or things that are called so
         return names, []
     return kept, [f"images in {listed(list(masks))} left out, which belong to others by that name"]
+
+
+def _stem(name: str) -> str:
+    """The last part of a name without suffix, and without the word for a mask at its end."""
+    return _MASK.sub("", PurePosixPath(name).stem)
 
 
 def _inside(root: str, names: Sequence[str]) -> dict[str, None]:
