@@ -30,7 +30,7 @@ from ..common.numerics import Z95
 from ..common.readable import fixed, sureness
 from ..results import Flag, Share
 from .entropy import AT_COLLAPSE
-from .findings import OPEN, VERDICTS, Copies, Entropy, Judgement, ModelTime
+from .findings import OPEN, VERDICTS, Copies, Entropy, Judgement, ModelTime, Returns
 from .losses import Losses
 
 RARE, MOST = 0.01, 0.5
@@ -110,9 +110,10 @@ def judged(
     times: tuple[ModelTime, ...],
     n: int,
     gate: tuple[Flag, ...] = (),
+    returns: Returns | None = None,
 ) -> Judgement:
     """The verdict, and a sentence for each piece of evidence; samples alone have no losses, no
-    entropy and no times."""
+    entropy, no times and no U-turns."""
     lean = leaning(copies.share, copies.baseline)
     kind, against = decision(lean, gate)
     share = copies.share
@@ -128,6 +129,7 @@ def judged(
         _chance(copies),
         _fit(losses, times, gate) if losses else "",
         _law(entropy, times, n) if entropy else "",
+        _shells(returns, gate) if returns else "",
         _advice(kind, losses, times),
     )
     return Judgement(
@@ -241,6 +243,19 @@ def _law(entropy: Entropy, times: tuple[ModelTime, ...], n: int) -> str:
         f"{time.t:.2g}{exact} and ends {fixed(last, 1)} ± {Z95 * error:.1f} nats (95 %) from it: "
         f"{'its law is broader than these' if more else 'its law is not clearly broader'}."
     )
+
+
+def _shells(returns: Returns, gate: tuple[Flag, ...]) -> str:
+    """What came back at the middle of the times, below t_C of the exact score."""
+    k, draws = len(returns.t) // 2, returns.draws
+    text = (
+        f"Noised to t = {returns.t[k]:.2g} and denoised, {round(returns.training[k] * draws)} of "
+        f"{draws} training points come back as themselves (under the exact score "
+        f"{fixed(100 * returns.exact[k], 0)} %)"
+    )
+    if not returns.known or any(x.name == "held-out-law" and not x.ok for x in gate):
+        return f"{text}."
+    return f"{text}, of held-out points {round(returns.held_out[k] * draws)} of {draws}."
 
 
 def _advice(kind: str, losses: Losses | None, times: tuple[ModelTime, ...]) -> str:

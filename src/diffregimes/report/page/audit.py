@@ -41,7 +41,7 @@ def write_audit(
     audit: SamplesAudit, dataset: Dataset | None, folder: str | Path, *, figures: bool = False
 ) -> None:
     """Write report.html, samples.csv and, last, results.json into `folder`, of a score losses.csv,
-    entropy.csv and clones.csv too; with `figures` also figures/*.png and *.svg.
+    entropy.csv, clones.csv and uturns.csv too; with `figures` also figures/*.png and *.svg.
 
     Without the dataset the page shows no pictures and no classes of points. Raises `InputError`
     where `dataset` is not the one of the audit, `OSError` where a file cannot be written; files of
