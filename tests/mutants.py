@@ -130,8 +130,6 @@ ONCE = (
     Fault("auditing/uturns.py", "len(different) == len(one)", "len(one)", SHELLS),
     Fault("auditing/uturns.py", "training.one[near.point], -1", "near.point, -1", SHELLS),
     Fault("auditing/uturns.py", "others.one[near.point], -1", "near.point, -1", SHELLS),
-    Fault("auditing/uturns.py", "twins = orbit_clusters(search, points, clusters(points), "
-          "training.orbit)", "twins = clusters(points)", SHELLS),
     Fault("backward/conditioned.py", "prepare(mine, of)", "prepare(mine, 0 * of)", SHELLS),
     Fault("auditing/uturns.py", "LOWEST * at, low)", "at / LOWEST, low)", SHELLS),
     Fault("auditing/judgement.py", "round(returns.held_out[k] * draws)",

@@ -83,7 +83,12 @@ class AuditOptions:
         int, typer.Option(rich_help_panel=ACCURACY, metavar="N", help="Samples to generate.")
     ] = 512
     pairs: Annotated[
-        int, typer.Option(rich_help_panel=ACCURACY, metavar="N", help="Pairs of clones.")
+        int,
+        typer.Option(
+            rich_help_panel=ACCURACY,
+            metavar="N",
+            help="Pairs of clones; half as many U-turns of training and of held-out points.",
+        ),
     ] = 128
     steps: Annotated[
         int,
