@@ -22,9 +22,11 @@ from diffregimes.auditing.findings import (
     Audit,
     Judgement,
     ModelTime,
+    OfCondition,
     Origin,
     Share,
 )
+from diffregimes.auditing.judgement import judged
 from diffregimes.common.checks import InputError
 from diffregimes.common.readable import interval_text
 from diffregimes.data.datasets import Dataset
@@ -525,6 +527,20 @@ def test_without_a_gap_the_panel_says_why_it_is_empty():
     words = {x.get_text() for x in audit_plots.plot_copied(found).texts}
     assert "the exact score shows no gap" in words
     assert "the exact score has no gap to compare with" in visible(page(found))
+
+
+def test_small_numbers_read_well_and_long_conditions_are_cut():
+    found = make_audit()
+    times = tuple(dataclasses.replace(x, t=3.2e-6, exact=3.2e-6) for x in found.collapse)
+    verdict = judged(found.copies, found.losses, found.entropy, times, 360, (), found.returns)
+    assert "at about t = 3.2 × 10⁻⁶." in verdict.sentences[-1]
+    assert not any(re.search(r"[0-9]e-?[0-9]", x) for x in verdict.sentences)
+    name = "a photograph of a golden retriever puppy in the snow at dusk"
+    one = OfCondition(name, 3, None, 0, 0.2, 1.0, 0.1, 1.0, 0.1, None, None)
+    found = dataclasses.replace(found, conditions=(one,), asked=(name,) * 64)
+    text = visible(page(found))
+    assert f"{name[:39]}…" in text
+    assert name not in text
 
 
 def test_times_that_do_not_exist_are_said_to_be_none():
