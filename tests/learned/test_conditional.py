@@ -184,6 +184,19 @@ def test_a_condition_model_of_classes_alone(tmp_path):
             load_score(tmp_path, label=1, **options)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"encoder_hid_dim": 16, "encoder_hid_dim_type": "image_proj"},
+        {"addition_embed_type": "text", "addition_embed_type_num_heads": 2},
+    ],
+)
+def test_conditions_by_images_or_otherwise_are_named(options):
+    for prompt in (None, "a cat"):
+        with pytest.raises(InputError, match=r"condition by (encoder_hid|addition_embed)"):
+            learned_score(cross(**options), PLAN, prompt=prompt)
+
+
 def test_guidance_where_there_is_no_condition():
     model = diffusers.UNet2DModel(
         sample_size=8, in_channels=1, out_channels=1, block_out_channels=(8,), norm_num_groups=4,
