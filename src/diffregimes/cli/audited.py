@@ -183,4 +183,6 @@ class AuditOptions:
                 "already: copies are told in these. Leave it out, or name other features."
             )
         places = [x for x in (self.model, self.network.base) if x is not None]
-        return self.features and named_features(self.features, places, self.computation.device)
+        if self.features is None:
+            return None
+        return named_features(self.features, places, self.computation.device)
