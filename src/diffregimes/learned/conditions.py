@@ -80,9 +80,10 @@ def condition_of(
     kind, texts = _name(model), _takes_text(model, config)
     _check_embeddings(kind, config)
     if prompt is not None and not texts:
-        raise InputError(
-            f"prompt (--prompt) is {prompt!r}, but {kind} takes no text; leave it out."
-        )
+        came = f"prompt (--prompt) is {prompt!r}"
+        if not isinstance(prompt, str):
+            came = f"{len(prompt)} texts came (--prompts)"
+        raise InputError(f"{came}, but {kind} takes no text; leave it out.")
     given: dict[str, Any] = {}
     null: dict[str, Any] | None = {}
     if texts:

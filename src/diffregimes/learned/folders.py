@@ -232,9 +232,9 @@ def _config(path: Path, *classes: str) -> dict[str, Any]:
     config = read_json(path, _WANTED)
     name = config.get("_class_name") if isinstance(config, dict) else None
     if name is None or (classes and name not in classes):
-        known = ", ".join(classes) or "all"
         what = "no class of diffusers" if name is None else f"the class {name}"
-        raise InputError(f"{path} names {what}; known are {known}.{_way(name, classes)}")
+        known = f"known are {', '.join(classes)}" if classes else "expected one (_class_name)"
+        raise InputError(f"{path} names {what}; {known}.{_way(name, classes)}")
     return dict(config)
 
 
