@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..common.checks import InputError, in_range
-from ..process import FLOW_STEP, Schedule
+from ..process import EDM_STEP, FLOW_STEP, VE_STEP, Schedule
 from ..results import Analysis
 from . import class_gain, clocks, image, training
 from .told import Advice, Item
@@ -79,10 +79,14 @@ def _code(clock: Schedule, guidance: Item, chosen: Item) -> str:
         shown = ", ".join(str(int(x)) for x in values)
     else:
         shown = ", ".join(f"{x:.5g}" for x in values)
-    lines.append(f"{name} = [{shown}]  # at equal information")
-    if clock.clock == FLOW_STEP:
+    lines.append(f"{name} = [{shown}]")
+    if clock.clock in (EDM_STEP, VE_STEP):
+        lines.append("# for a sampler of your own: diffusers' schedulers of this kind take no list")
+    elif clock.clock == FLOW_STEP:
         lines.append("pipe.scheduler.set_shift(1.0)  # the levels have the shift in them")
-    lines.append(f"pipe.scheduler.set_timesteps({name}={name})")
+        lines.append("pipe.scheduler.set_timesteps(sigmas=sigmas)")
+    else:  # DDIM and PNDM take none either
+        lines.append("pipe.scheduler.set_timesteps(timesteps=timesteps)  # DDPM, DPM-Solver, Euler")
     if "start" in guidance.numbers and "stop" in guidance.numbers:
         lines.append(
             f"interval = {guidance.numbers['start']:.3f}, {guidance.numbers['stop']:.3f}  "

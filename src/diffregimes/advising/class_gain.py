@@ -49,12 +49,10 @@ def gained(analysis: Analysis) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.
     return (ends[0], ends[1]), tuple(curves.se[x] / total for x in (CROSS, LEFT))
 
 
-def profile(analysis: Analysis) -> np.ndarray:
-    """E|s_c - s_u|^2 (T,) on the times of the curves, from the middle of both ends."""
-    t = analysis.curves.t
-    middle = np.mean(gained(analysis)[0], axis=0) * class_entropy(analysis)
+def score_difference(t: np.ndarray, nats: np.ndarray) -> np.ndarray:
+    """E|s_c - s_u|^2 (T,) from I(c; x_t) at times t (T,)."""
     gamma = snr(t)
-    slope = PchipInterpolator(np.log(gamma[::-1]), middle[::-1]).derivative()(np.log(gamma))
+    slope = PchipInterpolator(np.log(gamma[::-1]), nats[::-1]).derivative()(np.log(gamma))
     return np.asarray(signal(t) ** 2 / variance(t) ** 2 * 2 * np.maximum(slope, 0) / gamma)
 
 
@@ -67,12 +65,13 @@ def guidance(analysis: Analysis, clock: Schedule) -> Item:
     ends, errors = gained(analysis)
     t = analysis.curves.t
     begin, finish = (
-        clocks.crossing(f"{x:.0%} gained", clock, t, ends, (errors[0], errors[1]), x)
+        clocks.crossing(f"{x:.0%} of the class", clock, t, ends, (errors[0], errors[1]), x)
         for x in GAINED
     )
+    nats = np.mean(ends, axis=0) * class_entropy(analysis)
     told = {
         "t": t.tolist(), "gained_low": ends[0].tolist(), "gained_high": ends[1].tolist(),
-        "score_difference": profile(analysis).tolist(),
+        "score_difference": score_difference(t, nats).tolist(),
     }  # fmt: skip
     if begin.at is None:
         why = "No time of the curves shows 5 % of the class information being gained."
@@ -117,7 +116,7 @@ def strength(analysis: Analysis, clock: Schedule) -> Item:
     point = "same_point_probability"
     both = (curves[point], curves["own_point_probability"])
     errors = (curves.se[point], curves.se["own_point_probability"])
-    image = clocks.crossing("1 % of the image", clock, curves.t, both, errors, 0.01)
+    image = clocks.crossing("image back in 1%", clock, curves.t, both, errors, 0.01)
     found: tuple[Setting, ...] = (image,)
     words = ["the classes are not known"]
     if analysis.dataset.labelled:
@@ -125,7 +124,7 @@ def strength(analysis: Analysis, clock: Schedule) -> Item:
         chance = float((share**2).sum())
         ends, se = (curves[OWN], curves[SURE]), (curves.se[OWN], curves.se[SURE])
         kept = tuple(
-            clocks.crossing(f"class kept {x:.0%}", clock, curves.t, ends, se, x) for x in KEPT
+            clocks.crossing(f"class kept in {x:.0%}", clock, curves.t, ends, se, x) for x in KEPT
         )
         found = (*kept, image)
         words = [_strength_of(x, y, chance) for x, y in zip(KEPT, kept, strict=True)]

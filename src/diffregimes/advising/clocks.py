@@ -20,7 +20,7 @@ from .told import Level, Setting
 
 
 def scheduler(given: str | Path | Schedule) -> Schedule:
-    """That of a scheduler_config.json, of the folder of a scheduler or of a pipeline, or by name."""
+    """By name, or that of a scheduler_config.json, or in the folder of a scheduler or pipeline."""
     if isinstance(given, Schedule):
         return given
     path = Path(given).expanduser()

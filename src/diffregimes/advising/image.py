@@ -8,8 +8,13 @@ and the curves of n points hold I between log n - E[H(w)] and log(n - 1) - F (`t
 Where it is below epsilon, generation may as well start from that Gaussian: no test tells the two
 starts apart with more than sqrt(epsilon/2) (Pinsker).
 
-Of N steps each may bring as much information as the others: levels at equal increments of I. Below
-the collapse the curves know the training set, not the law: I goes on there as G does.
+Each of N steps should change as much as the others. Steps at equal information alone put nearly all
+of them at the smallest noise and get the shares of the classes wrong; what did best in a study over
+exact mixtures (benchmarks/sampler_steps.py) are equal increments of
+
+    I(c; x_t)/H(c)  +  int sqrt(sigma) dI(a; x_t) / all of it  +  log sigma / all of it.
+
+Below the collapse the curves know the training set, not the law: I goes on there as G does.
 """
 
 from __future__ import annotations
@@ -25,7 +30,7 @@ from ..data.spectrum import gaussian_information
 from ..process import EDM_STEP, FLOW_STEP, VE_STEP, Schedule, flow_time, sigma, snr, time_from_snr
 from ..results import Analysis
 from ..transitions.needed import information_ends
-from . import clocks
+from . import class_gain, clocks
 from .told import Item
 
 START = "May sampling start late?"
@@ -62,7 +67,7 @@ def late_start(analysis: Analysis, clock: Schedule, epsilon: float) -> Item:
         x = np.log(snr(t[k : k + 2]))
         part = (most[k] - epsilon) / (most[k] - most[k + 1])
         at = float(time_from_snr(math.exp(x[0] + part * (x[1] - x[0]))))
-    found = clocks.setting("start", clock, at)
+    found = clocks.setting("late start", clock, at)
     assert found.at is not None
     saved = "the schedule ends before it, and saves nothing"
     numbers = {"epsilon": epsilon}
@@ -86,7 +91,7 @@ def late_start(analysis: Analysis, clock: Schedule, epsilon: float) -> Item:
 
 def gained(analysis: Analysis) -> tuple[np.ndarray, np.ndarray]:
     """-log gamma, increasing, and I(a; x_t) there in nats: measured above the collapse, in
-    proportion to the Gaussian information below, down to the least noise of any schedule."""
+    proportion to the Gaussian information below it."""
     curves = analysis.curves
     measured = np.mean(information_ends(curves, analysis.dataset.n), axis=0)
     x = -np.log(snr(curves.t))
@@ -100,35 +105,50 @@ def gained(analysis: Analysis) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate([below, x[first:]]), np.maximum.accumulate(both[::-1])[::-1]
 
 
+def levels(
+    x: np.ndarray, nats: np.ndarray, known: np.ndarray, ends: tuple[float, float], count: int
+) -> np.ndarray:
+    """`count` times by the module's law, from noise to data.
+
+    `nats` are I(a; x_t) and `known` I(c; x_t)/H(c), zeros without classes, at -log gamma = x, which
+    increases; `ends` the -log gamma of the first and last level, data first.
+    """
+    fine = np.linspace(*ends, 4001)
+    information = PchipInterpolator(x, nats)(np.clip(fine, x[0], x[-1]))
+    information *= np.exp(-np.maximum(fine - x[-1], 0))  # beyond, it falls as gamma does
+    root = np.exp((fine[1:] + fine[:-1]) / 8)  # of sigma
+    weighed = np.append(np.cumsum((-np.diff(information) * root)[::-1])[::-1], 0)
+    parts = [fine[-1] - fine, np.interp(fine, x, known), weighed]
+    total = sum(part / (part[0] - part[-1]) for part in parts if part[0] > part[-1])
+    # from the noise, where nothing is told, to the data
+    at = np.interp(np.linspace(total[-1], total[0], count), total[::-1], fine[::-1])
+    return np.asarray(time_from_snr(np.exp(-at)))
+
+
 def worth_taking(analysis: Analysis, clock: Schedule, count: int) -> Item:
-    """`count` levels from the noisiest of the schedule to the least, at equal information."""
+    """`count` levels from the noisiest of the schedule to the least, by the module's law."""
     x, nats = gained(analysis)
-    ends = clock.finite_times[[0, -1]]
-    places = -np.log(snr(ends))
-    known = PchipInterpolator(x, nats)
-
-    def told(place: np.ndarray) -> np.ndarray:
-        # beyond the range what is left falls as gamma does
-        inside = known(np.clip(place, x[0], x[-1]))
-        return np.asarray(inside * np.exp(-np.maximum(place - x[-1], 0)))
-
-    fine = np.linspace(places[0], places[1], 4001)
-    total = told(fine)
-    wanted = np.linspace(total[-1], total[0], count)
-    at = np.interp(wanted, total[::-1], fine[::-1])
-    t = np.asarray(time_from_snr(np.exp(-at)))  # from noise to data
+    known = np.zeros(len(x))
+    if analysis.dataset.labelled and class_gain.CROSS in analysis.curves.values:
+        share = np.mean(class_gain.gained(analysis)[0], axis=0)
+        falling = np.maximum.accumulate(share[::-1])[::-1]
+        known = np.interp(x, -np.log(snr(analysis.curves.t)), falling)
+    ends = -np.log(snr(clock.finite_times[[0, -1]]))
+    t = levels(x, nats, known, (float(ends[0]), float(ends[1])), count)
     lists = {"t": t.tolist(), **_for_diffusers(t, clock)}
     name = next(iter(lists.keys() - {"t"}))
+    said = f"{len(lists[name])} levels, {name} = {_shown(lists[name])}."
+    if len(lists[name]) < count:
+        said += f" Of {count} some fall on the same whole timestep."
     return Item(
         "steps",
         STEPS,
-        f"{count} levels at equal information, {name} = {_shown(lists[name])}.",
-        numbers={"nats": float(total[0] - total[-1]) / max(count - 1, 1)},
+        said,
         lists=lists,
-        formula="equal increments of I(a; x_t) between the ends of the schedule",
-        assumes="a step costs the same everywhere, and its error hangs on what is decided in it",
+        formula="equal increments of I(class; x_t)/H + ∫√σ dI(a; x_t) + log σ, each as a share",
+        assumes="a deterministic sampler of first order (DDIM, Euler)",
         unknown="below the collapse the data say nothing of their law: levels there are those of "
-        "a Gaussian with their spectrum",
+        "a Gaussian with their spectrum; how large the errors of a network are at each level",
     )
 
 
@@ -138,12 +158,12 @@ def _for_diffusers(t: np.ndarray, clock: Schedule) -> dict[str, list[float]]:
         return {"sigmas": [float(x) for x in flow_time(t)]}
     if clock.clock in (EDM_STEP, VE_STEP):
         return {"sigmas": [float(x) for x in sigma(t)]}
-    steps = [round(clock.place(float(x))) - 1 for x in t]
-    return {"timesteps": [float(x) for x in dict.fromkeys(steps)]}
+    steps = dict.fromkeys(round(clock.place(float(x))) - 1 for x in t)
+    return {"timesteps": list(steps)}
 
 
 def _shown(values: list[float]) -> str:
-    some = [number(x) for x in values]
+    some = [str(x) if isinstance(x, int) else number(x) for x in values]
     if len(some) > 8:
         some = [*some[:4], "…", *some[-3:]]
     return f"[{', '.join(some)}]"

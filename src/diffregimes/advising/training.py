@@ -1,4 +1,4 @@
-"""What a training run may be told: at which noise to train and to look, and how many points it takes.
+"""What a training run may be told: the noise to train and to look at, and how many points it takes.
 
 There is something to learn where information is gained: the density dI(a; x_t)/d log sigma of the
 training set, whose mean and spread are what EDM calls P_mean and P_std.
@@ -65,10 +65,10 @@ def _shares(analysis: Analysis, clock: Schedule, data: float) -> dict[str, float
         inside = (clock.times <= first) & (clock.times > last)
         out[f"uniform steps, {name}"] = float(inside.sum()) / steps
         ends = [
-            ndtr((_log_sigma(x) - math.log(data / _EDM_DATA) - EDM[0]) / EDM[1])
+            float(ndtr((_log_sigma(x) - math.log(data / _EDM_DATA) - EDM[0]) / EDM[1]))
             for x in (first, last)
         ]
-        out[f"EDM's density, {name}"] = float(ends[0] - ends[1])
+        out[f"EDM's density, {name}"] = ends[0] - ends[1]
     return out
 
 
@@ -140,7 +140,7 @@ def points(analysis: Analysis, clock: Schedule, guidance: Item) -> Item:
         numbers["n at t_S"] = _count(needed.log_n)
         words.append(f"{_about(needed.log_n)} put the collapse at t_S: with fewer than that the "
                      "class is decided among training points")  # fmt: skip
-    last = _settled(guidance, f"{GAINED[1]:.0%} gained")
+    last = _settled(guidance, f"{GAINED[1]:.0%} of the class")
     nats = None if last is None else _information(analysis, last)
     if last is not None and nats is not None:
         numbers["n where the class is settled"] = _count(nats + _C)
