@@ -128,6 +128,9 @@ ONCE = (
     Fault("auditing/uturns.py", "points, one, times, draws, run=replace(run, store=kept, "
           "conditions=codes)", "points, one, times, draws, run=replace(run, store=kept)", SHELLS),
     Fault("auditing/uturns.py", "len(different) == len(one)", "len(one)", SHELLS),
+    Fault("auditing/uturns.py", "excess - second.falling(_SAME, seed + 1)", "excess", SHELLS),
+    Fault("auditing/uturns.py", "second.falling(_SAME, seed + 1)",
+          "second.falling(_SAME, seed + 1)[:1]", SHELLS),
     Fault("auditing/uturns.py", "training.one[near.point], -1", "near.point, -1", SHELLS),
     Fault("auditing/uturns.py", "others.one[near.point], -1", "near.point, -1", SHELLS),
     Fault("backward/conditioned.py", "prepare(mine, of)", "prepare(mine, 0 * of)", SHELLS),

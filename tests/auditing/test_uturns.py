@@ -17,7 +17,8 @@ from diffregimes.auditing.audit import audit
 from diffregimes.auditing.conditions import Conditions
 from diffregimes.auditing.judgement import judged
 from diffregimes.auditing.known import known_points
-from diffregimes.auditing.uturns import returns
+from diffregimes.auditing.uturns import _half, returns
+from diffregimes.backward.clones import Ends
 from diffregimes.backward.conditioned import PointsWithin
 from diffregimes.backward.descent import Run
 from diffregimes.backward.experiment import experiment
@@ -124,8 +125,30 @@ def test_the_score_of_a_law_brings_both_back_and_only_near_the_data():
         assert np.abs(z(share, np.array(known).T)).max() < 4
         assert share[0] > 0.9
         assert share[-1] < 0.05
-    assert half.low < half.t < half.high < 0.05
-    assert half.exact is None  # beyond the times that were asked, where the exact score has it
+    # what comes back to any model is no memory
+    assert half.t is None
+    assert half.exact is None  # beyond the times that were asked
+    _, half = turned(MixtureScore(law), data, at=0.06)
+    assert half.low < half.t < half.high < 0.05  # without held-out points that is not known
+    assert half.words.startswith("half of the training points")
+
+
+def test_the_reach_of_memory_is_beyond_what_comes_back_of_held_out_points():
+    """Shares that are made up: 0.9 - 0.3 and 0.7 - 0.1 are above one half, 1 - 0.6 and 0.4 not."""
+    t = np.array([0.05, 0.1, 0.2, 0.4, 0.8])
+
+    def ends(*shares):
+        back = np.arange(400)[:, None] < 400 * np.array(shares)
+        return Ends(t, np.stack([0 * back, np.where(back, 0, -1)], axis=2), None)
+
+    first, second = ends(1, 0.9, 0.7, 0.4, 0), ends(0.6, 0.3, 0.1, 0, 0)
+    at, (low, high) = _half(first, second, 0)
+    assert 0.2 < low < at < high < 0.4
+    assert at < first.crossing("same_class_probability", 0.5)[0]
+    # errors of a difference: of 0.6 and of 0.4, the slope between them in log t
+    error = math.sqrt((0.55 * 0.45 + 0.05 * 0.95) / 400) / (0.2 / math.log(2))
+    assert math.log(high / low) / (2 * Z95) == pytest.approx(error, rel=0.35)
+    assert _half(ends(0.5, 0.4, 0.3, 0.1, 0), second, 0)[0] is None
 
 
 def test_duplicates_and_groups_are_one_and_the_exact_score_has_it_so():

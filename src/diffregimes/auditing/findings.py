@@ -82,7 +82,8 @@ class ModelTime:
     entropy       the excess entropy of what is generated falls to that of the collapse
     clone         two clones that part here agree half of the way (t_S: 55 % of it from chance)
     last-change   mean last change of the nearest training point; not asked of the exact score
-    u-turn        half of the training points, noised to it and denoised, come back as themselves
+    u-turn        of training points half more, noised to it and denoised, come back as themselves
+                  than of held-out ones (where there are such)
     """
 
     method: str

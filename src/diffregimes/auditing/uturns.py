@@ -27,12 +27,13 @@ from ..backward.clones import Classify, Ends, run_uturns
 from ..backward.descent import Run
 from ..backward.experiment import Experiment
 from ..backward.tracking import copy_ratio, is_copy
-from ..common.numerics import Z95
+from ..common.numerics import Z95, crossings
 from ..data.datasets import Dataset
 from ..data.neighbours import clusters
+from ..process import snr
 from ..results import Curves
 from ..scores import AbstractScore, EmpiricalScore
-from ..transitions.crossing import band_crossing
+from ..transitions.crossing import Interval, band_crossing, from_log_gamma
 from .conditions import Conditions
 from .copies import Training, joined, orbit_clusters
 from .findings import ModelTime, Returns
@@ -54,8 +55,8 @@ def returns(
     run: Run,
     store: Path | None,
 ) -> tuple[Returns, ModelTime]:
-    """U-turns from training and from held-out points, and where half of the training points come
-    back. `line` are curves of the exact score."""
+    """U-turns from training and from held-out points, and up to where the former come back beyond
+    the latter. `line` are curves of the exact score."""
     training, held_out = known.training, known.held_out
     times = _times(line.t, _exact(setup, training, line.t, line)[0], run)
 
@@ -82,13 +83,24 @@ def returns(
     value, se = _exact(setup, training, fine)
     at = np.searchsorted(fine, t)
     found = Returns(draws, t, *_shares(first, t), *_shares(second, t), value[at], se[at])
-    half, bounds = first.crossing(_SAME, 0.5, run.seed)
+    half, bounds = _half(first, second, run.seed)
     band = np.stack([value + x * se for x in (0, -Z95, Z95)])
+    beyond = "half of the training points" if second is None else "of training points half more"
+    than = "" if second is None else " than of held-out ones"
     return found, ModelTime(
         "u-turn", half, *((None, None) if half is None else bounds),
         *band_crossing(fine, band, 0.5),
-        "half of the training points, noised to it and denoised, come back as themselves",
+        f"{beyond}, noised to it and denoised, come back as themselves{than}",
     )  # fmt: skip
+
+
+def _half(first: Ends, second: Ends | None, seed: int) -> Interval:
+    """The largest t at which training points come back half more often than held-out ones: near the
+    data both may come back to any model."""
+    excess = first.falling(_SAME, seed)
+    if second is not None:
+        excess = excess - second.falling(_SAME, seed + 1)  # resampled on its own
+    return from_log_gamma(-crossings(-np.log(snr(first.curves().t)), excess, 0.5))
 
 
 def _times(t: np.ndarray, exact: np.ndarray, run: Run) -> np.ndarray:
