@@ -23,6 +23,8 @@ from .common.share import Share as Share
 from .common.shown import Shown
 from .common.tree import Fork as Fork
 from .common.tree import Tree as Tree
+from .common.windows import PartTimes as PartTimes
+from .common.windows import Windows as Windows
 
 FORMAT = "diffregimes.analysis/1"
 
@@ -274,6 +276,7 @@ class Analysis(Shown):
                    different ones
     pairs          when each two of three or more classes part; `tree` which part first
     levels         super-classes that were given, with the times at which they are decided
+    windows        times of parts of the samples that were asked for, by width
     """
 
     dataset: DatasetFacts
@@ -293,6 +296,7 @@ class Analysis(Shown):
     pairs: tuple[Pair, ...] = ()  # of three classes or more
     tree: Tree | None = None
     levels: tuple[Level, ...] = ()
+    windows: tuple[Windows, ...] = ()
 
     @property
     def clock(self) -> str:
@@ -343,5 +347,4 @@ class Analysis(Shown):
         return serial.build({**data, "curves": curves}, cls, "analysis")
 
 
-# a result without duplicates is written as before there was a word for them
-serial.layout(Analysis, optional=("listed", "pairs", "tree", "levels"))
+serial.layout(Analysis, optional=("listed", "pairs", "tree", "levels", "windows"))
