@@ -16,7 +16,7 @@ import numpy as np
 from ..common import numerics
 from ..data.cloud import Cloud, prepare
 from ..data.datasets import Dataset
-from ..data.neighbours import FEWEST, equal_rows
+from ..data.neighbours import equal_rows
 from ..data.spectrum import covariance
 from ..posterior import fused
 from ..posterior.grid import near_square
@@ -37,8 +37,9 @@ _STEP = 0.4  # between the five around it, in log gamma
 _ODDS = "class_log_odds"
 _TRIES = 4
 _LEAST, _MOST = 1, 40  # blocks of draws
+_FEWEST = 4 * GROUPS  # points that differ, for a t_C of them that has an error
 _CERTAIN = 1e-3  # the standard error of a probability that is no smaller
-CONSTANT, FEW, NO_COLLAPSE = "constant", "few differ", "no collapse"
+CONSTANT, NO_COLLAPSE, FEW = "constant", "no collapse", f"fewer than {_FEWEST} differ"
 BLIND, OPEN, SMALL = "no class shows", "the class stays open", "Λ is 1 or less"
 
 
@@ -65,11 +66,12 @@ class Seen:
 
 @dataclass(frozen=True)
 class _Crossing:
-    """log gamma where a curve crosses its level, (1 + G,); of the class also the probability of the
-    true one there, `own` (1 + G,), and from the pilot where that crosses and where the log-odds
-    balance, NaN where not."""
+    """log gamma where a curve crosses its level, (1 + G,), and its `slope` there; of the class also
+    the probability of the true one, `own` (1 + G,), and from the pilot where that crosses and where
+    the log-odds balance, NaN where not."""
 
     places: np.ndarray
+    slope: float
     own: np.ndarray
     own_place: float
     balance: float
@@ -94,10 +96,11 @@ class Part:
         by_class, alone = whole.method != "spectral", len(first) < dataset.n
         levels = {LOO: self.e.level} if by_class else {}
         found = self._crossings(every, levels if alone else {**levels, BOUNDED: 0.0})
-        if alone and len(first) >= FEWEST:
+        enough = len(first) >= min(_FEWEST, dataset.n)
+        if alone and enough:
             others = prepare(points[first], np.zeros(len(first), dtype=np.int64)).to(device)
             found |= self._crossings(dealt_as(others, self.group[first]), {BOUNDED: 0.0})
-        collapse = Found(why=FEW if len(first) < FEWEST else NO_COLLAPSE)
+        collapse = Found(why=NO_COLLAPSE if enough else FEW)
         if BOUNDED in found:
             collapse = _jackknifed(found[BOUNDED].places, HEADLINE)
         speciation = self._class(every, found.get(LOO)) if by_class else _spectral(every)
@@ -129,7 +132,9 @@ class Part:
                     own = _read(*_sorted(known[OWN]), places) if name == LOO else places
                     odds = _last(axis, curves[_ODDS][None], 2.0)[0]
                     own_place = _last(axis, curves[OWN][None], levels[name])[0]
-                    out[name] = _Crossing(places, own, own_place, odds)
+                    out[name] = _Crossing(
+                        places, _slope(at, rows[:, 0], places[0]), own, own_place, odds
+                    )
                     del nodes[name]
                     continue
                 beyond = rows[-1] < levels[name] if name == LOO else rows[-1] > levels[name]
@@ -147,8 +152,10 @@ class Part:
         error = max(float(jackknife_error(loo.own)), _CERTAIN)
         if loo.own[0] - blind_level(e.class_counts) < T95 * error:
             return Found(why=BLIND)
-        by_loo = _jackknifed(loo.places, "clone-loo")
-        if abs(e.level - loo.own[0]) < OVERCONFIDENT * error:
+        gap = e.level - float(loo.own[0])
+        # few draws hardly show it: the interval holds what it may be
+        by_loo = _jackknifed(loo.places, "clone-loo", max(gap, 0.0) / max(loo.slope, 1e-3))
+        if abs(gap) < OVERCONFIDENT * error:
             return by_loo
         known = math.isfinite(loo.own_place)
         floor = float(time_from_snr(math.exp(loo.own_place))) if known else 0.0
@@ -207,10 +214,17 @@ def _read(at: np.ndarray, rows: np.ndarray, places: np.ndarray) -> np.ndarray:
     return np.array([np.interp(place, at, row) for place, row in pairs])
 
 
-def _jackknifed(places: np.ndarray, method: str) -> Found:
-    """A time with the interval of its crossings in log gamma."""
+def _slope(at: np.ndarray, curve: np.ndarray, place: float) -> float:
+    """Of a curve (T,) over half a step to either side of a place."""
+    before, after = np.interp([place - _STEP / 2, place + _STEP / 2], at, curve)
+    return float(after - before) / _STEP
+
+
+def _jackknifed(places: np.ndarray, method: str, beyond: float = 0.0) -> Found:
+    """A time with the interval of its crossings in log gamma, which may lie so far `beyond`."""
     error = T95 * float(jackknife_error(places))
-    t, high, low = time_from_snr(np.exp(places[0] + np.array([0.0, -error, error]))).tolist()
+    ends = places[0] + np.array([0.0, -error, math.hypot(error, beyond)])
+    t, high, low = time_from_snr(np.exp(ends)).tolist()
     return Found(places, (t, low, high), method)
 
 

@@ -23,7 +23,8 @@ from ..words import clipped
 from .style import COLOURS, SIZE, STYLE, Panel, legend, styled
 
 KINDS = ("speciation", "$t_S$", COLOURS["class"]), ("collapse", "$t_C$", COLOURS["point"])
-_COVER = 0.72  # of a map over the mean image
+_COVER = 0.8  # of a map over the mean image
+_PALE = 0.7  # how far to white the mean goes where no window has a time
 _PIXELS = 256  # of a map, at least: browsers smooth what they enlarge
 _NAME = 22  # letters of a group
 
@@ -37,7 +38,7 @@ def maps_figure(analysis: Analysis, mean: np.ndarray | None) -> Figure:
     """The maps, a column for each width, over the `mean` image in 0..1 (H, W) or (H, W, 3)."""
     shown = map_windows(analysis)
     shape = analysis.dataset.sample_shape[:2]
-    wide = min(max(1.15 * len(shown) + 1.0, 2.6), 9.0)
+    wide = min(max(1.7 * len(shown) + 1.0, 3.2), 9.0)
     tall = 2 * (wide - 0.9) / len(shown) * shape[0] / shape[1] + 0.5
     with rc_context(STYLE):
         figure = Figure(figsize=(wide, tall), layout="constrained")
@@ -84,7 +85,8 @@ def _draw(
     scaled = times if norm is None else norm(times)
     colours = np.asarray(matplotlib.colormaps["viridis"](scaled))
     known = np.isfinite(times)[..., None]
-    pixels = np.where(known, _COVER * colours[..., :3] + (1 - _COVER) * under, under)
+    covered = _COVER * colours[..., :3] + (1 - _COVER) * under
+    pixels = np.where(known, covered, _PALE + (1 - _PALE) * under)
     larger = max(1, -(-_PIXELS // max(shape)))
     enlarged = pixels.repeat(larger, axis=0).repeat(larger, axis=1)
     ax.imshow(enlarged, interpolation="none", extent=(0, shape[1], shape[0], 0))
@@ -104,7 +106,8 @@ def _fitted(mean: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 def _bar(figure: Figure, norm: LogNorm, row: np.ndarray) -> None:
     bar = figure.colorbar(ScalarMappable(norm, "viridis"), ax=list(row), pad=0.02, aspect=14)
     low, high = float(norm.vmin or 1), float(norm.vmax or 1)
-    round_ones = [x * 10.0**k for k in range(-9, 4) for x in (1, 2, 5)]
+    steps = (1, 2, 5) if high < 60 * low else (1,)
+    round_ones = [x * 10.0**k for k in range(-9, 4) for x in steps]
     ticks = [x for x in round_ones if low <= x <= high]
     bar.set_ticks(ticks if len(ticks) > 1 else [low * 1.02, high / 1.02])
     bar.ax.yaxis.set_major_formatter(FuncFormatter(_plain))
@@ -163,9 +166,10 @@ def groups_figure(analysis: Analysis) -> Figure:
             found, whole = groups.of(kind), analysis.time(kind)
             last = np.array([whole.t, whole.low, whole.high], dtype=float)  # NaN for None
             t, low, high = np.column_stack([[found.t, found.low, found.high], last])
-            style: dict[str, Any] = {"color": colour, "fmt": "o", "ms": 4, "elinewidth": 1.2}
-            ends = np.maximum([t - low, high - t], 0)
-            ax.errorbar(t, np.arange(len(t)) + down, xerr=ends, label=symbol, **style)
+            ax.errorbar(
+                t, np.arange(len(t)) + down, xerr=np.maximum([t - low, high - t], 0), label=symbol,
+                color=colour, fmt="o", ms=4, elinewidth=1.2,
+            )  # fmt: skip
         ax.set_yticks(range(len(names) + 1), [*names, "whole"])
         ax.set_ylim(len(names) + 0.5, -0.5)
         ax.set_xlim(left=0)

@@ -60,6 +60,6 @@ def meaning(analysis: Analysis) -> Markup:
     ).format(one, Markup(", ").join(said))
     if whole.t is None:
         return out + "."
-    return out + Markup("; who sees the whole copies it from <i>t</i> = {} on.").format(
+    return out + Markup("; one that sees the whole copies it from <i>t</i> = {} on.").format(
         number(whole.t)
     )
