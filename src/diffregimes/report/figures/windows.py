@@ -46,8 +46,12 @@ def maps_figure(analysis: Analysis, mean: np.ndarray | None) -> Figure:
         for row, (kind, symbol, _) in zip(grid, KINDS, strict=True):
             norm = _norm([x.of(kind) for x in shown])
             for ax, windows in zip(row, shown, strict=True):
-                _draw(ax, windows, windows.of(kind), norm, mean, shape)
-            row[0].set_ylabel(symbol, rotation=0, labelpad=12, va="center")
+                pixels = _pixels(windows, windows.of(kind), norm, mean, shape)
+                # equal maps would have one id
+                drawn = ax.imshow(pixels, interpolation="none", extent=(0, shape[1], shape[0], 0))
+                drawn.set_gid(f"{kind}-{windows.width}")
+                ax.set_axis_off()
+            row[0].text(-0.06, 0.5, symbol, transform=row[0].transAxes, ha="right", va="center")
             if norm is not None:
                 _bar(figure, norm, row)
         for ax, windows in zip(grid[0], shown, strict=True):
@@ -64,15 +68,14 @@ def _norm(found: list[PartTimes]) -> LogNorm | None:
     return LogNorm(low / 1.02, high * 1.02)
 
 
-def _draw(
-    ax: Axes,
+def _pixels(
     windows: Windows,
     found: PartTimes,
     norm: LogNorm | None,
     mean: np.ndarray | None,
     shape: tuple[int, ...],
-) -> None:
-    """Every pixel has the colour of the window whose centre is nearest."""
+) -> np.ndarray:
+    """A map in colours: every pixel has that of the window whose centre is nearest."""
     times = windows.map(found.t)
     if norm is None:
         times = np.full_like(times, np.nan)
@@ -88,12 +91,7 @@ def _draw(
     covered = _COVER * colours[..., :3] + (1 - _COVER) * under
     pixels = np.where(known, covered, _PALE + (1 - _PALE) * under)
     larger = max(1, -(-_PIXELS // max(shape)))
-    enlarged = pixels.repeat(larger, axis=0).repeat(larger, axis=1)
-    ax.imshow(enlarged, interpolation="none", extent=(0, shape[1], shape[0], 0))
-    ax.set_xticks([])
-    ax.set_yticks([])
-    for spine in ax.spines.values():
-        spine.set_visible(False)
+    return np.asarray(pixels.repeat(larger, axis=0).repeat(larger, axis=1))
 
 
 def _fitted(mean: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
