@@ -82,6 +82,7 @@ EXPOSURE = "transitions/test_exposure.py"
 FUSED = "posterior/test_fused.py"
 SHARDS = "posterior/test_shards.py"
 BLOCKS = "data/test_blocks.py"
+WINDOWS, GEOMETRY = "transitions/test_windows.py", "data/test_windows.py"
 
 # faults that passed the tests once
 ONCE = (
@@ -865,6 +866,11 @@ FAULTS = (
     Fault("advising/training.py", "eigenvalues.sum()) / d", "eigenvalues.max()) / d", ADVISED),
     Fault("advising/training.py", "- math.log(data / _EDM_DATA)", "- 0", ADVISED),
     Fault("advising/advice.py", "tuple(scale) == _TRAINED", "tuple(scale) != _TRAINED", ADVISED),
+    Fault("data/windows.py", "max(width // 2, 1)", "max(width, 1)", GEOMETRY),
+    Fault("data/windows.py", "length - width}", "0}", GEOMETRY),
+    Fault("transitions/part.py", "points[first], np.zeros", "points, np.zeros", WINDOWS),
+    Fault("transitions/part.py", "< T95 * error", "< -1", WINDOWS),
+    Fault("transitions/windows.py", "if len(part.features) == dataset.d", "if False", WINDOWS),
     Fault("transitions/tree.py", 'linkage(t, "average")', 'linkage(t, "single")', TREE),
     Fault("transitions/tree.py", "math.sqrt((GROUPS - 1) / GROUPS)", "math.sqrt(1 / GROUPS)", TREE),
     Fault("transitions/tree.py", "means[first], minit", "0 * means[first] + 1, minit", TREE),

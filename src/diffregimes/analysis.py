@@ -31,6 +31,7 @@ from .data.neighbours import named as named_pairs
 from .data.pixels import Range
 from .data.seen import Seen, look
 from .data.spectrum import spectrum
+from .data.windows import FeatureGroups, parts_of
 from .posterior.grid import adapt_times, near_square, pilot_times
 from .posterior.moments import PAIRS_PER_BLOCK
 from .posterior.observables import PRECISION_CURVES
@@ -48,6 +49,7 @@ from .transitions.outliers import bulk, disagreement, far_in_words
 from .transitions.points import most_exposed, most_exposed_in_file, named, point_times
 from .transitions.regimes import verdict
 from .transitions.tree import classes_apart
+from .transitions.windows import windows_of
 
 PILOT_DRAWS = 1024
 BLOCK = 2 * PAIRS_PER_BLOCK  # draws
@@ -75,6 +77,8 @@ def analyze(
     keep: str | PathLike[str] | None = None,
     client: Any = None,
     levels: Given | None = None,
+    windows: Sequence[int] | None = None,
+    feature_groups: FeatureGroups | None = None,
     progress: Progress | None = None,
 ) -> Analysis:
     """Find the regimes of a dataset.
@@ -105,6 +109,10 @@ def analyze(
     client : of points in a file a `distributed.Client`, whose workers read and sum the points
     levels : super-classes, in a .csv (class, super-class, ...) or {level: {class: super-class}}:
         another pass for each level
+    windows : widths in pixels of square windows, in features of those of a table: t_S and t_C of
+        what is seen through each of them
+    feature_groups : the same of named groups of features, in a .csv (feature, group), a .json or
+        {group: [features]}, by name or by number from 0 on
     progress : callback (done, total, text)
 
     The keywords from `class_names` to `standardize` prepare arrays as `from_arrays` does, which
@@ -129,6 +137,7 @@ def analyze(
     dataset = _dataset(points, labels, preparation)
     check_several(dataset.class_names)
     above = () if levels is None else groupings(levels, dataset.class_names)
+    parts = parts_of(dataset, windows, feature_groups)
     clock = process.schedule(schedule) if isinstance(schedule, str) else schedule
     grid = check_options(precision, draws, times, seed, device, memory_mib)
     report = progress or (lambda done, total, text: None)
@@ -148,6 +157,9 @@ def analyze(
     found = replace(
         found, pairs=pairs, tree=tree,
         levels=tuple(level_of(x, evidence, sample, tree) for x in above),
+        windows=windows_of(
+            seen.own, parts, evidence, (found.time("speciation"), found.time("collapse"))
+        ),
     )  # fmt: skip
     return _of_all_listed(found, dataset, seen, evidence, sample)
 

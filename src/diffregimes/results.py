@@ -23,6 +23,8 @@ from .common.share import Share as Share
 from .common.shown import Shown, advising
 from .common.tree import Fork as Fork
 from .common.tree import Tree as Tree
+from .common.windows import PartTimes as PartTimes
+from .common.windows import Windows as Windows
 
 FORMAT = "diffregimes.analysis/1"
 
@@ -133,8 +135,8 @@ class Exposure:
 
 @dataclass(frozen=True)
 class Duplicate:
-    """Two training points that are the same (`kind` "exact") or nearly so ("near"): their places in
-    the source, and their files in a folder of images."""
+    """Two training points that are the same (`kind` "exact") or nearly so ("near"): places in the
+    source, files in a folder of images."""
 
     index: int
     other: int
@@ -168,10 +170,7 @@ class Listed:
 
 serial.layout(Exposure, optional=("file", "nearest_file"))
 serial.layout(Duplicate, optional=("file", "other_file"))
-
-
-# of a flag that tells of the data: where it is not ok, the run is sound all the same
-CLASS_FLAG = "class-nishimori"
+CLASS_FLAG = "class-nishimori"  # it tells of the data: where it is not ok, the run is sound
 
 
 @dataclass(frozen=True)
@@ -270,10 +269,10 @@ class Analysis(Shown):
     points_needed  how many points would put the collapse at the speciation
     notes          what was done to the data, and how far the curves reach
     theory         exact theory beside curves and times, for points drawn from a known law
-    listed         the points as they came, where some do more than once: all else is of the
-                   different ones
+    listed         the points as they came, where some do more than once
     pairs          when each two of three or more classes part; `tree` which part first
-    levels         super-classes that were given, with the times at which they are decided
+    levels         super-classes that were given, and when they are decided; `windows` likewise
+                   times of parts of the samples, by width
     """
 
     dataset: DatasetFacts
@@ -293,6 +292,7 @@ class Analysis(Shown):
     pairs: tuple[Pair, ...] = ()  # of three classes or more
     tree: Tree | None = None
     levels: tuple[Level, ...] = ()
+    windows: tuple[Windows, ...] = ()
 
     @property
     def clock(self) -> str:
@@ -347,5 +347,4 @@ class Analysis(Shown):
         return serial.build({**data, "curves": curves}, cls, "analysis")
 
 
-# a result without duplicates is written as before there was a word for them
-serial.layout(Analysis, optional=("listed", "pairs", "tree", "levels"))
+serial.layout(Analysis, optional=("listed", "pairs", "tree", "levels", "windows"))

@@ -32,6 +32,7 @@ from .options import (
     flowing,
     source_name,
 )
+from .parts import PartOptions
 
 if TYPE_CHECKING:
     from ..common.parallel import Progress
@@ -93,6 +94,7 @@ class Analyze:
             "folders: those around the folder of an image, which is then its class.",
         ),
     ] = None
+    parts: PartOptions
     precision: Annotated[
         float,
         typer.Option(
@@ -192,6 +194,8 @@ class Analyze:
             "schedule": self.schedule,
             "skip_unreadable": self.skip_unreadable,
             "levels": self.levels,
+            "windows": self.parts.windows,
+            "groups": self.parts.groups,
         }
 
 
@@ -274,6 +278,10 @@ def _prepared(
         if levels == FOLDERS:
             dataset, levels = by_folders(dataset)
         groupings(levels, dataset.class_names)
+    if options.parts != PartOptions():
+        from ..data.windows import parts_of
+
+        parts_of(dataset, options.parts.widths(), options.parts.groups)
     return dataset, levels, clock
 
 
@@ -310,6 +318,8 @@ def _analysed(
         keep=pieces,
         client=client,
         levels=levels,
+        windows=options.parts.widths(),
+        feature_groups=options.parts.groups,
         progress=progress,
     )
 

@@ -34,6 +34,7 @@ from . import tables as tables
 from . import texttables as texttables
 from . import trees as trees
 from . import unread as unread
+from . import windows as windows
 from . import zarrs as zarrs
 from .cloud import Cloud as Cloud
 from .cloud import prepare as prepare

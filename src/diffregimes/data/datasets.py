@@ -53,8 +53,9 @@ class Dataset:
     paths inside a folder, whatever part of the source was taken. `conditions` are the numbers by
     which a conditional network that was trained on the source is asked for each class. `groups`
     (n,) name what points have in common that count as one, such as a patient. `captions` (n,) are
-    the texts of the points, for a model of text and images. `decode` makes pictures (m, H, W, C) in
-    [0, 1] of points (m, d) that are a code of images.
+    the texts of the points, for a model of text and images. `columns` (d,) are the names that the
+    features of a table have. `decode` makes pictures (m, H, W, C) in [0, 1] of points (m, d) that
+    are a code of images.
     """
 
     points: np.ndarray
@@ -72,6 +73,7 @@ class Dataset:
     conditions: tuple[int, ...] = ()
     groups: np.ndarray | None = None
     captions: np.ndarray | None = None
+    columns: tuple[str, ...] = ()
     decode: Callable[[np.ndarray], np.ndarray] | None = field(
         default=None, repr=False, compare=False
     )
@@ -81,7 +83,7 @@ class Dataset:
             object.__setattr__(self, "indices", np.arange(self.n))
         # here names from outside come in; from here they go to terminals, pages and tables
         object.__setattr__(self, "source", printable(self.source))
-        for name in ("class_names", "files", "notes"):
+        for name in ("class_names", "files", "notes", "columns"):
             object.__setattr__(self, name, tuple(map(printable, getattr(self, name))))
 
     @property

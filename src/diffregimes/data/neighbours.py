@@ -226,7 +226,7 @@ def clusters(points: np.ndarray) -> Clusters:
 
 def _clusters(points: np.ndarray, labels: np.ndarray) -> tuple[Clusters, Neighbourhood]:
     """The clusters, near ones of one label each, and the neighbours of all that are not equal."""
-    first, of = _equal(points)
+    first, of = equal_rows(points)
     pairs = [Duplicate(int(first[c]), i, 0.0, "exact") for i, c in enumerate(of) if first[c] != i]
     if len(first) < len(points):  # else a copy of all
         points, labels = points[first], labels[first]
@@ -245,7 +245,7 @@ def _clusters(points: np.ndarray, labels: np.ndarray) -> tuple[Clusters, Neighbo
     return Clusters(_components(len(first), one, two)[of], tuple(pairs), radius), seen
 
 
-def _equal(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def equal_rows(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The first rows of those that are equal, in order, and which of them each row (n,) is."""
     # 0.0 and -0.0 are the same
     digests = [
@@ -260,7 +260,7 @@ def _equal(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def equal(points: np.ndarray) -> Clusters:
     """Clusters of equal points alone."""
-    first, of = _equal(points)
+    first, of = equal_rows(points)
     again = np.delete(np.arange(len(of)), first)
     pairs = tuple(Duplicate(int(first[of[i]]), int(i), 0.0, "exact") for i in again)
     return Clusters(of, pairs, 0.0)

@@ -237,7 +237,7 @@ def _named(data: Dataset, raw: Raw) -> Dataset:
     if raw.classes:
         known = tuple(raw.classes.index(x) for x in data.class_names)
         data = replace(data, conditions=known)
-    return replace(data, population=raw.population)
+    return replace(data, population=raw.population, columns=raw.columns)
 
 
 def _labels(labels: Any, label: str | None) -> Any:

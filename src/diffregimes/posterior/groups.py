@@ -65,6 +65,15 @@ def grouped(cloud: Cloud, groups: int = GROUPS, seed: int = 0) -> Grouped:
     return Grouped(cloud.permuted(rows), sizes)
 
 
+def dealt_as(cloud: Cloud, group: np.ndarray) -> Grouped:
+    """The points in the groups (n,) that they have in the dataset."""
+    labels, mine = cloud.labels.cpu().numpy(), group[cloud.order]
+    rows = np.lexsort((mine, labels))
+    classes = len(cloud.bounds) - 1
+    sizes = np.bincount(labels * GROUPS + mine, minlength=classes * GROUPS)
+    return Grouped(cloud.permuted(rows), sizes.reshape(classes, GROUPS))
+
+
 def jackknife_error(values: np.ndarray) -> np.ndarray:
     """Standard error from values (..., 1 + G): of the whole set first, then without each group."""
     without = values[..., 1:]

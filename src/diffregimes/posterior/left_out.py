@@ -139,11 +139,16 @@ def asked(
     seed: int = 0,
     memory_mib: int = 1024,
     progress: Progress | None = None,
+    parts: Grouped | None = None,
+    alike: int = 1,
 ) -> list[Any]:
-    """The answers, from `blocks` blocks of draws: distances and projections serve all questions."""
-    parts = grouped(cloud, seed=seed)
+    """The answers, from `blocks` blocks of draws: distances and projections serve all questions.
+
+    `parts` are the groups, dealt by the seed without; of so many calls `alike` numba's sums are
+    worth it together."""
+    parts = parts or grouped(cloud, seed=seed)
     device = cloud.coordinates.device
-    dealt = Dealt(parts, device, blocks * 2 * PAIRS_PER_BLOCK)
+    dealt = Dealt(parts, device, alike * blocks * 2 * PAIRS_PER_BLOCK)
     scaled = np.concatenate([x.gamma for x in questions]) * cloud.scale**2
     beta = np.concatenate([x.beta for x in questions])
 

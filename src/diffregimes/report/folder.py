@@ -20,6 +20,7 @@ from ..common.files import hidden
 from ..common.reading import why
 
 LAST = "results.json"  # its presence says that the rest is there
+MAPS = "maps.npz"  # times of windows, where they are asked for
 FIGURES = "figures"  # PNG and SVG, where they are asked for
 
 
@@ -83,12 +84,15 @@ def _move(stage: Path, out: Path) -> None:
     files = sorted(x for x in stage.rglob("*") if x.is_file())
     files.sort(key=lambda x: x.name == LAST)
     targets = [out / x.relative_to(stage) for x in files]
+    stale = out / MAPS
     for target in targets:
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.is_dir():
             raise IsADirectoryError(EISDIR, f"{target} is a folder, where a file was expected")
     for file, target in zip(files, targets, strict=True):
         os.replace(file, target)
+    if stale not in targets and out / LAST in targets:
+        stale.unlink(missing_ok=True)  # of an earlier run: not to stay beside newer numbers
 
 
 def _sweep_stale(place: Path, head: str) -> None:

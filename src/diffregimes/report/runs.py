@@ -9,16 +9,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..backward.outcome import FORMAT, Outcome
 from ..backward.tracking import Tracked
 from ..data.datasets import Dataset
-from ..results import Analysis
+from ..results import Analysis, Windows
 from ..theory import PhaseDiagram, TwoGaussians
 from .figures.backward import plot_generated, plot_last_changes, plot_outcome
 from .figures.phase import plot_phase_diagram
 from .figures.style import png_bytes, svg_bytes
 from .figures.training import plot_losses
-from .folder import LAST
+from .folder import LAST, MAPS
 from .page.analysis import write_report
 from .tables import columns_csv, curves_csv
 
@@ -100,11 +102,33 @@ def generated_json(
 def write_run(
     analysis: Analysis, dataset: Dataset | None, folder: Path, *, figures: bool = False
 ) -> None:
-    """results.json, curves.csv, report.html and, with `figures`, figures/ into an existing
-    folder."""
+    """results.json, curves.csv, report.html, of windows maps.npz and, with `figures`, figures/ into
+    an existing folder."""
     (folder / "curves.csv").write_text(curves_csv(analysis.curves), encoding="utf-8")
+    if analysis.windows:
+        np.savez(folder / MAPS, **maps(analysis.windows))  # type: ignore[arg-type]
     write_report(analysis, dataset, folder, figures=figures)
     (folder / LAST).write_text(analysis.to_json() + "\n", encoding="utf-8")
+
+
+def maps(windows: Sequence[Windows]) -> dict[str, np.ndarray]:
+    """Arrays by name, t_S_8 and the like: (rows, columns) of images, else (parts,)."""
+    out = {}
+    for x in windows:
+        end = "groups" if x.width is None else x.width
+        for name, found in (("t_S", x.speciation), ("t_C", x.collapse)):
+            out[f"{name}_{end}"] = x.map(found.t)
+            out[f"{name}_low_{end}"], out[f"{name}_high_{end}"] = (
+                x.map(found.low),
+                x.map(found.high),
+            )
+        out[f"distinct_{end}"] = x.map(x.distinct)
+        if x.width is None:
+            out["groups"] = np.array(x.names)
+        else:
+            out[f"columns_{end}"] = np.unique(x.columns)
+            out |= {f"rows_{end}": np.unique(x.rows)} if len(x.rows) else {}
+    return out
 
 
 def write_trained(trained: Trained, folder: Path) -> None:

@@ -198,3 +198,22 @@ def level_in_words(level: Level) -> str:
     if level.cophenetic is not None:
         said += f", cophenetic correlation {level.cophenetic:.2f}"
     return f"{said}, Robinson-Foulds distance {level.robinson_foulds}"
+
+
+def part_rows(analysis: Analysis) -> list[tuple[str, ...]]:
+    """Of each width, each group and the whole: what it is, parts, t_S and t_C with intervals."""
+    rows: list[tuple[str, ...]] = []
+    for windows in analysis.windows:
+        both = windows.speciation, windows.collapse
+        if windows.width is not None:
+            means = (interval_text(x.mean, x.mean_low, x.mean_high) for x in both)
+            count_of = str(len(windows.sizes))
+            rows.append((windows.name, count_of, *(x for mean in means for x in mean)))
+            continue
+        for k, name in enumerate(windows.names):
+            ends = ([float(y[k]) for y in (x.t, x.low, x.high)] for x in both)
+            times = (interval_text(*(None if np.isnan(y) else y for y in x)) for x in ends)
+            size = f"{windows.sizes[k]:.0f} features"
+            rows.append((clipped(name, 24), size, *(x for time in times for x in time)))
+    whole = (time_text(analysis.time(x)) for x in ("speciation", "collapse"))
+    return [*rows, ("whole", "1", *(x for time in whole for x in time))]

@@ -10,12 +10,14 @@ from . import listed as listed
 from . import needed as needed
 from . import outliers as outliers
 from . import pairs as pairs
+from . import part as part
 from . import points as points
 from . import regimes as regimes
 from . import scaling as scaling
 from . import shares as shares
 from . import speciation as speciation
 from . import tree as tree
+from . import windows as windows
 from .comparison import compare as compare
 from .crossing import Resampled as Resampled
 from .crossing import resample as resample

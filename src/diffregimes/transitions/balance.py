@@ -33,6 +33,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -40,7 +41,7 @@ from ..common import numerics
 from ..common.parallel import Progress
 from ..common.readable import number
 from ..data.cloud import Cloud
-from ..posterior.groups import GROUPS, T95, jackknife_error
+from ..posterior.groups import GROUPS, T95, Grouped, jackknife_error
 from ..posterior.left_out import Heated, HeatedLogOdds, heated_same_point
 from ..posterior.left_out import asked as asked_of
 from ..process import Schedule, time_from_snr
@@ -90,6 +91,13 @@ def carried(log_odds: np.ndarray, beta: float) -> Carried:
 
 
 def balance_time(
+    cloud: Cloud, start: float, schedule: Schedule, level: float, **how: Any
+) -> TransitionTime:
+    """Speciation by `balance`; `how` as in `balanced`."""
+    return balanced(cloud, start, schedule, level, **how)[0]
+
+
+def balanced(
     cloud: Cloud,
     start: float,
     schedule: Schedule,
@@ -101,15 +109,18 @@ def balance_time(
     memory_mib: int = 1024,
     progress: Progress | None = None,
     first: tuple[Look, HeatedLogOdds] | None = None,
-) -> TransitionTime:
-    """Speciation by `balance`, looked for from log gamma = `start` on.
+    parts: Grouped | None = None,
+) -> tuple[TransitionTime, np.ndarray | None]:
+    """Speciation by `balance`, looked for from log gamma = `start` on, and log gamma of its
+    crossings in the whole set and without each group, (1 + G,), None where there is none.
 
     floor : the time from which on the left-out weights do not tell the true class, if known
     first : `look(cloud, start)`, if it is known already, with what was seen
+    parts : the groups, dealt by the seed without
     """
     why = unfit(cloud)
     if why:
-        return clocked(schedule, "speciation", "balance", None, warnings=(why,))
+        return clocked(schedule, "speciation", "balance", None, warnings=(why,)), None
     weights = np.diff(cloud.bounds) / cloud.n
     nodes, wanted = np.empty(0), around(start)
     seen: list[_Node] = []
@@ -118,7 +129,7 @@ def balance_time(
             at = look(cloud, wanted, seed=seed, memory_mib=memory_mib)
             (odds,) = asked_of(
                 cloud, [at.question], blocks=blocks, seed=seed, memory_mib=memory_mib,
-                progress=progress,
+                progress=progress, parts=parts,
             )  # fmt: skip
             first = at, odds
         seen += _nodes(*first, weights, seed)
@@ -132,7 +143,8 @@ def balance_time(
         if np.isfinite(places).all() or wide:
             if not _told_apart(seen, places[0]):
                 break
-            return _timed(np.where(np.isfinite(places), places, ends), seen, schedule, floor)
+            places = np.where(np.isfinite(places), places, ends)
+            return _timed(places, seen, schedule, floor), places[:-2]
         step = np.diff(_AROUND)[0]
         later = phi[-1].min() < level  # to larger gamma, smaller t
         wanted = _AROUND - _AROUND[0] + nodes[-1] + step if later else (
@@ -141,7 +153,7 @@ def balance_time(
         "the log-odds of the classes do not balance within the range searched, or are no larger "
         "there than chance makes them, or rest on a few points at any temperature"
     )
-    return clocked(schedule, "speciation", "balance", None, warnings=(why,))
+    return clocked(schedule, "speciation", "balance", None, warnings=(why,)), None
 
 
 def reaching(time: TransitionTime, loo: TransitionTime, calm: bool) -> TransitionTime:

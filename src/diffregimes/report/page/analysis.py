@@ -37,12 +37,13 @@ from ..words import (
     law_in_words,
     level_in_words,
     needed_in_words,
+    part_rows,
     scale_in_words,
     shape_in_words,
     theory_in_words,
     time_text,
 )
-from . import branches, pictures
+from . import branches, pictures, windows
 from .base import figure_files, figure_of, flat, rendered, rows_of
 from .strip import Strip, noised_strip
 
@@ -117,7 +118,7 @@ def draw_figures(analysis: Analysis, dataset: Dataset | None = None) -> dict[str
     out = {name: figure_of(plot(analysis)) for name, plot in FIGURES.items()}
     if analysis.tree is not None:
         out["tree"] = tree_figure(analysis, branches.mean_images(analysis, dataset))
-    return {**out, NARROW: narrow_regimes(analysis)}
+    return {**out, **windows.figures(analysis, dataset), NARROW: narrow_regimes(analysis)}
 
 
 def narrow_regimes(analysis: Analysis) -> Figure:
@@ -154,6 +155,7 @@ def render_html(
     threshold = clone_level(facts.class_counts)
     captions = {name: panel.caption for name, panel in FIGURES.items()}
     captions |= {NARROW: captions["regimes"], "tree": TREE.caption}
+    captions |= windows.CAPTIONS
     return rendered(
         "report.html.j2",
         {name: pictures.inline_svg(svg, name, captions[name]) for name, svg in drawn.items()},
@@ -175,6 +177,8 @@ def render_html(
         ],
         theory=_theory(analysis, dataset),
         pairs=branches.pair_rows(analysis),
+        parts=part_rows(analysis) if analysis.windows else [],
+        meaning=windows.meaning(analysis),
         levels=[level_in_words(x) for x in analysis.levels],
         needed=analysis.points_needed and needed_in_words(analysis.points_needed, analysis),
         scale=scale_in_words(facts.scale, facts.standardized),

@@ -73,7 +73,13 @@ def print_summary(analysis: Analysis, folder: Path) -> None:
         from ..words import level_in_words
 
         console.print(f"level {level_in_words(level)}")
+    if analysis.windows:
+        console.print("\nparts of the samples", style="bold")
+        wide.print(_parts(analysis))
     console.print()
+    for windows in analysis.windows:
+        for note in windows.notes:
+            console.print(f"note: {windows.name}: {note}")
     for note in analysis.notes:
         console.print(f"note: {note}")
     for time in analysis.times:
@@ -145,6 +151,19 @@ def _forks(tree: Tree) -> Table:
             span = f"{short(fork.low)} to {short(fork.high)}"
         sides = (branch_in_words(tree, x) for x in (fork.one, fork.other))
         table.add_row(t, span, f"{100 * fork.recurs:.0f} %", " | ".join(sides))
+    return table
+
+
+def _parts(analysis: Analysis) -> Table:
+    """Windows by width, each group, and the whole at the end."""
+    from ..words import part_rows
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("")
+    for name in ("parts", "t_S", "95 % interval", "t_C", "95 % interval"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in part_rows(analysis):
+        table.add_row(*row)
     return table
 
 
