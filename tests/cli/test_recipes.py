@@ -45,7 +45,7 @@ CASES = {
         {"source": "digits", "labels": None, "key": None, "classes": "0,1", "per_class": 12,
          "range": [0, 2], "pad": 0, "split": None, "resize": None, "crop": False,
          "standardize": False, "times": [0.1, 0.2, 0.5, 1], "schedule": "linear",
-         "skip_unreadable": False, "levels": None},
+         "skip_unreadable": False, "levels": None, "windows": None, "groups": None},
     ),
     "train-classifier": (
         (*FEW, "--epochs", 1, "--force"),
