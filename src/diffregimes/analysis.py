@@ -41,6 +41,7 @@ from .results import Analysis, Curves, Exposure, Recipe, TransitionTime
 from .transitions.comparison import compare
 from .transitions.criteria import Evidence, headline, transition_times
 from .transitions.crossing import resample
+from .transitions.given import conditions_of, given_of, torn_points, with_given
 from .transitions.levels import level_of
 from .transitions.listed import as_listed, with_listed
 from .transitions.needed import at_speciation
@@ -75,6 +76,7 @@ def analyze(
     keep: str | PathLike[str] | None = None,
     client: Any = None,
     levels: Given | None = None,
+    given: Any = None,
     progress: Progress | None = None,
 ) -> Analysis:
     """Find the regimes of a dataset.
@@ -105,6 +107,8 @@ def analyze(
     client : of points in a file a `distributed.Client`, whose workers read and sum the points
     levels : super-classes, in a .csv (class, super-class, ...) or {level: {class: super-class}}:
         another pass for each level
+    given : the condition (n,) that each point is learned under, integers or strings, or "label":
+        collapse among those that share it; a `Dataset` may have its own
     progress : callback (done, total, text)
 
     The keywords from `class_names` to `standardize` prepare arrays as `from_arrays` does, which
@@ -128,6 +132,7 @@ def analyze(
     }  # fmt: skip
     dataset = _dataset(points, labels, preparation)
     check_several(dataset.class_names)
+    dataset = conditions_of(dataset, given, memory_mib)
     above = () if levels is None else groupings(levels, dataset.class_names)
     clock = process.schedule(schedule) if isinstance(schedule, str) else schedule
     grid = check_options(precision, draws, times, seed, device, memory_mib)
@@ -149,7 +154,21 @@ def analyze(
         found, pairs=pairs, tree=tree,
         levels=tuple(level_of(x, evidence, sample, tree) for x in above),
     )  # fmt: skip
-    return _of_all_listed(found, dataset, seen, evidence, sample)
+    found = _of_all_listed(found, dataset, seen, evidence, sample)
+    return _among_competitors(found, dataset, seen, evidence, sample)
+
+
+def _among_competitors(
+    found: Analysis, dataset: Dataset, seen: Seen, evidence: Evidence, sample: Sample
+) -> Analysis:
+    """The analysis with the collapse among others than all points one by one."""
+    own = seen.own
+    if own.given is None:
+        return found
+    torn = torn_points(dataset, seen.twins)
+    time = found.time("collapse")
+    given = given_of(own.given, own.indices, evidence, sample, time, torn)
+    return replace(found, given=given, verdict=with_given(found.verdict, given, own.n))
 
 
 def _measured(

@@ -14,50 +14,19 @@ from typing import Any, Literal
 import numpy as np
 
 from .common import serial
+from .common.competing import Condition as Condition
+from .common.competing import Given as Given
 from .common.curves import Curves as Curves
 from .common.provenance import DatasetFacts as DatasetFacts
 from .common.provenance import Headline as Headline
 from .common.provenance import Recipe as Recipe
-from .common.readable import short
 from .common.share import Share as Share
 from .common.shown import Shown
+from .common.transition import TransitionTime as TransitionTime
 from .common.tree import Fork as Fork
 from .common.tree import Tree as Tree
 
 FORMAT = "diffregimes.analysis/1"
-
-
-@dataclass(frozen=True)
-class TransitionTime:
-    """A transition time in Ornstein-Uhlenbeck time t, with a 95 % interval [low, high].
-
-    `ddpm_step` counts from 1 (least noise), in steps of the `clock`: of DDPM, or of an EDM or flow
-    scheduler; `sigma` is the variance-exploding noise level 1/sqrt(snr). All three are None when
-    the transition does not exist (t is None) or, for the step, when t lies outside the schedule.
-    """
-
-    transition: str  # "speciation" | "collapse"
-    method: str
-    t: float | None
-    low: float | None = None
-    high: float | None = None
-    ddpm_step: int | None = None
-    sigma: float | None = None
-    snr: float | None = None
-    warnings: tuple[str, ...] = ()
-    clock: str = "DDPM step"
-
-    def __str__(self) -> str:
-        symbol = "t_S" if self.transition == "speciation" else "t_C"
-        if self.t is None:
-            return f"{symbol} ({self.method}): none in the range studied"
-        known = self.low is not None and self.high is not None
-        interval = f" [{short(self.low)}, {short(self.high)}]" if known else ""
-        step = "" if self.ddpm_step is None else f", {self.clock} {self.ddpm_step}"
-        return f"{symbol} ({self.method}) = {short(self.t)}{interval}{step}"
-
-
-serial.layout(TransitionTime, optional=("clock",))
 
 
 @dataclass(frozen=True)
@@ -274,6 +243,7 @@ class Analysis(Shown):
                    different ones
     pairs          when each two of three or more classes part; `tree` which part first
     levels         super-classes that were given, with the times at which they are decided
+    given          the collapse among the points that share a condition
     """
 
     dataset: DatasetFacts
@@ -293,6 +263,7 @@ class Analysis(Shown):
     pairs: tuple[Pair, ...] = ()  # of three classes or more
     tree: Tree | None = None
     levels: tuple[Level, ...] = ()
+    given: Given | None = None  # where points have conditions
 
     @property
     def clock(self) -> str:
@@ -344,4 +315,4 @@ class Analysis(Shown):
 
 
 # a result without duplicates is written as before there was a word for them
-serial.layout(Analysis, optional=("listed", "pairs", "tree", "levels"))
+serial.layout(Analysis, optional=("listed", "pairs", "tree", "levels", "given"))

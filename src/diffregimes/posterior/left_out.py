@@ -43,7 +43,7 @@ from .shards import draw_blocks, rounds, weights_over
 _Answer = TypeVar("_Answer", covariant=True)
 
 
-def _moments(weights: Weights) -> Moments:
+def left_out_moments(weights: Weights) -> Moments:
     """Of the whole set and without each group: leading shape (1 + G, 2, p). Without distances and
     the probabilities of the classes, of which `_classes` knows the sums."""
     total, dealt = weights.total, weights.dealt
@@ -139,9 +139,12 @@ def asked(
     seed: int = 0,
     memory_mib: int = 1024,
     progress: Progress | None = None,
+    parts: Grouped | None = None,
+    text: str = "errors of the population",
 ) -> list[Any]:
-    """The answers, from `blocks` blocks of draws: distances and projections serve all questions."""
-    parts = grouped(cloud, seed=seed)
+    """The answers, from `blocks` blocks of draws: distances and projections serve all questions.
+    `parts` are those of the cloud where its points are not dealt out by `grouped`."""
+    parts = parts or grouped(cloud, seed=seed)
     device = cloud.coordinates.device
     dealt = Dealt(parts, device, blocks * 2 * PAIRS_PER_BLOCK)
     scaled = np.concatenate([x.gamma for x in questions]) * cloud.scale**2
@@ -156,7 +159,7 @@ def asked(
         return tuple(chain(*out))
 
     what = (seed, *chain(*(x.key for x in questions)))
-    found = iter(_summed(sums, cloud, what, blocks, memory_mib, progress))
+    found = iter(_summed(sums, cloud, what, blocks, memory_mib, progress, text))
     units = _units(parts, blocks, seed)
     return [x.answer(tuple(islice(found, x.arrays)), units) for x in questions]
 
@@ -189,7 +192,7 @@ class Means:
     ) -> None:  # fmt: skip
         rows = []
         for gamma, names, each in zip(self.gamma, self._names.values(), weights, strict=True):
-            at = _moments(each)
+            at = left_out_moments(each)
             classes = functools.partial(_classes, each, parts.cloud.labels[chosen])
             # log n of the whole set serves all: it moves the means of all groups alike
             every = np.full(1 + GROUPS, gamma)
@@ -296,7 +299,7 @@ def heated_same_point(
             same += [float(weights.same_point().mean(0).sum()) for weights in each]
         return (same,)
 
-    (same,) = _summed(sums, cloud, ("same point", seed, times, beta), 1, memory_mib, None)
+    (same,) = _summed(sums, cloud, ("same point", seed, times, beta), 1, memory_mib)
     return np.asarray(same.reshape(beta.shape) / PAIRS_PER_BLOCK)
 
 
@@ -322,7 +325,8 @@ def _summed(
     what: tuple[Any, ...],
     blocks: int,
     memory_mib: int,
-    progress: Progress | None,
+    progress: Progress | None = None,
+    text: str = "",
 ) -> Arrays:
     """The sums over all blocks of what `work` makes of some; `what` names it among pieces."""
     together = rounds(cloud, range(blocks))
@@ -338,5 +342,5 @@ def _summed(
         for some, found in zip(together, pool.map(run, together), strict=True):
             total = tuple(a + b for a, b in zip(total, found, strict=True)) if total else found
             if progress:
-                progress(some.stop, blocks, "errors of the population")
+                progress(some.stop, blocks, text)
     return total

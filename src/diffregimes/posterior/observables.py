@@ -32,6 +32,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..common.numerics import bounded, softplus
 from ..data.cloud import Cloud
 from .moments import Moments
 
@@ -110,14 +111,12 @@ class Context:
     @cached_property
     def log_sum(self) -> Tensor:
         """log sum_nu e^{l_nu}, the true point included."""
-        return _softplus(self.moments.log_sum)
+        return softplus(self.moments.log_sum)
 
     @cached_property
     def bounded_free_energy(self) -> Tensor:
         """log[(1 + n S)/(n + S)], S = e^F: F itself within +-log n, and never beyond."""
-        far = self.log_n + 40
-        free = self.moments.log_sum.clamp(-far, far)  # beyond, the difference loses its digits
-        return _softplus(free + self.log_n) - _softplus(free - self.log_n) - self.log_n
+        return bounded(self.moments.log_sum, self.log_n)
 
     @cached_property
     def index_entropy(self) -> Tensor:
@@ -153,11 +152,6 @@ class Context:
     def same_point(self) -> Tensor:
         """sum w^2."""
         return self.own.square() + self.other.square() * self.moments.log_square.exp()
-
-
-def _softplus(x: Tensor) -> Tensor:
-    """log(1 + e^x)."""
-    return torch.nn.functional.softplus(x, threshold=40.0)
 
 
 @dataclass(frozen=True)

@@ -104,7 +104,7 @@ class Evidence:
     def left_out(self) -> LeftOut:
         """All of it comes from the same draws, whose products take longest."""
         times = {name: time_from_snr(np.exp(x)) for name, x in self._places.items()}
-        how = {"seed": self.seed, "memory_mib": self.memory_mib}
+        how: dict[str, Any] = {"seed": self.seed, "memory_mib": self.memory_mib}
         of_curves: list[Question[Any]] = [Means(times)] if times else []
         asked_first: list[Question[Any]] = []
         of_pairs = first = None

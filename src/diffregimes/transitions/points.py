@@ -46,10 +46,10 @@ def point_times(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
     weight = np.zeros((len(points), len(sample.times)))
     np.add.at(weight, where, sample.values["own_point_probability"])
     weight /= np.bincount(where)[:, None]
-    return points, _half(np.log(snr(sample.times)), weight)
+    return points, half_times(np.log(snr(sample.times)), weight)
 
 
-def _half(log_gamma: np.ndarray, weight: np.ndarray) -> np.ndarray:
+def half_times(log_gamma: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Times at which each row of weight (p, T), increasing in gamma, is one half."""
     places = numerics.crossings(-log_gamma, weight, 0.5)
     return np.asarray(time_from_snr(np.exp(-places)))
@@ -126,7 +126,7 @@ def _own_time(weight: Callable[[float], np.ndarray], gamma: np.ndarray) -> tuple
     last = _last(lambda k: bool(means(k).max() >= 0.5), count)
     # the interpolation asks for one more on both sides
     around = range(max(first - 1, 0), min(last + 3, count))
-    t, *left_out = _half(np.log(gamma[around]), np.stack([means(k) for k in around], axis=1))
+    t, *left_out = half_times(np.log(gamma[around]), np.stack([means(k) for k in around], axis=1))
     return float(t), math.sqrt((_PAIRS - 1) * np.var(left_out))
 
 

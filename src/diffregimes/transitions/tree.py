@@ -57,7 +57,7 @@ def classes_apart(
     leaves = tuple(map(shortened, members))
     if len(leaves) < 2 or balance.unfit(cloud):
         return (), None
-    how = {"seed": e.seed, "memory_mib": e.memory_mib}
+    how: dict[str, Any] = {"seed": e.seed, "memory_mib": e.memory_mib}
     first = balance.look(cloud, balance.around(e.start), **how)
     wanted = asking(cloud, first, e.start, blocks=e.blocks, **how)
     answers = asked(cloud, wanted.questions, blocks=e.blocks, progress=e.report, **how)

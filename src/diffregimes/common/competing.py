@@ -1,0 +1,44 @@
+"""Collapse among others than all points one by one: those of a condition."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .transition import TransitionTime
+
+
+@dataclass(frozen=True)
+class Condition:
+    """The collapse of one condition, or of the `count` together that have few points: `n` points in
+    all."""
+
+    name: str
+    count: int
+    n: int
+    time: TransitionTime
+
+
+@dataclass(frozen=True)
+class Given:
+    """The collapse where a point competes with those alone that share its condition.
+
+    conditions     how many there are
+    alone          places in the source of the points that share theirs with no other: the condition
+                   names them, and they are copied at any t
+    time           t_C of all points, each among those of its condition
+    collapse       of each condition, and of those of few points together
+    entropy        H(index|x_t, condition) over the mean log n_c, on the times of the curves
+    point_times    one collapse time for each point drawn of those that are not alone (NaN: none)
+    torn           points listed under several conditions, of which the first counts
+    """
+
+    conditions: int
+    alone: tuple[int, ...]
+    time: TransitionTime
+    collapse: tuple[Condition, ...]
+    entropy: np.ndarray
+    entropy_se: np.ndarray
+    point_times: np.ndarray
+    torn: int = 0
