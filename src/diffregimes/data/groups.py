@@ -21,6 +21,7 @@ from .request import Raw, Request
 
 FOLDER = "folder"  # the group of an image is the folder that it lies in
 LABEL = "label"  # the condition of a point is its class
+_WHAT = {"group": "groups", "given": "conditions"}  # by option
 
 
 def with_beside(
@@ -61,7 +62,7 @@ def _of_points(values: np.ndarray, option: str, given: str, data: Dataset, raw: 
     """Those of the points that were taken, of values of all points in the source."""
     n = int(data.indices.max()) + 1 if raw.indices is not None else len(raw.points)
     if len(values) < n or (raw.indices is None and len(values) > n):
-        what = {"group": "groups", "given": "conditions"}.get(option, "texts")
+        what = _WHAT.get(option, "texts")
         raise InputError(
             f"{option} (--{option}) is {given!r}, {len(values)} {what} for the {n} points of "
             f"{data.source}; expected one for each, in the same order."
@@ -88,8 +89,8 @@ def groups_of(
             return _folders(raw, request)
         if raw.labels is None or raw.columns_taken:
             raise InputError(
-                f"labels (--labels) is {group!r}, which names no groups; expected the name of a "
-                "key or column, a file with one group for each point, or folder."
+                f"labels (--labels) is {group!r}, which names no {_WHAT.get(option, 'texts')}; "
+                "expected the name of a key or column, a file with one for each point, or folder."
             )
         return checked_filled(checked_labels(raw.labels, len(raw.labels)), group, option)
     except InputError as error:

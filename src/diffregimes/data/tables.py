@@ -57,6 +57,9 @@ def from_table(request: Request, table: Table) -> Raw:
     labels = None if label is None else table.read([label])
     if request.labels_only and labels is not None:
         return Raw(np.empty((len(labels), 0)), labels.reshape(len(labels)))
+    if request.labels_only and request.labels not in (None, "none"):
+        n = len(table.read([next(iter(table.numeric))]))
+        return with_labels(Raw(np.empty((n, 0))), request.labels)
     if labels is not None and labels.ndim == 2:
         labels = labels[:, 0]
     others = [x for x in table.numeric if x not in (label, *_beside(request, table), *aside)]
