@@ -39,9 +39,12 @@ from .posterior.sample import Sample
 from .posterior.sweep import sweep
 from .results import Analysis, Curves, Exposure, Recipe, TransitionTime
 from .transitions.comparison import compare
+from .transitions.competing import among_competitors
 from .transitions.criteria import Evidence, headline, transition_times
 from .transitions.crossing import resample
-from .transitions.given import conditions_of, given_of, torn_points, with_given
+from .transitions.exposed_groups import group_times, most_exposed_groups
+from .transitions.given import conditions_of, torn_points
+from .transitions.grouped import codes_of, groups_of
 from .transitions.levels import level_of
 from .transitions.listed import as_listed, with_listed
 from .transitions.needed import at_speciation
@@ -77,6 +80,7 @@ def analyze(
     client: Any = None,
     levels: Given | None = None,
     given: Any = None,
+    groups: Any = None,
     progress: Progress | None = None,
 ) -> Analysis:
     """Find the regimes of a dataset.
@@ -109,6 +113,8 @@ def analyze(
         another pass for each level
     given : the condition (n,) that each point is learned under, integers or strings, or "label":
         collapse among those that share it; a `Dataset` may have its own
+    groups : likewise what points have in common that are one thing seen again: a group counts as
+        one
     progress : callback (done, total, text)
 
     The keywords from `class_names` to `standardize` prepare arrays as `from_arrays` does, which
@@ -132,7 +138,9 @@ def analyze(
     }  # fmt: skip
     dataset = _dataset(points, labels, preparation)
     check_several(dataset.class_names)
-    dataset = conditions_of(dataset, given, memory_mib)
+    listed = dataset.n if points is dataset else len(points)
+    dataset = conditions_of(dataset, given, memory_mib, listed)
+    dataset = groups_of(dataset, groups, listed)
     above = () if levels is None else groupings(levels, dataset.class_names)
     clock = process.schedule(schedule) if isinstance(schedule, str) else schedule
     grid = check_options(precision, draws, times, seed, device, memory_mib)
@@ -155,20 +163,8 @@ def analyze(
         levels=tuple(level_of(x, evidence, sample, tree) for x in above),
     )  # fmt: skip
     found = _of_all_listed(found, dataset, seen, evidence, sample)
-    return _among_competitors(found, dataset, seen, evidence, sample)
-
-
-def _among_competitors(
-    found: Analysis, dataset: Dataset, seen: Seen, evidence: Evidence, sample: Sample
-) -> Analysis:
-    """The analysis with the collapse among others than all points one by one."""
-    own = seen.own
-    if own.given is None:
-        return found
     torn = torn_points(dataset, seen.twins)
-    time = found.time("collapse")
-    given = given_of(own.given, own.indices, evidence, sample, time, torn)
-    return replace(found, given=given, verdict=with_given(found.verdict, given, own.n))
+    return among_competitors(found, seen.own, torn, evidence, sample)
 
 
 def _measured(
@@ -201,7 +197,7 @@ def _measured(
     blocks = min(MOST_BLOCKS, 2 * sample.units // BLOCK)
     evidence = Evidence(
         sample, resampled, eigen, near.matrix, cloud, inner, clock, counts, rng, seed, memory_mib,
-        blocks, report,
+        blocks, report, codes_of(seen.own),
     )  # fmt: skip
     return sample, evidence
 
@@ -223,7 +219,12 @@ def _points_at_risk(
 ) -> tuple[Exposure, ...]:
     """The most exposed points."""
     report(0, 1, "points at risk")
-    if isinstance(evidence.cloud, FileCloud):
+    if evidence.by_group is not None and evidence.groups is not None:
+        exposed = most_exposed_groups(
+            evidence.cloud, evidence.by_group, evidence.groups[evidence.cloud.order],
+            seen.neighbours.distance, seed=evidence.seed, memory_mib=evidence.memory_mib,
+        )  # fmt: skip
+    elif isinstance(evidence.cloud, FileCloud):
         exposed = most_exposed_in_file(
             evidence.cloud, sample, seed=evidence.seed, memory_mib=evidence.memory_mib
         )
@@ -268,7 +269,9 @@ def _concluded(
     deciding = by_method["speciation", chosen.speciation]
     copying = by_method["collapse", chosen.collapse]
     far = far_in_words(seen.shown, seen.neighbours.cloud, evidence.bulk.far)
-    remarks = (*far, *disagreement(times, exposed))
+    groups = evidence.by_group
+    competing = dataset.n if groups is None else groups.count
+    remarks = far if groups else (*far, *disagreement(times, exposed))
     needed = at_speciation(deciding, evidence.line, curves, evidence.bulk.spectrum, dataset.n)
     theory = None
     if dataset.population is not None:
@@ -276,7 +279,7 @@ def _concluded(
         theory = compare(law, curves, times, dataset.n, evidence.level, evidence.seed)
     flags = reliability(sample, dataset.n)
     broken = tuple(x.message for x in flags if not x.ok)
-    if dataset.labelled and deciding.t is not None:
+    if dataset.labelled and deciding.t is not None and groups is None:
         flags = (*flags, overconfidence(sample, deciding.t))
     return Analysis(
         dataset=describe(dataset),
@@ -284,11 +287,11 @@ def _concluded(
         times=times,
         curves=curves,
         points=exposed,
-        point_times=point_times(sample)[1],
+        point_times=point_times(sample)[1] if groups is None else group_times(groups),
         duplicates=(),
         reliability=flags,
         points_needed=needed,
-        verdict=verdict(deciding, copying, needed, dataset.n, broken, remarks),
+        verdict=verdict(deciding, copying, needed, competing, broken, remarks),
         recipe=recipe,
         notes=dataset.notes + seen.notes + _notes(curves, evidence.schedule, deciding, copying),
         theory=theory,

@@ -16,6 +16,7 @@ import numpy as np
 from .common import serial
 from .common.competing import Condition as Condition
 from .common.competing import Given as Given
+from .common.competing import Grouped as Grouped
 from .common.curves import Curves as Curves
 from .common.provenance import DatasetFacts as DatasetFacts
 from .common.provenance import Headline as Headline
@@ -244,6 +245,8 @@ class Analysis(Shown):
     pairs          when each two of three or more classes part; `tree` which part first
     levels         super-classes that were given, with the times at which they are decided
     given          the collapse among the points that share a condition
+    grouped        groups of points that count as one: headline, points at risk and point times are
+                   theirs
     """
 
     dataset: DatasetFacts
@@ -264,6 +267,7 @@ class Analysis(Shown):
     tree: Tree | None = None
     levels: tuple[Level, ...] = ()
     given: Given | None = None  # where points have conditions
+    grouped: Grouped | None = None  # where several points are of one group
 
     @property
     def clock(self) -> str:
@@ -315,4 +319,4 @@ class Analysis(Shown):
 
 
 # a result without duplicates is written as before there was a word for them
-serial.layout(Analysis, optional=("listed", "pairs", "tree", "levels", "given"))
+serial.layout(Analysis, optional=("listed", "pairs", "tree", "levels", "given", "grouped"))

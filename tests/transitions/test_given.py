@@ -6,18 +6,14 @@ import json
 
 import numpy as np
 import pytest
-from scipy.optimize import brentq
 
 import diffregimes as dr
-from clouds import SCHEDULE, blobs
+from clouds import SCHEDULE, blobs, exact_collapse, z_of_time
 from diffregimes.common.checks import InputError
 from diffregimes.data import readers
 from diffregimes.data.cloud import prepare
-from diffregimes.data.datasets import from_arrays
 from diffregimes.posterior import within as engine
-from diffregimes.posterior.groups import T95
-from diffregimes.process import snr, time_from_snr
-from diffregimes.theory.finite_n import Classes, means
+from diffregimes.process import time_from_snr
 from diffregimes.transitions.given import _time, conditions_of
 
 GRID = time_from_snr(np.geomspace(0.01, 60, 40)[::-1])
@@ -36,26 +32,6 @@ def time_of(seen):
     return _time([x for _, x in seen], [len(x.rows) for x, _ in seen], GRID, SCHEDULE)
 
 
-def exact(d, counts, spreads, near):
-    """t_C of Gaussian conditions of so many points, each by itself, looked for around `near`."""
-
-    def free(log_gamma):
-        t = float(time_from_snr(np.exp(log_gamma)))
-        some = []
-        for n, spread in zip(counts, spreads, strict=True):
-            law = Classes(d, np.zeros((1, 1)), np.array([spread**2]), np.ones(1))
-            some.append(n * means(law, t, float(np.log(n)), draws=64).bounded[0])
-        return sum(some)
-
-    start = np.log(snr(near))
-    return float(time_from_snr(np.exp(brentq(free, start - 1, start + 1, xtol=0.005))))
-
-
-def z_score(time, t):
-    low, high = (np.log(snr(x)) for x in (time.high, time.low))
-    return (np.log(snr(time.t)) - np.log(snr(t))) / ((high - low) / 2 / T95)
-
-
 def test_random_laws_collapse_at_their_own_number():
     """z^2 near 1 from both sides, of whole sets and of single conditions."""
     rng = np.random.default_rng(4)
@@ -69,8 +45,8 @@ def test_random_laws_collapse_at_their_own_number():
         points = centres[conditions] + spreads[conditions, None] * noise
         seen = found(points, conditions, blocks=4, seed=seed)
         time, first = time_of(seen), time_of(seen[:1])
-        whole.append(z_score(time, exact(d, counts, spreads, time.t)))
-        single.append(z_score(first, exact(d, counts[:1], spreads[:1], first.t)))
+        whole.append(z_of_time(time, exact_collapse(d, counts, spreads, time.t)))
+        single.append(z_of_time(first, exact_collapse(d, counts[:1], spreads[:1], first.t)))
     for z in (whole, single):  # 15/13 by the t law of a jackknife over 16 groups
         assert 0.4 < np.mean(np.square(z)) < 2.4
         assert abs(np.mean(z)) < 3.2 / np.sqrt(len(z))
@@ -87,8 +63,8 @@ def test_conditions_of_few_points_together(size):
         seen = found(points, conditions, blocks=8, seed=seed)
         assert not any(pack.alone for pack, _ in seen)
         assert sorted(np.concatenate([x.rows for x, _ in seen])) == list(range(len(points)))
-        t = t or exact(8, [size], [1.0], time_of(seen).t)
-        z.append(z_score(time_of(seen), t))
+        t = t or exact_collapse(8, [size], [1.0], time_of(seen).t)
+        z.append(z_of_time(time_of(seen), t))
     assert 0.2 < np.mean(np.square(z)) < 3.2
     assert abs(np.mean(z)) < 3.2 / np.sqrt(len(z))
 
@@ -200,22 +176,23 @@ def test_points_in_a_file_are_those_in_memory(tmp_path):
     assert two.time.t == pytest.approx(one.time.t, rel=1e-3)
     assert [x.n for x in two.collapse] == [100] * 3
     with pytest.raises(InputError, match=r"condition .* has 200 points, .* memory budget"):
-        conditions_of(far, np.arange(300) // 200, 0.005)
+        conditions_of(far, np.arange(300) // 200, 0.005, 300)
 
 
 def test_what_is_no_condition_is_refused(tmp_path):
-    points, labels = blobs(60, 4)
+    points, labels = blobs(60, 4, 3)
     for given, said in (
-        (np.arange(59), r"shape \(59,\) for 60 points"),
+        (np.arange(59), r"shape \(59,\) and dtype"),
         ([*["a"] * 59, " "], "1 of 60 points have none, the first in row 60"),
-        (np.linspace(0, 1, 60), "labels"),
+        (np.linspace(0, 1, 60), "float64"),
     ):
         with pytest.raises(InputError, match=said):
             dr.analyze(points, labels, given=given, draws=256)
     with pytest.raises(InputError, match="no labels"):
         dr.analyze(points, given="label", draws=256)
-    chosen = from_arrays(points, labels, classes=[1])
-    assert chosen.n < 60
+    # of the points that were listed, though some classes are left out
+    seen = dr.analyze(points, labels, classes=[0, 1], given=np.arange(60), draws=256).given
+    assert seen.alone == tuple(np.flatnonzero(labels < 2))
 
 
 def test_conditions_are_read_as_columns_and_files(tmp_path):

@@ -10,6 +10,22 @@ from .transition import TransitionTime
 
 
 @dataclass(frozen=True)
+class Grouped:
+    """Points in groups that count as one: `groups` of them, the largest with `largest` points.
+
+    On the times of the curves, with standard errors: `entropy`, H(group|x_t) over the log of their
+    number, and `same_group`, the sum of their squared weights.
+    """
+
+    groups: int
+    largest: int
+    entropy: np.ndarray
+    entropy_se: np.ndarray
+    same_group: np.ndarray
+    same_group_se: np.ndarray
+
+
+@dataclass(frozen=True)
 class Condition:
     """The collapse of one condition, or of the `count` together that have few points: `n` points in
     all."""

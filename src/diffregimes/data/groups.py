@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..common.checks import InputError
 from ..common.reading import readable
-from .classes import checked_labels
+from .classes import checked_labels, to_numpy
 from .datasets import Dataset
 from .request import Raw, Request
 
@@ -56,6 +57,18 @@ def given_label(data: Dataset) -> np.ndarray:
             "the name of a column or a file. Name the labels by labels (--labels)."
         )
     return np.asarray(np.array(data.class_names)[data.labels])
+
+
+def of_points(dataset: Dataset, values: Any, listed: int, name: str) -> np.ndarray:
+    """Values (n,), integers or strings, of the points that were taken of the `listed` ones."""
+    array = to_numpy(values, name)
+    if array.shape != (listed,) or array.dtype.kind not in "iubUSOT":
+        raise InputError(
+            f"{name} has the shape {array.shape} and dtype {array.dtype}; expected ({listed},) "
+            "integers or strings, one for each point."
+        )
+    found = checked_labels(array, listed)
+    return found if len(found) == dataset.n else found[dataset.indices]
 
 
 def _of_points(values: np.ndarray, option: str, given: str, data: Dataset, raw: Raw) -> np.ndarray:

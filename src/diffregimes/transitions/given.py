@@ -15,7 +15,6 @@ conditions, and how many points each has, are taken as they are.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -23,41 +22,30 @@ from typing import Any
 
 import numpy as np
 
-from ..common import numerics
 from ..common.checks import InputError
 from ..common.readable import count, interval_text
-from ..data.classes import checked_labels, to_numpy
 from ..data.datasets import Dataset
-from ..data.groups import LABEL, checked_filled, given_label
+from ..data.groups import LABEL, checked_filled, given_label, of_points
 from ..data.neighbours import Clusters
-from ..posterior.groups import GROUPS, T95
 from ..posterior.sample import Sample
 from ..posterior.within import BINS, Pack, Within, packs, within
-from ..process import Schedule, snr, time_from_snr
+from ..process import Schedule, snr
 from ..results import Condition, Given, TransitionTime, Verdict
 from .collapse import HEADLINE
 from .criteria import Evidence
-from .crossing import clocked
+from .crossing import clocked, left_out_time
 from .points import half_times, point_times
 
-_MOST_MISSING = GROUPS // 4  # sets of points whose curve may have no crossing
 
-
-def conditions_of(dataset: Dataset, given: Any, memory_mib: int) -> Dataset:
-    """The dataset with the condition of each point: the values (n,) that were given, for all points
-    of its source, or LABEL; those that it came with where nothing is. Raises `InputError`."""
+def conditions_of(dataset: Dataset, given: Any, memory_mib: int, listed: int) -> Dataset:
+    """The dataset with the condition of each point: the values that were given, one for each of the
+    `listed` points that it was made of, or LABEL; those that it came with where nothing is. Raises
+    `InputError`."""
     if isinstance(given, str) and given == LABEL:
         dataset = replace(dataset, given=given_label(dataset))
     elif given is not None:
-        values = to_numpy(given, "given")
-        if values.shape != (int(dataset.indices.max()) + 1,) and values.shape != (dataset.n,):
-            raise InputError(
-                f"given has the shape {values.shape} for {dataset.n} points; expected ({dataset.n},"
-                f"), a condition for each, or {LABEL!r} for its class."
-            )
-        values = values if len(values) == dataset.n else values[dataset.indices]
-        values = checked_filled(checked_labels(values, dataset.n), "an array", "given")
-        dataset = replace(dataset, given=values)
+        values = of_points(dataset, given, listed, "given")
+        dataset = replace(dataset, given=checked_filled(values, "an array", "given"))
     if dataset.given is not None and dataset.in_file:
         counts = np.unique(dataset.given, return_counts=True)[1]
         if len(counts) > 1 and 4 * counts.max() * dataset.d > memory_mib * 2**20:
@@ -152,25 +140,7 @@ def _time(
     share = [m * x.units / max(float(x.units[0]), 1.0) for m, x in zip(weights, seen, strict=True)]
     total = np.sum(share, axis=0)
     rows = np.sum([s * x.bounded for s, x in zip(share, seen, strict=True)], axis=0) / total
-    return left_out_time(times, rows.T, schedule)
-
-
-def left_out_time(times: np.ndarray, rows: np.ndarray, schedule: Schedule) -> TransitionTime:
-    """The collapse where the first of `rows` (1 + G, T), at increasing `times` (T,), crosses 0, and
-    its interval from the others, each without a group of points."""
-    places = -numerics.crossings(-np.log(snr(times)), rows, 0.0)
-    if not math.isfinite(places[0]):
-        why = f"F does not cross 0 between t = {times[0]:.3g} and t = {times[-1]:.3g}"
-        return clocked(schedule, "collapse", HEADLINE, None, warnings=(why,))
-    known = np.isfinite(places[1:])
-    t = float(time_from_snr(math.exp(places[0])))
-    if (~known).sum() > _MOST_MISSING:
-        why = "without some of the points there is no crossing: there is no interval"
-        return clocked(schedule, "collapse", HEADLINE, t, warnings=(why,))
-    error = T95 * math.sqrt((GROUPS - 1) * places[1:][known].var())
-    ends = np.array([places[0], places[0] - error, places[0] + error])
-    low, high = sorted(time_from_snr(np.exp(ends[1:])).tolist())
-    return clocked(schedule, "collapse", HEADLINE, t, (low, high))
+    return left_out_time(schedule, "collapse", HEADLINE, times, rows.T)
 
 
 def with_given(verdict: Verdict, given: Given, n: int) -> Verdict:
