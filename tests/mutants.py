@@ -606,7 +606,7 @@ FAULTS = (
     Fault("auditing/copies.py", "times[alike | again]",
           "times[alike]",
           COPIED),
-    Fault("auditing/orbit.py", "np.argsort(self.places[element])",
+    Fault("data/orbit.py", "np.argsort(self.places[element])",
           "self.places[element]",
           COPIED),
     Fault("auditing/gate.py", "binom.sf(far - 1, of, 0.5)",

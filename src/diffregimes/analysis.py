@@ -23,6 +23,7 @@ from .common.parallel import Progress
 from .common.readable import moment
 from .common.recipe import check_device, versions
 from .common.rng import numpy_generator
+from .data.augmented import words_of
 from .data.classes import check_several
 from .data.datasets import Dataset, describe, from_arrays
 from .data.filecloud import FileCloud
@@ -81,6 +82,7 @@ def analyze(
     levels: Given | None = None,
     given: Any = None,
     groups: Any = None,
+    augment: Sequence[str] | str = (),
     progress: Progress | None = None,
 ) -> Analysis:
     """Find the regimes of a dataset.
@@ -115,6 +117,8 @@ def analyze(
         collapse among those that share it; a `Dataset` may have its own
     groups : likewise what points have in common that are one thing seen again: a group counts as
         one
+    augment : what training makes of images, names of `data.orbit.AUGMENTATIONS` or "shift:N": how
+        much it moves the collapse
     progress : callback (done, total, text)
 
     The keywords from `class_names` to `standardize` prepare arrays as `from_arrays` does, which
@@ -141,6 +145,7 @@ def analyze(
     listed = dataset.n if points is dataset else len(points)
     dataset = conditions_of(dataset, given, memory_mib, listed)
     dataset = groups_of(dataset, groups, listed)
+    changes = words_of(augment, dataset) if augment else ()
     above = () if levels is None else groupings(levels, dataset.class_names)
     clock = process.schedule(schedule) if isinstance(schedule, str) else schedule
     grid = check_options(precision, draws, times, seed, device, memory_mib)
@@ -164,7 +169,7 @@ def analyze(
     )  # fmt: skip
     found = _of_all_listed(found, dataset, seen, evidence, sample)
     torn = torn_points(dataset, seen.twins)
-    return among_competitors(found, seen.own, torn, evidence, sample)
+    return among_competitors(found, seen.own, torn, changes, evidence, sample)
 
 
 def _measured(

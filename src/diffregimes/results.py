@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from .common import serial
+from .common.competing import Augment as Augment
 from .common.competing import Condition as Condition
 from .common.competing import Given as Given
 from .common.competing import Grouped as Grouped
@@ -247,6 +248,7 @@ class Analysis(Shown):
     given          the collapse among the points that share a condition
     grouped        groups of points that count as one: headline, points at risk and point times are
                    theirs
+    augment        the collapse among the images that augmentation makes of the points
     """
 
     dataset: DatasetFacts
@@ -268,6 +270,7 @@ class Analysis(Shown):
     levels: tuple[Level, ...] = ()
     given: Given | None = None  # where points have conditions
     grouped: Grouped | None = None  # where several points are of one group
+    augment: Augment | None = None
 
     @property
     def clock(self) -> str:
@@ -319,4 +322,6 @@ class Analysis(Shown):
 
 
 # a result without duplicates is written as before there was a word for them
-serial.layout(Analysis, optional=("listed", "pairs", "tree", "levels", "given", "grouped"))
+serial.layout(
+    Analysis, optional=("listed", "pairs", "tree", "levels", "given", "grouped", "augment")
+)

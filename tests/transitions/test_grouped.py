@@ -104,7 +104,7 @@ def test_bursts_of_random_laws_collapse_at_the_number_of_groups():
 
 def test_bursts_are_as_their_different_points():
     """Times, points at risk and verdict of 240 points that come three times each, a little moved;
-    one by one the frames of a burst tell each other's class, and are told apart at small t alone."""
+    one by one the frames of a burst tell each other's class, and are told apart late."""
     rng = np.random.default_rng(0)
     labels = np.arange(240) % 2
     points = (2 * labels[:, None] - 1) * 0.35 + rng.standard_normal((240, 24))

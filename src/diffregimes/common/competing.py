@@ -1,4 +1,4 @@
-"""Collapse among others than all points one by one: those of a condition."""
+"""Collapse among others than all points one by one: groups, conditions, augmented images."""
 
 from __future__ import annotations
 
@@ -58,3 +58,30 @@ class Given:
     entropy_se: np.ndarray
     point_times: np.ndarray
     torn: int = 0
+
+
+@dataclass(frozen=True)
+class Augment:
+    """The collapse among all images that augmentation by `words` makes of the points.
+
+    elements   of the set of changes, the one that changes nothing included; `members` different
+               images come out
+    time       t_C among these; `without` that of the points alone, by the same draws
+    moved      by how much t is larger with augmentation, and its 95 % interval `low`, `high`
+    t          times of `entropy`, H(image|x_t) over the log of `members`, and of `same_member`, the
+               sum of the squared weights, with their standard errors
+    """
+
+    words: tuple[str, ...]
+    elements: int
+    members: int
+    time: TransitionTime
+    without: TransitionTime
+    moved: float | None
+    low: float | None
+    high: float | None
+    t: np.ndarray
+    entropy: np.ndarray
+    entropy_se: np.ndarray
+    same_member: np.ndarray
+    same_member_se: np.ndarray

@@ -34,8 +34,8 @@ class ByGroup:
     """Of `count` groups, at times (T,), means over draws. Of the whole set and without each of the
     sets of groups, (T, 1 + G): the bounded free energy over log of the groups; of the class
     probabilities that the other groups give, that of the true class and the sum of squares, `own`
-    and `confidence`. Of the whole set with standard errors, (2, T): H(group|x) over log of the groups, and the sum of
-    squared weights. `weight` (p, T): w_own, by the `groups` (p,) drawn."""
+    and `confidence`. Of the whole set with standard errors, (2, T): H(group|x) over log of the
+    groups, and the sum of squared weights. `weight` (p, T): w_own, by the `groups` (p,) drawn."""
 
     count: int
     times: np.ndarray

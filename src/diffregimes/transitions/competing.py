@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
+from ..data.augmented import orbits
 from ..data.datasets import Dataset
 from ..posterior.sample import Sample
 from ..results import Analysis
+from .augmented import augment_of, with_augment
 from .collapse import HEADLINE
 from .criteria import Evidence
 from .given import given_of, with_given
@@ -14,10 +17,16 @@ from .grouped import grouped_of, with_groups
 
 
 def among_competitors(
-    found: Analysis, own: Dataset, torn: int, evidence: Evidence, sample: Sample
+    found: Analysis,
+    own: Dataset,
+    torn: int,
+    augment: Sequence[str],
+    evidence: Evidence,
+    sample: Sample,
 ) -> Analysis:
-    """The analysis of the points `own` with that of their groups, and among those that share a
-    condition; `torn` of the points left out had another than the one that was kept."""
+    """The analysis of the points `own` with that of their groups, among those that share a
+    condition, and among all that `augment` makes of them; `torn` of the points left out had another
+    condition than the one that was kept."""
     alone = found.time("collapse", HEADLINE)
     if evidence.by_group is not None and evidence.groups is not None:
         groups = grouped_of(evidence.by_group, evidence.groups)
@@ -26,4 +35,7 @@ def among_competitors(
     if own.given is not None:
         given = given_of(own.given, own.indices, evidence, sample, alone, torn)
         found = replace(found, given=given, verdict=with_given(found.verdict, given, own.n))
+    if augment:
+        moved = augment_of(own, orbits(own, augment), evidence, alone)
+        found = replace(found, augment=moved, verdict=with_augment(found.verdict, moved, own.n))
     return found

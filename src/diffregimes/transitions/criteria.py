@@ -275,12 +275,6 @@ CRITERIA = (
     ),
     Criterion(
         "collapse",
-        grouped.COLLAPSE,
-        "a group of points outweighs all the other groups together",
-        lambda e: grouped.collapse_time(e.by_group, e.schedule),
-    ),
-    Criterion(
-        "collapse",
         "bounded-free-energy",
         "a training point outweighs all the others together; each counts n-fold at the most",
         lambda e: collapse.bounded_free_energy_time(e.curves, e.schedule),
@@ -312,6 +306,12 @@ CRITERIA = (
             e.bulk.spectrum, e.bulk.matrix, e.bulk.cloud, e.schedule, e.rng, e.n - len(e.bulk.far)
         ),
         of_bulk=True,
+    ),
+    Criterion(
+        "collapse",
+        grouped.COLLAPSE,
+        "a group of points outweighs all the other groups together",
+        lambda e: grouped.collapse_time(e.by_group, e.schedule),
     ),
 )
 LOO, OWN = speciation.LOO, speciation.OWN
