@@ -23,7 +23,6 @@ from .common.parallel import Progress
 from .common.readable import moment
 from .common.recipe import check_device, versions
 from .common.rng import numpy_generator
-from .data.augmented import words_of
 from .data.classes import check_several
 from .data.datasets import Dataset, describe, from_arrays
 from .data.filecloud import FileCloud
@@ -40,12 +39,12 @@ from .posterior.sample import Sample
 from .posterior.sweep import sweep
 from .results import Analysis, Curves, Exposure, Recipe, TransitionTime
 from .transitions.comparison import compare
-from .transitions.competing import among_competitors
+from .transitions.competing import among_competitors, competitors
 from .transitions.criteria import Evidence, headline, transition_times
 from .transitions.crossing import resample
 from .transitions.exposed_groups import group_times, most_exposed_groups
-from .transitions.given import conditions_of, torn_points
-from .transitions.grouped import codes_of, groups_of
+from .transitions.given import torn_points
+from .transitions.grouped import codes_of
 from .transitions.levels import level_of
 from .transitions.listed import as_listed, with_listed
 from .transitions.needed import at_speciation
@@ -143,9 +142,7 @@ def analyze(
     dataset = _dataset(points, labels, preparation)
     check_several(dataset.class_names)
     listed = dataset.n if points is dataset else len(points)
-    dataset = conditions_of(dataset, given, memory_mib, listed)
-    dataset = groups_of(dataset, groups, listed)
-    changes = words_of(augment, dataset) if augment else ()
+    dataset, changes = competitors(dataset, listed, given, groups, augment, memory_mib)
     above = () if levels is None else groupings(levels, dataset.class_names)
     clock = process.schedule(schedule) if isinstance(schedule, str) else schedule
     grid = check_options(precision, draws, times, seed, device, memory_mib)

@@ -73,16 +73,10 @@ def elements(augment: Sequence[str], shape: tuple[int, ...]) -> tuple[np.ndarray
             f"pixels of these {shape[0]} by {shape[1]} images, such as shift:2."
         )
     start = np.arange(math.prod(shape))[None] if turned is None else turned.places
-    places = [
-        _shifted(x.reshape(shape), *by) for by in _nearest_first(int(found[1])) for x in start
-    ]
-    return np.unique(np.stack(places), axis=0)[_order(np.stack(places))], False
-
-
-def _order(places: np.ndarray) -> np.ndarray:
-    """Of the sorted different rows those in the order in which they first came."""
+    steps = _nearest_first(int(found[1]))
+    places = np.stack([_shifted(x.reshape(shape), *by) for by in steps for x in start])
     first = np.unique(places, axis=0, return_index=True)[1]
-    return np.asarray(np.argsort(first))
+    return places[np.sort(first)], False
 
 
 def _nearest_first(k: int) -> list[tuple[int, int]]:
@@ -108,7 +102,7 @@ def orbits(dataset: Dataset, augment: Sequence[str]) -> Orbits:
         for start in range(0, dataset.n, _ROWS):
             part = slice(start, start + _ROWS)
             for k, image in enumerate(moved(of, dataset.points[part], black) + 0.0, start):
-                digest = hashlib.blake2b(np.ascontiguousarray(image), digest_size=16).digest()
+                digest = hashlib.blake2b(image.tobytes(), digest_size=16).digest()
                 if digest not in seen:
                     seen.add(digest)
                     distinct[e, k] = True

@@ -156,10 +156,10 @@ class _Pass:
         noise = torch.randn(
             count, chosen.shape[1], generator=torch_generator(self._seed, "members", first)
         )
+        moved, itself = torch.from_numpy(own).to(self._device), self._coordinates(0, chosen)
         return _Found(
-            row, self._orbit[row], element, self._group[row], torch.from_numpy(own).to(self._device),
-            self._coordinates(0, chosen), noise.to(self._device),
-        )  # fmt: skip
+            row, self._orbit[row], element, self._group[row], moved, itself, noise.to(self._device)
+        )
 
     def weights(self, found: _Found) -> tuple[list[Weights], list[Weights]]:
         """At every time, with augmentation and without it."""

@@ -41,14 +41,16 @@ def augment_of(own: Dataset, by: Orbits, evidence: Evidence, alone: TransitionTi
         own.points, by, times, blocks=blocks, seed=e.seed, memory_mib=e.memory_mib,
         device=e.cloud.coordinates.device, progress=e.report,
     )  # fmt: skip
-    both = [
+    time, without = (
         left_out_time(e.schedule, "collapse", HEADLINE, times, rows.T)
         for rows in (seen.bounded, seen.without)
-    ]
+    )
+    same, same_se = seen.same_member
     log_n = math.log(by.members)
     return Augment(
-        by.words, len(by.places), by.members, *both, *_moved(times, seen.bounded, seen.without),
-        times, seen.entropy[0] / log_n, seen.entropy[1] / log_n, *seen.same_member,
+        by.words, len(by.places), by.members, time, without,
+        *_moved(times, seen.bounded, seen.without), times, seen.entropy[0] / log_n,
+        seen.entropy[1] / log_n, same, same_se,
     )  # fmt: skip
 
 

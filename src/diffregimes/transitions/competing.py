@@ -4,16 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
-from ..data.augmented import orbits
+from ..data.augmented import orbits, words_of
 from ..data.datasets import Dataset
 from ..posterior.sample import Sample
 from ..results import Analysis
 from .augmented import augment_of, with_augment
 from .collapse import HEADLINE
 from .criteria import Evidence
-from .given import given_of, with_given
-from .grouped import grouped_of, with_groups
+from .given import conditions_of, given_of, with_given
+from .grouped import grouped_of, groups_of, with_groups
+
+
+def competitors(
+    dataset: Dataset,
+    listed: int,
+    given: Any,
+    groups: Any,
+    augment: Sequence[str] | str,
+    memory_mib: int,
+) -> tuple[Dataset, tuple[str, ...]]:
+    """The dataset with the condition and the group of each point, and what augmentation does; each
+    is asked for, or wrong (`InputError`), before any work. `listed` points made the dataset."""
+    dataset = conditions_of(dataset, given, memory_mib, listed)
+    dataset = groups_of(dataset, groups, listed)
+    return dataset, words_of(augment, dataset) if augment else ()
 
 
 def among_competitors(
