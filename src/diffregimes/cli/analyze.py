@@ -6,6 +6,7 @@ import dataclasses
 import errno
 import shutil
 import sys
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,11 +20,11 @@ from ..common.checks import InputError, in_range
 from ..common.files import hidden
 from ..data.readers import ACCEPTED
 from .command import command, numbers
+from .competitors import CompetingDataOptions
 from .options import (
     ACCURACY,
     DATA,
     OUTPUT,
-    DataOptions,
     Device,
     Figures,
     Out,
@@ -66,6 +67,8 @@ Examples:
 
   diffregimes analyze table.csv --labels species
 
+  diffregimes analyze scans/ --group patient --given protocol --augment mirror
+
   diffregimes analyze gmm:d=1024,n=20000,mu=1,sigma=1
 """
 
@@ -75,7 +78,7 @@ class Analyze:
     """The options of `analyze`."""
 
     source: Source
-    data: DataOptions
+    data: CompetingDataOptions
     skip_unreadable: Annotated[
         bool,
         typer.Option(
@@ -174,6 +177,11 @@ class Analyze:
         ),
     ] = False
 
+    @property
+    def augment(self) -> Sequence[str] | str:
+        """--augment, nothing without: an empty one is wrong."""
+        return () if self.data.augment is None else self.data.augment
+
     def recorded(self, scale: Range, times: list[float] | None) -> dict[str, Any]:
         """What results.json keeps of them, beside what `diffregimes.analyze` says of itself."""
         return {
@@ -192,6 +200,9 @@ class Analyze:
             "schedule": self.schedule,
             "skip_unreadable": self.skip_unreadable,
             "levels": self.levels,
+            "group": self.data.group,
+            "given": self.data.given,
+            "augment": self.data.augment,
         }
 
 
@@ -248,6 +259,7 @@ def _prepared(
     from .. import process
     from ..analysis import check_options
     from ..report.folder import check_target
+    from ..transitions.competing import competitors
 
     check_options(
         options.precision, options.draws, times, options.seed, options.device, options.memory_mib
@@ -274,6 +286,7 @@ def _prepared(
         if levels == FOLDERS:
             dataset, levels = by_folders(dataset)
         groupings(levels, dataset.class_names)
+    competitors(dataset, dataset.n, None, None, options.augment, options.memory_mib)
     return dataset, levels, clock
 
 
@@ -310,6 +323,7 @@ def _analysed(
         keep=pieces,
         client=client,
         levels=levels,
+        augment=options.augment,
         progress=progress,
     )
 

@@ -43,7 +43,7 @@ class Given:
     conditions     how many there are
     alone          places in the source of the points that share theirs with no other: the condition
                    names them, and they are copied at any t
-    time           t_C of all points, each among those of its condition
+    time           t_C of all points, each among those of its condition; `without` among all others
     collapse       of each condition, and of those of few points together
     entropy        H(index|x_t, condition) over the mean log n_c, on the times of the curves
     point_times    one collapse time for each point drawn of those that are not alone (NaN: none)
@@ -53,6 +53,7 @@ class Given:
     conditions: int
     alone: tuple[int, ...]
     time: TransitionTime
+    without: TransitionTime
     collapse: tuple[Condition, ...]
     entropy: np.ndarray
     entropy_se: np.ndarray

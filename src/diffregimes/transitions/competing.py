@@ -29,7 +29,7 @@ def competitors(
     is asked for, or wrong (`InputError`), before any work. `listed` points made the dataset."""
     dataset = conditions_of(dataset, given, memory_mib, listed)
     dataset = groups_of(dataset, groups, listed)
-    return dataset, words_of(augment, dataset) if augment else ()
+    return dataset, () if not augment and augment != "" else words_of(augment, dataset)
 
 
 def among_competitors(

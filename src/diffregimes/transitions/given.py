@@ -82,7 +82,7 @@ def given_of(
         name = "excess_entropy_over_alpha"
         only = (Condition(str(names[0]), 1, len(values), time),)
         own = point_times(sample)[1]
-        return Given(1, alone, time, only, curves[name], curves.se[name], own, torn)
+        return Given(1, alone, time, time, only, curves[name], curves.se[name], own, torn)
     found = list(_measured(codes[evidence.cloud.order], evidence, sample.times))
     every = [(len(pack.rows), seen) for pack, seen in found]
     nats = float((counts * np.log(counts)).sum())
@@ -91,9 +91,9 @@ def given_of(
     log_gamma = np.log(snr(sample.times))
     own_times = [half_times(log_gamma, x.own) for _, x in every]
     conditions = tuple(_conditions(found, names.astype(str).tolist(), sample.times, evidence))
+    whole = _time([x for _, x in every], [m for m, _ in every], sample.times, evidence.schedule)
     return Given(
-        len(names), alone, _time([x for _, x in every], [m for m, _ in every], sample.times,
-        evidence.schedule), conditions, entropy / max(nats, 1e-300),
+        len(names), alone, whole, time, conditions, entropy / max(nats, 1e-300),
         np.sqrt(square) / max(nats, 1e-300), np.concatenate([np.empty(0), *own_times]), torn,
     )  # fmt: skip
 
@@ -158,7 +158,7 @@ def with_given(verdict: Verdict, given: Given, n: int) -> Verdict:
         where = f"t_C is {value}" + (f" ({span})" if span else "")
         where = where if time.t is not None else f"there is no t_C ({time.warnings[0]})"
         whose = "the others" if named else "all points"
-        said.append(f"Among those that share its condition alone, {where} for {whose}.")
+        said.append(f"Against the points of its own condition alone {where} for {whose}.")
     if given.torn:
         said.append(f"{given.torn} points are listed under several conditions; the first counts.")
     sentences = (*verdict.sentences, *said)
