@@ -149,6 +149,7 @@ def test_two_points_of_a_condition_have_no_t_C():
     points, labels = blobs(120, 8)
     given = dr.analyze(points, labels, draws=1024, given=np.arange(120) // 2).given
     assert given.time.t is None
+    assert given.alone == ()
     (condition,) = given.collapse
     assert (condition.name, condition.count, condition.n) == ("of 2 points", 60, 120)
     assert "one rival" in condition.time.warnings[0]
