@@ -4,10 +4,10 @@
     result = dr.analyze(points, labels, seed=0)
     print(result)
 
-The verbs are `load`, `from_arrays`, `analyze`, `audit`, `monitor`, `load_score` and `run_clones`;
-see each for its options and `Analysis`, `Audit`, `Monitor` and `Ends` for what comes back. The
-rooms behind them are `dr.theory`, `dr.populations`, `dr.process`, `dr.backward`, `dr.learned`,
-`dr.auditing` and others.
+The verbs are `load`, `from_arrays`, `analyze`, `advise`, `audit`, `monitor`, `load_score` and
+`run_clones`; see each for its options and `Analysis`, `Advice`, `Audit`, `Monitor` and `Ends` for
+what comes back. The rooms behind them are `dr.theory`, `dr.populations`, `dr.process`,
+`dr.backward`, `dr.learned`, `dr.auditing` and others.
 Names are loaded on first use: torch takes seconds to import, and `diffregimes --help` has no need
 of it.
 """

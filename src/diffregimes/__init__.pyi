@@ -1,3 +1,4 @@
+from . import advising as advising
 from . import auditing as auditing
 from . import backward as backward
 from . import data as data
@@ -10,6 +11,8 @@ from . import results as results
 from . import scores as scores
 from . import theory as theory
 from . import transitions as transitions
+from .advising.advice import advise as advise
+from .advising.told import Advice as Advice
 from .analysis import analyze as analyze
 from .auditing.audit import audit as audit
 from .auditing.findings import Audit as Audit

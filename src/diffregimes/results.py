@@ -23,7 +23,7 @@ from .common.provenance import DatasetFacts as DatasetFacts
 from .common.provenance import Headline as Headline
 from .common.provenance import Recipe as Recipe
 from .common.share import Share as Share
-from .common.shown import Shown
+from .common.shown import Shown, advising
 from .common.transition import TransitionTime as TransitionTime
 from .common.tree import Fork as Fork
 from .common.tree import Tree as Tree
@@ -293,6 +293,10 @@ class Analysis(Shown):
                 return pair
         known = ", ".join(dict.fromkeys(x for p in self.pairs for x in (p.one, p.other)))
         raise KeyError(f"no pair of {one!r} and {other!r}; there are those of: {known or 'none'}")
+
+    def advise(self, schedule: Any = None, **how: Any) -> Any:
+        """Settings of a sampler and of a training run: `advising.advise`, which has the options."""
+        return advising().advise(self, schedule, **how)
 
     def __repr__(self) -> str:
         head = "; ".join(str(self.time(k)) for k in TRANSITIONS)

@@ -197,3 +197,32 @@ def test_every_point_has_a_twin():
     times = found(np.tile(points, (2, 1)), np.tile(labels, 2), 0.0, blocks=2)
     assert all(x.balance.t is None for x in times.pairs)
     assert all(x.balance.warnings for x in times.pairs)
+
+
+@pytest.mark.parametrize("seed", [5, 55])
+def test_pairs_that_part_long_before_few_points_decide_are_found(seed):
+    """Three classes in 113 and 127 dimensions, looked for from log gamma = 0 on, where the weights
+    are heated to a fifth: each parts at a quarter of that signal or less."""
+    rng = np.random.default_rng(seed)
+    d = 113 if seed == 5 else 127
+    means = rng.standard_normal((3, d)) / np.sqrt(d) * 4.5
+    labels = np.repeat(np.arange(3), 450)
+    points = means[labels] + 1.1 * rng.standard_normal((1350, d))
+    for pair in found(points, labels, 0.0, seed=seed).pairs:
+        apart = means[int(pair.one)] - means[int(pair.other)]
+        exact = exact_times(GaussianPair(apart, 1.21, 1.21))["balance"]
+        assert np.log(snr(exact)) < -0.3
+        assert pair.balance.t is not None, pair.balance.warnings
+        assert abs(z_score(pair.balance, exact)) < 3.5
+
+
+def test_pairs_that_had_parted_before_are_not_said_to_stay_together():
+    """At the noisiest place M is above the level already."""
+    nodes = np.array([-1.0, 0.0, 1.0])
+    odds = np.repeat(np.array([5.0, 9.0, 20.0])[:, None, None], 19, axis=1)
+    phi = np.repeat(np.array([0.9, 0.95, 0.99])[:, None, None], 17, axis=1)
+    seen = pairs.PairCurves(nodes, np.ones(3), odds, odds[:, :2], np.full((3, 1), 50.0), phi, phi)
+    (pair,) = pairs.pair_times(seen, ("a", "b"), SCHEDULE).pairs
+    assert (pair.balance.t, pair.clone.t) == (None, None)
+    for time in (pair.balance, pair.clone):
+        assert "have parted before t" in time.warnings[0]

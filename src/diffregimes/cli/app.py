@@ -15,7 +15,7 @@ import typer
 from ..common.checks import InputError, out_of_memory
 from ..common.readable import printable
 from ..common.reading import why
-from . import analyze, audit, backward, classifier, reproduce, theory, train
+from . import advise, analyze, audit, backward, classifier, reproduce, theory, train
 
 app = typer.Typer(
     name="diffregimes",
@@ -46,7 +46,7 @@ def _app(
 
 
 # in the order of --help
-for module in (analyze, backward, train, classifier, audit, theory, reproduce):
+for module in (analyze, advise, backward, train, classifier, audit, theory, reproduce):
     module.add_to(app)
 
 

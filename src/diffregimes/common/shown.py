@@ -1,8 +1,9 @@
 """Results that show themselves: a page in a notebook, a figure, a report, a folder of files.
 
 What is drawn and written is the business of the room `report`, which knows every result and lies
-above all of them. `_notebook` is the one door upward: it opens when a person asks to see something,
-never as a module loads. tests/test_import_order.py knows this door and no other.
+above all of them, and so does `advising`, which turns an analysis into settings. `_notebook` and
+`advising` are the doors upward: they open when a person asks for something, never as a module
+loads. tests/test_import_order.py knows these doors and no other.
 """
 
 from __future__ import annotations
@@ -42,3 +43,7 @@ class Shown:
 
 def _notebook() -> Any:
     return import_module("..report.notebook", __package__)
+
+
+def advising() -> Any:
+    return import_module("..advising.advice", __package__)

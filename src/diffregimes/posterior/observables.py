@@ -274,6 +274,22 @@ OBSERVABLES = (
         lambda c: c.class_entropy,
     ),
     Observable(
+        "class_entropy_loo",
+        "class entropy, left out",
+        "nats",
+        False,
+        "E[−Σ p' log p'], H(class given x) for the population",
+        lambda c: c.classes.entropy,
+    ),
+    Observable(
+        "class_cross_entropy_loo",
+        "surprise at the true class, left out",
+        "nats",
+        False,
+        "E[−log p'_a], H(class given x) for the population, and above it by what p' errs",
+        lambda c: -c.classes.own.clamp_min(LEAST).log(),
+    ),
+    Observable(
         "within_class_entropy",
         "within-class entropy",
         "nats",

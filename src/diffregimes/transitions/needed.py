@@ -127,7 +127,7 @@ def scan(
     if clear.any():
         at, where = np.unique(t[clear], return_inverse=True)
         full = sweep(cloud, at, draws=_DRAWS, seed=seed, memory_mib=memory_mib)
-        ends = _information(full.curves(), dataset.n)
+        ends = information_ends(full.curves(), dataset.n)
         information[clear] = np.mean(ends, axis=0)[where]
     return Scan(n, t, gaussian_information(known, snr(t)), information)
 
@@ -206,7 +206,7 @@ def from_curves(
         return bound
     collapsed = np.interp(t, curves.t, curves["same_point_probability"]) > 0.1
     if not collapsed:
-        low, high = (float(np.interp(t, curves.t, x)) for x in _information(curves, n))
+        low, high = (float(np.interp(t, curves.t, x)) for x in information_ends(curves, n))
         error = Z95 * float(np.interp(t, curves.t, curves.se["information"]))
         ends = sorted((low, high))
         method = "information measured at t"
@@ -221,7 +221,7 @@ def from_curves(
     return PointsNeeded(t, value, min(value, least or value), top, method)
 
 
-def _information(curves: Curves, n: int) -> tuple[np.ndarray, np.ndarray]:
+def information_ends(curves: Curves, n: int) -> tuple[np.ndarray, np.ndarray]:
     """The ends between which I(a; x_t) lies, log n - E[H(w)] and log(n - 1) - F, in nats."""
     return curves["information"], math.log(n - 1) - curves[FREE] * math.log(n)
 

@@ -79,27 +79,28 @@ def asking(
     few = min(blocks, 1 + len(cloud.bounds) // _FEW)
     steps = np.arange(math.floor((_earliest(cloud) - start) / _STEP), _FARTHEST)
     every = np.empty(0)
-    odds = np.empty((0, (len(cloud.bounds) - 1) * (len(cloud.bounds) - 2) // 2))
+    odds = np.empty((0, 2, (len(cloud.bounds) - 1) * (len(cloud.bounds) - 2) // 2))
     for _ in range(_TRIES):
         every = np.append(every, start + _STEP * steps)
-        # as calm as the nearest place of `first`, and carried back half-way between M and M/beta:
-        # it says no more than where to look
+        # as calm as the nearest place of `first`: M is between that at beta and M/beta, which it is
+        # towards the noise, and half-way says where to look towards the data
         calm = first.calm[np.abs(every[-len(steps) :, None] - first.nodes).argmin(axis=1)]
         rough = Heated(time_from_snr(np.exp(every[-len(steps) :])), calm[:, None])
         (found,) = asked_of(cloud, [rough], blocks=few, seed=seed, memory_mib=memory_mib)
         whole = found.log_odds[:, 0, 0]
         there, back = (whole[:, i, j] for i, j in _both_ways(whole.shape[-1]))
-        odds = np.concatenate([odds, (there + back) / 2 / np.sqrt(calm)[:, None]])
-        places = _crossings(every, odds[:, None], _log_odds(LEVEL), _log_odds)[0]
+        most = (there + back)[:, None] / 2 / calm[:, None, None]
+        odds = np.concatenate([odds, np.append(most, most * np.sqrt(calm)[:, None, None], axis=1)])
+        first_places, places = _crossings(every, odds, _log_odds(LEVEL), _log_odds)
         if np.isfinite(places).all() or found.same_point[-1, 0] > _ALONE:
             break
         steps = steps[-1] + 1 + np.arange(_FARTHEST)
-    known = places[np.isfinite(places)]
+    known, early = (x[np.isfinite(x)] for x in (places, first_places))
     if not len(known):
         return Asked((first,))
     # one place beyond the first and the last pair, and more where others were not seen to part
     last = known.max() + _UNSURE + (1 if len(known) == len(places) else _MORE) * _STEP
-    ends = known.min() - _UNSURE - _STEP, last
+    ends = min(known.min(), early.min(initial=math.inf)) - _UNSURE - _STEP, last
     nodes = every[(every > ends[0]) & (every < ends[1])]
     nodes = nodes[np.abs(nodes - start) > 1.5 * _STEP]
     if not len(nodes):
@@ -215,13 +216,13 @@ def _balance_time(
     def none(why: str) -> TransitionTime:
         return clocked(schedule, "speciation", BALANCE, None, warnings=(why,))
 
-    last = float(time_from_snr(math.exp(seen.nodes[-1])))
     half = np.abs(seen.directions[:, 0, k] - seen.directions[:, 1, k]) / 2
     mean = np.abs(seen.directions[:, :, k].mean(axis=1))
     if not math.isfinite(places[0]):
         apart = (half > ONE_SIDED * np.maximum(mean, 1)).any()
         why = f"; {by_spread(2 * half.max())}" if apart else ""
-        return none(f"the two classes do not part down to t = {number(last)}{why}")
+        where = _beyond(seen.nodes, bool(seen.log_odds[0, 0, k] > LEVEL))
+        return none(f"the two classes {where}{why}")
     at = int(np.abs(seen.nodes - places[0]).argmin())
     if seen.z[at, k] <= T95:
         return none(
@@ -256,8 +257,8 @@ def _clone_time(
     middle = (seen.own[..., k] + seen.sure[..., k])[:, :, None] / 2
     places = _crossings(seen.nodes, middle, _phi(APART), _phi)[:, 0]
     if not math.isfinite(places[0]):
-        last = float(time_from_snr(math.exp(seen.nodes[-1])))
-        why = f"phi of the two classes does not cross {APART} down to t = {number(last)}"
+        where = _beyond(seen.nodes, bool(middle[0, 0, 0] > APART))
+        why = f"by phi = {APART} the two classes {where}"
         return clocked(schedule, "speciation", CLONE, None, warnings=(why,)), False
     known = np.where(np.isfinite(places), places, seen.nodes[-1])
     t, low, high = _interval(known, known[:1])
@@ -273,6 +274,14 @@ def _clone_time(
         f"that of the true class {APART - gap[0] / 2:.3g}; the interval spans both"
     )
     return replace(found, low=low, high=high, warnings=(why,)), False
+
+
+def _beyond(nodes: np.ndarray, parted: bool) -> str:
+    """Of two classes that do not part within the log gamma looked at, `parted` at the first."""
+    first, last = (number(float(time_from_snr(math.exp(x)))) for x in (nodes[0], nodes[-1]))
+    if parted:
+        return f"have parted before t = {first}, the noisiest time looked at"
+    return f"do not part down to t = {last}"
 
 
 def _interval(places: np.ndarray, ends: np.ndarray) -> tuple[float, float, float]:

@@ -1,0 +1,11 @@
+from . import advice as advice
+from . import class_gain as class_gain
+from . import clocks as clocks
+from . import image as image
+from . import told as told
+from . import training as training
+from .advice import advise as advise
+from .told import Advice as Advice
+from .told import Item as Item
+from .told import Level as Level
+from .told import Setting as Setting

@@ -1,0 +1,142 @@
+"""Advice as people get it: every unit, what cannot be answered, the code that diffusers runs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import diffregimes as dr
+from diffregimes.advising import Advice
+from diffregimes.common.checks import InputError
+from diffregimes.process import flow_time, linear_schedule
+
+
+@pytest.fixture(scope="module")
+def analysis():
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1], 400)
+    points = 0.4 * rng.standard_normal((800, 8)) + np.where(labels, 0.8, -0.8)[:, None]
+    return dr.analyze(points.astype(np.float32), labels, draws=2048)
+
+
+def config(kind, **settings):
+    diffusers = pytest.importorskip("diffusers")
+    return getattr(diffusers, kind)(**settings)
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        ("DDPMScheduler", {}),
+        ("DPMSolverMultistepScheduler", {}),
+        ("EulerDiscreteScheduler", {}),
+        ("FlowMatchEulerDiscreteScheduler", {"shift": 3.0}),
+        ("EDMEulerScheduler", {}),
+    ],
+)
+def test_the_code_runs(analysis, tmp_path, kind, settings):
+    """The lines, pasted beside a pipeline, set the levels that the item names."""
+    scheduler = config(kind, **settings)
+    scheduler.save_pretrained(tmp_path)
+    advice = analysis.advise(tmp_path, steps=7)
+    pipe = type("Pipe", (), {"scheduler": scheduler})
+    found: dict = {"pipe": pipe}
+    exec(advice.code, found)
+    lists = advice["steps"].lists
+    if kind == "EDMEulerScheduler":  # it takes no list
+        np.testing.assert_allclose(found["sigmas"], lists["sigmas"], rtol=1e-4)
+    elif "timesteps" in lists:
+        assert pipe.scheduler.timesteps.tolist() == lists["timesteps"]
+    else:
+        seen = pipe.scheduler.sigmas[:-1].numpy()
+        np.testing.assert_allclose(seen, lists["sigmas"], rtol=2e-4)
+    assert 0 <= found["interval"][0] < found["interval"][1] <= 1
+
+
+def test_every_unit_of_a_level(analysis):
+    advice = analysis.advise("linear")
+    at = advice["late start"].settings[0].at
+    clock = linear_schedule()
+    assert at.sigma == pytest.approx(np.sqrt(np.expm1(2 * at.t)))
+    assert at.flow_time == pytest.approx(float(flow_time(at.t)))
+    assert at.step == clock.step(at.t) == at.timestep + 1
+    assert at.part == pytest.approx(at.step / 1000, abs=1e-3)
+    assert advice["late start"].numbers["saved"] == pytest.approx(1 - at.part)
+
+
+def test_it_reads_itself_back(analysis):
+    advice = analysis.advise()
+    again = Advice.from_dict(json.loads(advice.to_json()))
+    assert again.to_dict() == advice.to_dict()
+    with pytest.raises(InputError, match="format"):
+        Advice.from_dict({"format": "x"})
+
+
+def test_every_item_says_where_it_comes_from(analysis):
+    for item in analysis.advise().items:
+        assert item.answered, item
+        assert all((item.formula, item.assumes, item.unknown)), item.name
+
+
+def test_density_of_the_training_noise(analysis):
+    """Shares of the regimes add up to one; sigma_data is that of the points."""
+    numbers = analysis.advise()["training noise"].numbers
+    for kind in ("uniform steps", "EDM's density"):
+        assert sum(v for k, v in numbers.items() if k.startswith(kind)) == pytest.approx(1)
+    assert numbers["sigma_data"] == pytest.approx(np.sqrt(0.16 + 0.64), rel=0.03)
+
+
+def test_points_without_labels_have_no_guidance(analysis):
+    bare = replace(analysis, dataset=replace(analysis.dataset, labelled=False))
+    advice = bare.advise()
+    assert not advice["guidance"].answered
+    assert "--labels" in advice["guidance"].answer
+    assert "classes are not known" in advice["strength"].answer
+
+
+def test_results_of_before_say_what_they_lack(analysis):
+    curves = analysis.curves
+    older = {k: v for k, v in curves.values.items() if not k.startswith("class_cross")}
+    advice = replace(analysis, curves=replace(curves, values=older)).advise()
+    assert "older version" in advice["guidance"].answer
+
+
+def test_too_few_draws_for_a_late_start(analysis):
+    item = analysis.advise(epsilon=1e-6)["late start"]
+    assert not item.answered
+    assert "--epsilon" in item.answer
+
+
+def test_a_scale_that_is_not_the_models_is_told(analysis):
+    def notes(scale):
+        return replace(analysis, dataset=replace(analysis.dataset, scale=scale)).advise().notes
+
+    assert "--range=-1,1" in notes((0.0, 1.0))[0]
+    assert notes((-1.0, 1.0)) == () == notes(None)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "match"),
+    [
+        ({"steps": 1}, "--steps"),
+        ({"epsilon": 0.0}, "--epsilon"),
+        ({"schedule": "quadratic"}, "unknown schedule"),
+    ],
+)
+def test_nonsense_is_told(analysis, wrong, match):
+    with pytest.raises(InputError, match=match):
+        analysis.advise(**wrong)
+
+
+def test_a_folder_without_a_scheduler(analysis, tmp_path):
+    with pytest.raises(InputError, match=r"scheduler_config\.json"):
+        analysis.advise(tmp_path)
+
+
+def test_steps_of_a_scheduler_that_is_not_at_hand(analysis):
+    other = replace(analysis, recipe=replace(analysis.recipe, schedule="EDM in a file"))
+    with pytest.raises(InputError, match="give that scheduler again"):
+        other.advise()
