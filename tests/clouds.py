@@ -73,7 +73,7 @@ def exact_collapse(d, counts, spreads, near):
         some = []
         for n, spread in zip(counts, spreads, strict=True):
             law = Classes(d, np.zeros((1, 1)), np.array([spread**2]), np.ones(1))
-            some.append(n * means(law, t, float(np.log(n)), draws=64).bounded[0])
+            some.append(n * means(law, t, float(np.log(n)), draws=256).bounded[0])
         return sum(some)
 
     start = np.log(snr(near))

@@ -17,6 +17,7 @@ from diffregimes.common.checks import InputError
 from diffregimes.data.augmented import elements, orbits, words_of
 from diffregimes.data.cloud import prepare
 from diffregimes.data.datasets import from_arrays
+from diffregimes.posterior import groups
 from diffregimes.posterior.orbits import augmented
 from diffregimes.posterior.sweep import sweep
 from diffregimes.process import time_from_snr
@@ -71,6 +72,17 @@ def test_the_pass_is_that_over_the_augmented_set(words, symmetric, count, member
             ):
                 z = (mean / scale - curves[name]) / np.hypot(se / scale, curves.se[name])
                 assert np.abs(z).max() < 3.5, name
+
+
+def test_compiled_sums_give_the_same(monkeypatch):
+    """As many points at a time as are there in a large set."""
+    data = from_arrays(pictures(150))
+    by = orbits(data, ["mirror", "shift:1"])
+    plain = augmented(data.points, by, TIMES, blocks=1)
+    monkeypatch.setattr(groups.fused, "worth", lambda *_: True)
+    fast = augmented(data.points, by, TIMES, blocks=1)
+    np.testing.assert_allclose(fast.bounded, plain.bounded, atol=2e-4)
+    np.testing.assert_allclose(fast.entropy, plain.entropy, atol=2e-4)
 
 
 def test_random_images_collapse_at_the_log_of_their_members():

@@ -135,7 +135,9 @@ class _Pass:
 
     def _coordinates(self, element: int, points: np.ndarray) -> Tensor:
         found = self._by.moved(element, points) - self._mean
-        return torch.from_numpy((found / self._scale).astype(np.float32)).to(self._device)
+        # rows in a row: columns that were picked lie the other way
+        found = np.ascontiguousarray(found / self._scale, dtype=np.float32)
+        return torch.from_numpy(found).to(self._device)
 
     def draws(self, first: int, count: int) -> _Found:
         """Members at random, each equally often in the long run."""

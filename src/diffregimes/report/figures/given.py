@@ -1,4 +1,4 @@
-"""The collapse of each condition beside that of all points: a row for each of a few, else over n_c."""
+"""The collapse of each condition beside that of all points: a few by name, more over n_c."""
 
 from __future__ import annotations
 
