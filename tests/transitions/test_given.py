@@ -37,7 +37,7 @@ def test_random_laws_collapse_at_their_own_number():
     rng = np.random.default_rng(4)
     whole, single = [], []
     for seed in range(10):
-        d, k = int(rng.integers(3, 24)), int(rng.integers(2, 4))
+        d, k = int(rng.integers(3, 24)), 2
         counts, spreads = rng.integers(40, 160, k), rng.uniform(0.5, 1.5, k)
         conditions = np.repeat(np.arange(k), counts)
         centres = 3 * rng.standard_normal((k, d))

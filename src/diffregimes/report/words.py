@@ -219,7 +219,7 @@ def moved_in_words(found: Augment) -> str:
     said += f", t_C = {with_it} in place of {without}"
     if found.moved is None or found.low is None or found.high is None:
         return said
-    moved = (f"{x:+.2g}".replace("-", "−") for x in (found.moved, found.low, found.high))
+    moved = (f"{x:+.3g}".replace("-", "−") for x in (found.moved, found.low, found.high))
     return said + ", moved by {} ({} to {})".format(*moved)
 
 

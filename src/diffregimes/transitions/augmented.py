@@ -91,9 +91,9 @@ def with_augment(verdict: Verdict, found: Augment, n: int) -> Verdict:
     if found.time.t is None or found.moved is None:
         said += ", and there is no t_C in the range studied."
     else:
-        by = f"{found.moved:+.2g}".replace("-", "−")
+        by = f"{found.moved:+.3g}".replace("-", "−")
         if found.low is not None and found.high is not None:
-            low, high = (f"{x:+.2g}".replace("-", "−") for x in (found.low, found.high))
+            low, high = (f"{x:+.3g}".replace("-", "−") for x in (found.low, found.high))
             by += f", {low} to {high}"
         said += f": t_C is {value}{f' ({span})' if span else ''}, moved by {by}."
     return replace(verdict, sentences=(*verdict.sentences, said))
