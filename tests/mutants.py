@@ -59,6 +59,7 @@ AUGMENTED = "transitions/test_augmented.py"
 SCHEDULERS = "test_schedulers.py"
 COMMAND = "cli/test_cli_backward.py"
 PIXELS = "data/test_pixels.py"
+ADVICE, ADVISED = "advising/test_laws.py", "advising/test_advice.py"
 NAMES = "data/test_names.py"
 PICTURES = "data/test_pictures.py"
 FORMATS = "data/test_formats.py"
@@ -829,6 +830,24 @@ FAULTS = (
     Fault("transitions/pairs.py", "_TRIES = 4", "_TRIES = 1", PAIRS),
     Fault("transitions/pairs.py", "return -math.log(largest * cloud.scale**2)",
           "return -math.log(largest * cloud.scale**2) + 9", PAIRS),
+    Fault("transitions/pairs.py", "/ 2 / calm[:, None, None]", "/ 2", PAIRS),
+    Fault("transitions/pairs.py", "bool(seen.log_odds[0, 0, k] > LEVEL)", "False", PAIRS),
+    Fault("advising/class_gain.py", "* 2 * np.maximum(slope, 0)", "* np.maximum(slope, 0)", ADVICE),
+    Fault("advising/class_gain.py", "signal(t) ** 2 / variance(t) ** 2",
+          "signal(t) ** 2 / variance(t)", ADVICE),
+    Fault("advising/class_gain.py", "if kept <= chance:", "if False:", ADVICE),
+    Fault("advising/class_gain.py", "out[name] = 1 - one.at.part",
+          "out[name] = one.at.part", ADVISED),
+    Fault("advising/image.py", "return bound - ends[1], bound - ends[0]",
+          "return bound - ends[0], bound", ADVICE),
+    Fault("advising/image.py", "k = int(over[-1])", "k = int(over[0])", ADVICE),
+    Fault("advising/image.py", "/ 8)  # of sigma", "/ 2)  # of sigma", ADVICE),
+    Fault("advising/image.py", "round(clock.place(float(x))) - 1",
+          "round(clock.place(float(x)))", ADVISED),
+    Fault("advising/clocks.py", "low - wide, high + wide", "high - wide, high + wide", ADVICE),
+    Fault("advising/training.py", "eigenvalues.sum()) / d", "eigenvalues.max()) / d", ADVISED),
+    Fault("advising/training.py", "- math.log(data / _EDM_DATA)", "- 0", ADVISED),
+    Fault("advising/advice.py", "tuple(scale) == _TRAINED", "tuple(scale) != _TRAINED", ADVISED),
     Fault("transitions/tree.py", 'linkage(t, "average")', 'linkage(t, "single")', TREE),
     Fault("transitions/tree.py", "math.sqrt((GROUPS - 1) / GROUPS)", "math.sqrt(1 / GROUPS)", TREE),
     Fault("transitions/tree.py", "means[first], minit", "0 * means[first] + 1, minit", TREE),

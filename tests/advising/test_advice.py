@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import diffregimes as dr
-from diffregimes.advising import Advice
+from diffregimes.advising import Advice, image
 from diffregimes.common.checks import InputError
 from diffregimes.process import flow_time, linear_schedule
 
@@ -140,3 +140,33 @@ def test_steps_of_a_scheduler_that_is_not_at_hand(analysis):
     other = replace(analysis, recipe=replace(analysis.recipe, schedule="EDM in a file"))
     with pytest.raises(InputError, match="give that scheduler again"):
         other.advise()
+
+
+def test_labels_without_a_pattern_get_no_interval():
+    """The weights of few points are sure of a class that they do not know."""
+    rng = np.random.default_rng(1)
+    points, labels = rng.standard_normal((400, 2)), np.arange(400) % 2
+    advice = dr.analyze(points, labels, draws=512).advise()
+    assert not advice["guidance"].answered
+    assert "interval" not in advice.code
+    bare = image.worth_taking(dr.analyze(points, draws=512), linear_schedule(), 20).lists["t"]
+    np.testing.assert_allclose(advice["steps"].lists["t"], bare, rtol=0.05)
+
+
+def test_points_of_another_scale_than_the_schedule_are_told():
+    rng = np.random.default_rng(1)
+    labels = np.arange(300) % 2
+    points = 0.3 * rng.standard_normal((300, 5)) + np.where(labels, 1, -1)[:, None]
+    for factor in (1e-6, 1e6):
+        advice = dr.analyze(factor * points, labels, draws=256).advise()
+        assert "not made for data of this scale" in advice.notes[-1]
+    assert dr.analyze(points, labels, draws=256).advise().notes == ()
+
+
+def test_few_points_come_back_by_chance():
+    rng = np.random.default_rng(1)
+    labels = np.arange(24) % 2
+    points = 0.3 * rng.standard_normal((24, 3)) + np.where(labels, 1, -1)[:, None]
+    assert (
+        "one of 24 is chance" in dr.analyze(points, labels, draws=256).advise()["strength"].answer
+    )

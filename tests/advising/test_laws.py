@@ -12,8 +12,10 @@ from scipy.stats import ks_2samp
 
 import diffregimes as dr
 from diffregimes.advising import class_gain, clocks, image
+from diffregimes.backward import Run, log_snr_times, mixture_classes, run_uturns
 from diffregimes.populations.mixture import GaussianMixture
 from diffregimes.process import linear_schedule, sigma, signal, snr, time_from_snr, variance
+from diffregimes.scores import MixtureScore
 
 D = 16
 LAW = GaussianMixture(np.vstack([np.full((1, D), 0.6), np.full((1, D), -0.6)]), 0.25, [0.7, 0.3])
@@ -180,3 +182,22 @@ def test_a_crossing_that_one_end_does_not_make_reaches_down():
     half = clocks.crossing("x", CLOCK, t, (0.3 * fall, fall), (zeros, zeros), 0.5)
     assert half.low is None
     assert half.high.t == pytest.approx(0.5, rel=1e-3)
+
+
+def test_uturns_keep_the_class_as_the_strengths_say(analysis):
+    """Points noised to the strengths found and denoised by the exact score of the law."""
+    item = class_gain.strength(analysis, CLOCK)
+    found = [item.setting(f"class kept in {x:.0%}").at.t for x in class_gain.KEPT[1:]]
+    grid = np.sort(np.append(log_snr_times(max(found) + 0.2, 1e-3, 80), found))[::-1]
+    points, labels = LAW.sample(2000, 9)
+    run = Run(grid, sampler="bridge", seed=0)
+    ends = run_uturns(
+        MixtureScore(LAW), points, labels.numpy(), found, 2000, run=run,
+        classify=mixture_classes(LAW),
+    )  # fmt: skip
+    curves = ends.curves()
+    for level, t in zip(class_gain.KEPT[1:], found, strict=True):
+        k = int(np.argmin(np.abs(curves.t - t)))
+        seen = curves["same_class_probability"][k]
+        error = math.sqrt(level * (1 - level) / 2000)
+        assert abs(seen - level) < 3 * error + 0.01, (level, seen)  # 0.01: of the strength itself

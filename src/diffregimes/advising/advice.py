@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..common.checks import InputError, in_range
-from ..process import EDM_STEP, FLOW_STEP, VE_STEP, Schedule
+from ..common.readable import number
+from ..process import EDM_STEP, FLOW_STEP, VE_STEP, Schedule, sigma
 from ..results import Analysis
 from . import class_gain, clocks, image, training
 from .told import Advice, Item
@@ -45,7 +46,7 @@ def advise(
     facts = analysis.dataset
     return Advice(
         facts.source, facts.scale, clock.name, clock.clock, len(clock.times), items,
-        _code(clock, guidance, chosen), _notes(facts.scale),
+        _code(clock, guidance, chosen), (*_notes(facts.scale), *_other_scale(items[4], clock)),
     )  # fmt: skip
 
 
@@ -67,6 +68,19 @@ def _notes(scale: tuple[float, float] | None) -> tuple[str, ...]:
     return (
         f"the pixels are on [{scale[0]:g}, {scale[1]:g}]; every level moves with the scale, and a "
         "model trained on [-1, 1], as those of diffusers are, needs the analysis of --range=-1,1",
+    )
+
+
+def _other_scale(noise: Item, clock: Schedule) -> tuple[str, ...]:
+    """Where the data do not lie between the least and the most noise of the schedule."""
+    data = noise.numbers.get("sigma_data")
+    least, most = (float(x) for x in sigma(clock.finite_times[[0, -1]]))
+    if data is None or 2 * least < data < most / 2:
+        return ()
+    return (
+        f"the data have a spread of {number(data)}, and the noise of the schedule goes from "
+        f"{number(least)} to {number(most)}: it is not made for data of this scale, and the steps "
+        "mean little. Give the scale of the model (--range, --standardize).",
     )
 
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
+from ..common.numerics import Z95
 from ..process import Schedule, signal, snr, variance
 from ..results import Analysis
 from . import clocks
@@ -49,6 +50,14 @@ def gained(analysis: Analysis) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.
     return (ends[0], ends[1]), tuple(curves.se[x] / total for x in (CROSS, LEFT))
 
 
+def is_told(analysis: Analysis) -> bool:
+    """Whether x_t tells 5 % of H(c) anywhere by the lower end, which no overconfidence lifts."""
+    if not analysis.dataset.labelled or CROSS not in analysis.curves.values:
+        return False
+    ends, errors = gained(analysis)
+    return bool((ends[0] - Z95 * errors[0] > GAINED[0]).any())
+
+
 def score_difference(t: np.ndarray, nats: np.ndarray) -> np.ndarray:
     """E|s_c - s_u|^2 (T,) from I(c; x_t) at times t (T,)."""
     gamma = snr(t)
@@ -73,8 +82,11 @@ def guidance(analysis: Analysis, clock: Schedule) -> Item:
         "t": t.tolist(), "gained_low": ends[0].tolist(), "gained_high": ends[1].tolist(),
         "score_difference": score_difference(t, nats).tolist(),
     }  # fmt: skip
-    if begin.at is None:
-        why = "No time of the curves shows 5 % of the class information being gained."
+    if begin.at is None or not is_told(analysis):
+        why = (
+            "These points do not show that a noised sample tells the class at any time: less than "
+            "5 % of the information on it is seen, labels without a pattern or too few points."
+        )
         return Item("guidance", GUIDANCE, why, answered=False, lists=told)
     numbers = _guider(begin, finish)
     said = (
@@ -135,12 +147,19 @@ def strength(analysis: Analysis, clock: Schedule) -> Item:
         )
         found = (*kept, image)
         words = [_strength_of(x, y, chance) for x, y in zip(KEPT, kept, strict=True)]
-    left = _part(image)
+    left = (
+        f"From {_part(image)} on an image of the training set comes back in less than one of a "
+        "hundred runs: nothing of the image itself is left."
+    )
+    if image.at is None:
+        left = (
+            "An image of the training set comes back in more than one of a hundred runs at every "
+            f"strength of the range studied (one of {analysis.dataset.n} is chance)."
+        )
     return Item(
         "strength",
         STRENGTH,
-        f"{'; '.join(words)}. From {left} on an image of the training set comes back in less than "
-        "one of a hundred runs: nothing of the image itself is left.",
+        f"{'; '.join(words)}. {left}",
         settings=found,
         formula="P(class kept) = φ_loo(t) = E[Σ p'²] = E[p'_a]; P(the very image) = φ_C(t)",
         assumes="evenly spaced steps, of which the share `strength` is done; a stochastic sampler "

@@ -129,7 +129,7 @@ def worth_taking(analysis: Analysis, clock: Schedule, count: int) -> Item:
     """`count` levels from the noisiest of the schedule to the least, by the module's law."""
     x, nats = gained(analysis)
     known = np.zeros(len(x))
-    if analysis.dataset.labelled and class_gain.CROSS in analysis.curves.values:
+    if class_gain.is_told(analysis):
         share = np.mean(class_gain.gained(analysis)[0], axis=0)
         falling = np.maximum.accumulate(share[::-1])[::-1]
         known = np.interp(x, -np.log(snr(analysis.curves.t)), falling)

@@ -93,12 +93,15 @@ def validation(analysis: Analysis, clock: Schedule) -> Item:
         return Item(
             "validation", LOOK, "Neither t_S nor t_C is in the range studied.", answered=False
         )
-    words = [f"{x.name} at {clocks.steps_of(x, clock)}" for x in known]
+    says = {
+        "t_S": "the loss around it says whether classes are learned",
+        "t_C": "the loss there and below, beside that of held-out points, whether the model copies",
+    }
+    words = [f"{x.name} at {clocks.steps_of(x, clock)}: {says[x.name]}" for x in known]
     return Item(
         "validation",
         LOOK,
-        f"{'; '.join(words)}: the loss around t_S says whether classes are learned, that at t_C "
-        "and below, beside the loss of held-out points, whether the model copies.",
+        f"{'. '.join(words)}.",
         settings=found,
         formula="the headline t_S and t_C of the analysis",
         assumes="one loss at one level tells more than the mean over all, in which the levels that "
@@ -118,11 +121,15 @@ def experts(analysis: Analysis, clock: Schedule) -> Item:
     numbers = {"flow_time": float(flow_time(found.at.t))}
     if found.at.part is not None:
         numbers["boundary_ratio"] = found.at.part
+    collapse = analysis.time("collapse").t
+    late = ""
+    if collapse is not None and collapse > found.at.t:
+        late = f" The collapse comes before it (t_C = {collapse:.3g}): such points are too few."
     return Item(
         "experts",
         EXPERTS,
         f"At t_S, {clocks.steps_of(found, clock)}, flow time {found.at.flow_time:.3g}: above it "
-        "the class is being decided, below it no more.",
+        f"the class is being decided, below it no more.{late}",
         settings=(found,),
         numbers=numbers,
         formula="t_S; boundary_ratio = step / steps of the schedule, its shift included",
@@ -138,8 +145,8 @@ def points(analysis: Analysis, clock: Schedule, guidance: Item) -> Item:
     needed = analysis.points_needed
     if needed is not None:
         numbers["n at t_S"] = _count(needed.log_n)
-        words.append(f"{_about(needed.log_n)} put the collapse at t_S: with fewer than that the "
-                     "class is decided among training points")  # fmt: skip
+        words.append(f"{_about(needed.log_n)} put the collapse at t_S: with no more than that "
+                     "the class is decided among training points")  # fmt: skip
     last = _settled(guidance, f"{GAINED[1]:.0%} of the class")
     nats = None if last is None else _information(analysis, last)
     if last is not None and nats is not None:
@@ -180,4 +187,6 @@ def _count(log_n: float) -> float:
 
 
 def _about(log_n: float) -> str:
+    if log_n < math.log(10):
+        return "fewer than ten points"
     return f"{_count(log_n):.2g} points" if log_n < 16 else f"10^{log_n / math.log(10):.1f} points"
