@@ -155,6 +155,19 @@ def test_two_points_of_a_condition_have_no_t_C():
     assert "one rival" in condition.time.warnings[0]
 
 
+def test_too_few_conditions_of_few_points_have_no_interval():
+    """One of 30 beside one of 70: it is left out whole, and nothing is left."""
+    points, labels = blobs(100, 8)
+    given = dr.analyze(points, labels, draws=1024, given=np.arange(100) // 70).given
+    many, few = given.collapse
+    assert (many.n, few.n, few.name) == (70, 30, "of 16 to 31 points")
+    assert many.time.low < many.time.t < many.time.high
+    assert few.time.t is not None
+    assert few.time.low is None
+    assert "fewer than 16" in few.time.warnings[0]
+    assert given.time.low < given.time.t < given.time.high
+
+
 def test_points_listed_under_two_conditions_are_told():
     points, labels = blobs(120, 8)
     twice = np.concatenate([points, points[:3]])

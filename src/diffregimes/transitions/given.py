@@ -27,6 +27,7 @@ from ..common.readable import count, interval_text
 from ..data.datasets import Dataset
 from ..data.groups import LABEL, checked_filled, given_label, of_points
 from ..data.neighbours import Clusters
+from ..posterior.groups import GROUPS
 from ..posterior.sample import Sample
 from ..posterior.within import BINS, Pack, Within, packs, within
 from ..process import Schedule, snr
@@ -124,6 +125,8 @@ def _conditions(
             if low == 2 and time.t is None:
                 why = "with one rival a point outweighs it at every t"
                 time = replace(time, warnings=(why,))
+            if sum(len(x.codes) for x, _ in some) < GROUPS:
+                time = _unsure(time)
             name = f"of {low} points" if high == low + 1 else f"of {low} to {high - 1} points"
             total, points = sum(len(x.codes) for x, _ in some), sum(len(x.rows) for x, _ in some)
             yield Condition(name, total, points, time)
@@ -139,8 +142,20 @@ def _time(
     # a set without a group has lost that share of the points of each
     share = [m * x.units / max(float(x.units[0]), 1.0) for m, x in zip(weights, seen, strict=True)]
     total = np.sum(share, axis=0)
-    rows = np.sum([s * x.bounded for s, x in zip(share, seen, strict=True)], axis=0) / total
+    rows = np.sum([s * x.bounded for s, x in zip(share, seen, strict=True)], axis=0)
+    rows /= np.where(total > 0, total, 1)
+    if (total <= 0).any():  # all of it is left out at once
+        rows[:, 1:] = rows[:, :1]
+        return _unsure(left_out_time(schedule, "collapse", HEADLINE, times, rows.T))
     return left_out_time(schedule, "collapse", HEADLINE, times, rows.T)
+
+
+def _unsure(time: TransitionTime) -> TransitionTime:
+    """Without an interval: conditions of few points are left out whole, and these are too few."""
+    if time.t is None:
+        return time
+    why = f"fewer than {GROUPS} conditions of few points: how sure this is, is not known"
+    return replace(time, low=None, high=None, warnings=(*time.warnings, why))
 
 
 def with_given(verdict: Verdict, given: Given, n: int) -> Verdict:
