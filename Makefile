@@ -20,8 +20,10 @@ benchmark: .venv/ready
 docs: .venv/ready
 	$(BIN)/python docs/tables.py
 
-.venv/ready: constraints.txt pyproject.toml
+# the tests of other libraries are skipped where these are not to be had
+.venv/ready: constraints.txt pyproject.toml tests/others.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "diffregimes needs Python 3.11 or newer")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt torch -e ".[dev]"
+	-$(BIN)/pip install -q --disable-pip-version-check --no-deps -r tests/others.txt
 	touch $@

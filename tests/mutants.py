@@ -74,6 +74,7 @@ KINDS = "learned/test_conditional.py"
 WATCH = "auditing/test_monitor.py"
 STOP = "auditing/test_stopping.py"
 LOSSES = "auditing/test_losses.py"
+SHELLS = "auditing/test_uturns.py"
 
 OUTLIERS = "transitions/test_outliers.py"
 SAMPLES = "posterior/test_sample.py"
@@ -123,6 +124,22 @@ ONCE = (
     Fault("backward/conditioned.py", "share * scale * found[name]", "share * found[name]", OWN),
     Fault("backward/conditioned.py", "known = torch.from_numpy(rows)",
           "known = torch.arange(len(rows))", OWN),
+    Fault("auditing/uturns.py", "copy_ratio(near.distance, training.near(x).distance)",
+          "near.ratio", SHELLS),
+    Fault("auditing/uturns.py", "np.where(is_copy(near.ratio), ", "np.where(near.ratio < 1, ",
+          SHELLS),
+    Fault("auditing/uturns.py", "points, one, times, draws, run=replace(run, store=kept, "
+          "conditions=codes)", "points, one, times, draws, run=replace(run, store=kept)", SHELLS),
+    Fault("auditing/uturns.py", "len(different) == len(one)", "len(one)", SHELLS),
+    Fault("auditing/uturns.py", "excess - second.falling(_SAME, seed + 1)", "excess", SHELLS),
+    Fault("auditing/uturns.py", "second.falling(_SAME, seed + 1)",
+          "second.falling(_SAME, seed + 1)[:1]", SHELLS),
+    Fault("auditing/uturns.py", "training.one[near.point], -1", "near.point, -1", SHELLS),
+    Fault("auditing/uturns.py", "others.one[near.point], -1", "near.point, -1", SHELLS),
+    Fault("backward/conditioned.py", "prepare(mine, of)", "prepare(mine, 0 * of)", SHELLS),
+    Fault("auditing/uturns.py", "LOWEST * at, low)", "at / LOWEST, low)", SHELLS),
+    Fault("auditing/judgement.py", "round(returns.held_out[k] * draws)",
+          "round(returns.training[k] * draws)", SHELLS),
     Fault("auditing/conditions.py", "for codes in (own, other)", "for codes in (other, own)", OWN),
     Fault("auditing/audit.py", "model_entropy(tracked, setup.grid, exact, n, counts)",
           "model_entropy(tracked, setup.grid, exact, n)", OWN),
@@ -130,7 +147,7 @@ ONCE = (
           OWN),
     Fault("auditing/conditions.py", "place[x] for x in points", "len(x) for x in points", OWN),
     Fault("auditing/conditions.py", "single < of / 2", "single < of", OWN),
-    Fault("backward/conditioned.py", "share / len(rows)", "share", OWN),
+    Fault("backward/conditioned.py", "shares = (1 / len(rows)", "shares = (1.0", OWN),
     Fault("backward/conditioned.py", "seed=seeds[done]", "seed=seed",
           f"{OWN}::test_errors_of_many_conditions_are_those_of_repetitions"),
     Fault("auditing/conditions.py", "known.training[copies.point] != asked",
@@ -793,7 +810,9 @@ FAULTS = (
           f"{STOP}::test_copies_by_a_sum_over_what_chance_may_be"),
     Fault("auditing/stopping.py", "(look * (look + 1))", "look",
           f"{STOP}::test_all_looks_together_spend_alpha"),
-    Fault("auditing/monitor.py", "self.seconds + self._last <= SHARE", "self.seconds <= SHARE",
+    Fault("auditing/monitor.py", "self.seconds + LONGER * self._last <=", "self.seconds <=",
+          f"{WATCH}::test_five_percent_of_the_time"),
+    Fault("auditing/monitor.py", "LONGER * self._last", "self._last",
           f"{WATCH}::test_five_percent_of_the_time"),
     Fault("auditing/monitor.py", "            self.seconds += self._last", "            pass",
           f"{WATCH}::test_five_percent_of_the_time"),

@@ -16,6 +16,7 @@ from diffregimes.auditing.findings import (
     ModelTime,
     Origin,
     OwnTimes,
+    Returns,
     Share,
 )
 from diffregimes.auditing.judgement import judged, judged_beside
@@ -103,6 +104,17 @@ def make_clones(classes: int, memory: float) -> Outcome:
     return Outcome("clones", simulated, intervals, forward, z, curves(fine, 1, 4096), ())
 
 
+def make_returns(memory: float, held_out: bool) -> Returns:
+    t = np.geomspace(0.05, 0.5, 5)
+    exact, draws = fall(t, 0.35, 0.4), PAIRS // 2
+    training, other = (np.round(draws * x * exact) / draws for x in (memory, 0.1))
+    low, high = (np.clip(training + x, 0, 1) for x in (-0.1, 0.1))
+    out = [other, np.clip(other - 0.1, 0, 1), np.clip(other + 0.1, 0, 1)]
+    if not held_out:
+        out = [np.full_like(t, np.nan)] * 3
+    return Returns(draws, t, training, low, high, *out, exact, 0.004 + 0 * t)
+
+
 def make_audit(
     dataset: Dataset | None = None,
     *,
@@ -130,6 +142,7 @@ def make_audit(
             *interval(crossed(clones.line.t, clones.line[POINT], 0.5)), "half of the clones agree",
         ),
         ModelTime("last-change", 0.412, 0.401, 0.423, None, None, None, "mean of the last changes"),
+        ModelTime("u-turn", 0.322, 0.291, 0.351, 0.35, 0.345, 0.354, "half of them come back"),
     )  # fmt: skip
     found: dict[int, list[int]] = {}
     for k in np.argsort(copies.ratio, kind="stable"):
@@ -144,13 +157,14 @@ def make_audit(
         losses=losses,
         entropy=entropy,
         clones=clones,
+        returns=(back := make_returns(memory, held_out)),
         collapse=times,
         speciation=ModelTime("clone", 0.914, 0.871, 0.969, 0.927, 0.921, 0.934, "of a class"),
         origins=tuple(Origin(i, len(k), tuple(k)) for i, k in order),
         gate=gate,
         duplicates=(),
         shared=(),
-        verdict=judged(copies, losses, entropy, times, dataset.n, gate),
+        verdict=judged(copies, losses, entropy, times, dataset.n, gate, back),
         recipe={"seed": 7, "samples": SAMPLES, "versions": {"torch": "2.13.0"}, "held_out": None},
         notes=("The grid ends where the model's schedule ends.",),
     )

@@ -203,6 +203,14 @@ def test_what_all_features_have_in_common_takes_no_digits():
     np.testing.assert_allclose(compared - compared[:1], raw - raw[:1], rtol=1e-3, atol=1e-13)
 
 
+def test_a_sparse_answer_is_what_it_says():
+    plain, thin = (
+        audit_samples(of(LAW[:16]), DATA, features=f).in_features.copies.distance
+        for f in (lambda x: x.flatten(1), lambda x: x.flatten(1).to_sparse())
+    )
+    np.testing.assert_array_equal(plain, thin)
+
+
 def test_features_of_few_values_are_no_sign_of_copies():
     def coarse(images):
         return torch.nn.functional.one_hot((images.mean((1, 2, 3)) * 10).long(), 11).float()
@@ -226,6 +234,7 @@ def flat(images): return images.flatten(1).sum(1)
 def short(images): return images.flatten(1)[1:]
 def none(images): return images.flatten(1) * float("nan")
 def fails(images): raise OSError("weights.bin is missing")
+def ends(images): raise SystemExit(7)
 def noisy(images): return images.flatten(1) + torch.randn(len(images), 1)
 def batched(images): return images.flatten(1) - images.flatten(1).mean(0)
 def array(images): return np.asarray(images.flatten(1))
@@ -271,6 +280,9 @@ BASE = ("--samples-from", "made.npz", "--data", "data.npz")
         ("encoders:short", "have the shape (63, 144)"),
         ("encoders:none", "NaN or infinite"),
         ("encoders:fails", "weights.bin is missing"),
+        ("encoders:ends", "(SystemExit: 7)"),
+        ("", "is ''; expected package.module:function"),
+        ("./encoders.py:good", "expected package.module:function"),
         ("encoders:noisy", "eval mode"),
         ("encoders:batched", "eval mode"),
         ("vae", "samples alone have no model; expected the folder of a VAE"),

@@ -435,13 +435,16 @@ class Clock:
         monkeypatch.setattr("diffregimes.auditing.monitor.time.perf_counter", lambda: self.now)
 
 
-def test_five_percent_of_the_time(tmp_path, monkeypatch):
+@pytest.mark.parametrize("unsteady", [False, True])
+def test_five_percent_of_the_time(tmp_path, monkeypatch, unsteady):
+    """Of a busy machine, too, where one look takes up to half as long again as the last."""
     clock = Clock(monkeypatch)
     _, training, held_out = drawn(2, 30)
-    score = MixtureScore(two_gaussians(D))
+    score, looks = MixtureScore(two_gaussians(D)), []
 
     def slow():
-        clock.now += 2.0
+        looks.append(2.0 * (1.5 if unsteady and len(looks) % 2 else 1.0))
+        clock.now += looks[-1]
         return score
 
     watch = watching(slow, training, held_out, tmp_path, every=None, samples=4, steps=2)
@@ -451,8 +454,12 @@ def test_five_percent_of_the_time(tmp_path, monkeypatch):
         assert watch.seconds <= 0.05 * watch.training_seconds + 1e-9
         assert len(watch.rows) <= 11
     assert watch.training_seconds == pytest.approx(400)
-    assert watch.seconds == pytest.approx(20)
-    np.testing.assert_allclose([x["step"] for x in watch.rows], np.arange(11) * 400, atol=9)
+    if unsteady:
+        assert watch.seconds > 0.03 * watch.training_seconds
+        return
+    assert watch.seconds == pytest.approx(18)  # one and a half times 2 s are left for the next
+    wanted = [0, *(600 + 400 * np.arange(9))]
+    np.testing.assert_allclose([x["step"] for x in watch.rows], wanted, atol=9)
 
 
 @pytest.mark.parametrize("first", [1, 5])

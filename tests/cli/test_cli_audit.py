@@ -76,7 +76,7 @@ def test_what_is_written(run, model, monkeypatch, tmp_path):
     assert ran.code == 0, ran.err
     assert {x.name for x in out.iterdir()} == {
         "report.html", "results.json", "samples.csv", "losses.csv", "entropy.csv", "clones.csv",
-        "figures",
+        "uturns.csv", "figures",
     }  # fmt: skip
     told = json.loads((out / "results.json").read_text())
     recipe = json.loads((model / "recipe.json").read_text())

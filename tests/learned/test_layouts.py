@@ -148,7 +148,10 @@ def test_parts_of_a_variant(pipeline):
     same(load_score(pipeline), unet().half().float())
 
 
-@pytest.mark.parametrize("before", ["_orig_mod.", "module.", "module._orig_mod."])
+@pytest.mark.parametrize(
+    "before",
+    ["_orig_mod.", "module.", "module._orig_mod.", "model.", "unet.", "net.model._orig_mod."],
+)
 @pytest.mark.parametrize("name", [WEIGHTS, "model.safetensors"])
 def test_names_of_wrappers_are_taken_off(pipeline, before, name):
     path = pipeline / "unet" / WEIGHTS
@@ -158,6 +161,45 @@ def test_names_of_wrappers_are_taken_off(pipeline, before, name):
     path.unlink()
     save_file(state, pipeline / "unet" / name)
     same(load_score(pipeline), unet())
+
+
+def test_names_are_taken_off_where_all_have_them(pipeline):
+    path = pipeline / "unet" / WEIGHTS
+    state = {f"unet.{k}": v for k, v in load_file(path).items()}
+    save_file({**state, "text_encoder.weight": torch.zeros(2)}, path)
+    with pytest.raises(InputError, match=r"differ in \d+ weights, conv_in.bias first"):
+        load_score(pipeline)
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.uint8])
+def test_quantised_weights_are_refused(pipeline, dtype):
+    path = pipeline / "unet" / WEIGHTS
+    state = load_file(path)
+    state["conv_in.weight"] = (20 * state["conv_in.weight"].abs()).to(dtype)
+    save_file({**state, "conv_in.weight.SCB": torch.ones(8)}, path)
+    kind = str(dtype).removeprefix("torch.")
+    with pytest.raises(InputError, match=rf"quantised \(conv_in.weight is {kind}\).*dequantize"):
+        load_score(pipeline)
+
+
+def test_what_was_saved_otherwise_has_a_way_out(tmp_path):
+    torch.save(unet().state_dict(), tmp_path / "model_00050000.pth")
+    for place in (tmp_path, tmp_path / "model_00050000.pth"):
+        with pytest.raises(InputError, match=r"k-diffusion.*module_score\(network, scheduler"):
+            load_score(place)
+    (tmp_path / "config.json").write_text('{"model": {"type": "image_v1"}}')
+    with pytest.raises(InputError, match=r"names no class of diffusers.*module_score"):
+        load_score(tmp_path)
+    vae = tmp_path / "vae"
+    diffusers.AutoencoderKL(block_out_channels=(8,), norm_num_groups=4).save_pretrained(vae)
+    with pytest.raises(InputError, match="It is a VAE: expected the pipeline"):
+        load_score(vae)
+    unet().save_pretrained(tmp_path / "unet")
+    diffusers.RePaintScheduler().save_pretrained(tmp_path / "unet")
+    with pytest.raises(InputError, match=r"RePaintScheduler; known are DDPM.*--scheduler PATH"):
+        load_score(tmp_path / "unet")
+    SCHEDULER.save_pretrained(tmp_path / "plan")
+    same(load_score(tmp_path / "unet", tmp_path / "plan"), unet())
 
 
 def test_the_cache_of_the_hub(pipeline, tmp_path):

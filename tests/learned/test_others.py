@@ -4,7 +4,10 @@ dressed as each kind."""
 from __future__ import annotations
 
 import math
+import sys
+from importlib.util import find_spec
 from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -55,8 +58,23 @@ def close(score, asked, shape=SHAPE, levels=LEVELS, tol=2e-5):
 # ---- by the libraries themselves
 
 
-def test_azula():
-    azula = pytest.importorskip("azula")
+@pytest.fixture
+def installed(monkeypatch):
+    """A library, or the test is skipped. They import torchvision, which has no build for the CPU's
+    torch, for what is not asked here: datasets and the training of their examples."""
+    if find_spec("torchvision") is None:
+        monkeypatch.setitem(sys.modules, "torchvision", MagicMock())
+
+    def library(name: str):
+        if find_spec(name) is None:
+            pytest.skip(f"{name} is not installed (pip install --no-deps -r tests/others.txt)")
+        return pytest.importorskip(name, exc_type=ImportError)
+
+    return library
+
+
+def test_azula(installed):
+    azula = installed("azula")
     from azula.denoise import KarrasDenoiser, SimpleDenoiser
     from azula.noise import CosineSchedule, VESchedule, VPSchedule
 
@@ -88,12 +106,8 @@ def test_azula():
         dr.load_score(denoiser, shape=(6,), label=3)
 
 
-def test_smalldiffusion():
-    pytest.importorskip("smalldiffusion")
-    try:
-        from smalldiffusion import model as small
-    except ImportError as error:
-        pytest.skip(f"smalldiffusion does not import here: {error}")
+def test_smalldiffusion(installed):
+    small = installed("smalldiffusion").model
     torch.manual_seed(0)
     for kind in (small.TimeInputMLP, *(f(small.TimeInputMLP) for f in
                  (small.Scaled, small.PredX0, small.PredV))):  # fmt: skip
@@ -110,9 +124,8 @@ def test_smalldiffusion():
 
 
 @pytest.mark.parametrize("objective", ["pred_noise", "pred_x0", "pred_v"])
-def test_lucidrains(objective):
-    pytest.importorskip("torchvision", reason="denoising_diffusion_pytorch imports torchvision")
-    package = pytest.importorskip("denoising_diffusion_pytorch")
+def test_lucidrains(objective, installed):
+    package = installed("denoising_diffusion_pytorch")
     torch.manual_seed(0)
     net = package.Unet(dim=8, dim_mults=(1, 2), flash_attn=False)
     theirs = package.GaussianDiffusion(net, image_size=8, objective=objective)
@@ -126,6 +139,20 @@ def test_lucidrains(objective):
         wanted = said.pred_x_start
         atol = 2e-5 * max(1.0, float(wanted.abs().max()))
         torch.testing.assert_close(ours(score, y, level), wanted, rtol=0, atol=atol)
+
+
+def test_lucidrains_elucidated(installed):
+    package = installed("denoising_diffusion_pytorch")
+    torch.manual_seed(0)
+    net = package.Unet(dim=8, dim_mults=(1, 2), flash_attn=False, learned_sinusoidal_cond=True)
+    theirs = package.ElucidatedDiffusion(net, image_size=8)
+    score = dr.load_score(theirs)
+    assert score.shape == (8, 8, 3)
+
+    def asked(y, level):
+        return theirs.preconditioned_network_forward(y, level)
+
+    close(score, asked, (3, 8, 8), levels=LEVELS[1:])
 
 
 # ---- exact scores, dressed as each by its definition

@@ -22,9 +22,11 @@ from diffregimes.auditing.findings import (
     Audit,
     Judgement,
     ModelTime,
+    OfCondition,
     Origin,
     Share,
 )
+from diffregimes.auditing.judgement import judged
 from diffregimes.common.checks import InputError
 from diffregimes.common.readable import interval_text
 from diffregimes.data.datasets import Dataset
@@ -153,7 +155,7 @@ def test_the_same_audit_is_the_same_files_byte_for_byte(tmp_path, monkeypatch):
     write_audit(found, data, tmp_path / "one", figures=True)
     one = {x.relative_to(tmp_path / "one"): x.read_bytes() for x in tmp_path.rglob("*.*")}
     figures = {f"{name}.{kind}" for name in FIGURES for kind in ("png", "svg")}
-    tables = {"samples.csv", "losses.csv", "entropy.csv", "clones.csv"}
+    tables = {"samples.csv", "losses.csv", "entropy.csv", "clones.csv", "uturns.csv"}
     assert {x.name for x in one} == figures | tables | {"report.html", "results.json"}
     # drawn again: every SVG, and one PNG, which is made by the same backend for all
     for name, svg in stock_figures().items():
@@ -448,14 +450,16 @@ def test_a_given_axes_is_drawn_on_and_returned(name):
     assert ax.has_data()
 
 
-@pytest.mark.parametrize("name", ["losses", "copied", "entropy", "clones"])
+@pytest.mark.parametrize("name", ["losses", "copied", "entropy", "clones", "returns"])
 def test_all_panels_have_one_axis_from_noise_to_data(name):
     found = make_audit()
     ax = FIGURES[name](found)
     left, right = ax.get_xlim()
     assert (left, right) == FIGURES["losses"](found).get_xlim()
     assert left > found.clones.line.t[-1] > right
-    assert right <= min(found.losses.t[0], found.entropy.t[0], found.clones.line.t[0])
+    assert right <= min(
+        x.t[0] for x in (found.losses, found.entropy, found.clones.line, found.returns)
+    )
     assert "noise → data" in ax.get_xlabel()
 
 
@@ -482,11 +486,23 @@ def test_curves_show_what_the_audit_holds():
     np.testing.assert_array_equal(lines["exact score"].get_ydata(), found.entropy.exact)
     lines = [x for x in audit_plots.plot_copied(found).get_lines() if x.get_marker() == "o"]
     np.testing.assert_array_equal(lines[0].get_ydata(), found.losses.copied()[0])
+    ax = audit_plots.plot_returns(found)
+    lines = {x.get_label(): x for x in ax.get_lines()}
+    np.testing.assert_array_equal(lines["exact, training points"].get_ydata(), found.returns.exact)
+    for label, name in (("training points", "training"), ("held-out points", "held_out")):
+        bars = next(x for x in ax.containers if x.get_label() == label)
+        np.testing.assert_array_equal(bars.lines[0].get_ydata(), getattr(found.returns, name))
+        ends = bars.lines[2][0].get_segments()
+        low, high = (getattr(found.returns, f"{name}_{x}") for x in ("low", "high"))
+        np.testing.assert_allclose([x[:, 1] for x in ends], np.stack([low, high], 1), atol=1e-12)
+    ax = audit_plots.plot_returns(make_audit(held_out=False))
+    assert [x.get_label() for x in ax.containers] == ["training points"]
 
 
 def test_marks_stand_at_the_times_of_the_panel():
     found = make_audit()
-    for name, method in (("losses", "loss-gap"), ("entropy", "entropy"), ("clones", "clone")):
+    for name, method in (("losses", "loss-gap"), ("entropy", "entropy"), ("clones", "clone"),
+                         ("returns", "u-turn")):  # fmt: skip
         ax = FIGURES[name](found)
         upright = [x.get_xdata()[0] for x in ax.get_lines() if list(x.get_ydata()) == [0, 1]]
         at = next(x for x in found.collapse if x.method == method)
@@ -511,6 +527,20 @@ def test_without_a_gap_the_panel_says_why_it_is_empty():
     words = {x.get_text() for x in audit_plots.plot_copied(found).texts}
     assert "the exact score shows no gap" in words
     assert "the exact score has no gap to compare with" in visible(page(found))
+
+
+def test_small_numbers_read_well_and_long_conditions_are_cut():
+    found = make_audit()
+    times = tuple(dataclasses.replace(x, t=3.2e-6, exact=3.2e-6) for x in found.collapse)
+    verdict = judged(found.copies, found.losses, found.entropy, times, 360, (), found.returns)
+    assert "at about t = 3.2 × 10⁻⁶." in verdict.sentences[-1]
+    assert not any(re.search(r"[0-9]e-?[0-9]", x) for x in verdict.sentences)
+    name = "a photograph of a golden retriever puppy in the snow at dusk"
+    one = OfCondition(name, 3, None, 0, 0.2, 1.0, 0.1, 1.0, 0.1, None, None)
+    found = dataclasses.replace(found, conditions=(one,), asked=(name,) * 64)
+    text = visible(page(found))
+    assert f"{name[:39]}…" in text
+    assert name not in text
 
 
 def test_times_that_do_not_exist_are_said_to_be_none():

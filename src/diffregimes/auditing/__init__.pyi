@@ -20,6 +20,7 @@ from . import parts as parts
 from . import samples as samples
 from . import stopping as stopping
 from . import undisturbed as undisturbed
+from . import uturns as uturns
 from . import views as views
 from . import watched as watched
 from .encoders import Encoder as Encoder

@@ -7,6 +7,7 @@ these points does (it is what a model tends to that memorises) is asked of the m
     losses      on training and on held-out points at every t
     entropy     of the law that it generates, from its score norm
     clones      phi and phi_C against the forward pass
+    U-turns     of training and of held-out points: which come back as themselves
 
 Nothing of this needs the model's own training run. What speaks against a verdict is looked for
 before it is spoken (`gate`). What it leaves open: a copy is one in Euclidean distance, over the
@@ -50,6 +51,7 @@ from .known import beside, known_points
 from .losses import Losses, losses_within
 from .naming import named
 from .samples import about_shared, check_alike
+from .uturns import returns
 
 LOSS_TIMES, ENTROPY_TIMES = 20, 40
 
@@ -82,8 +84,13 @@ def audit(
     dataset : what it was trained on, in the same size and scale
     held_out : points of the same law that it was not trained on, prepared in the same way
     samples, draws : generated in `steps` steps even in log-SNR; noised of each set for the losses
+<<<<<<< HEAD
     pairs, count : clones, parting at so many times
     augment : flips and turns used in training, names of `data.orbit.AUGMENTATIONS`
+=======
+    pairs, count : clones, parting at so many times; half as many U-turns of each set
+    augment : flips and turns used in training, names of `auditing.orbit.AUGMENTATIONS`
+>>>>>>> main
     features : a function of images (N, C, H, W) in [0, 1] that gives (N, F), or `encoders.Encoder`:
         copies are looked for in these, too
     classify : the class of end points; that of the nearest training point without
@@ -124,20 +131,25 @@ def audit(
     if own is not None:
         more = pairing(score, dataset.points, own, losses.t, seed, batch), alone(own)
         flags = (*flags, *(x for x in more if x is not None))
-    times = _collapse_times(losses, entropy, ends, clones.line, tracked, dataset.n, seed)
+    came_back, reach = returns(
+        score, dataset, known, own, setup, clones.line, pairs // 2, run, store
+    )
+    times = (
+        *_collapse_times(losses, entropy, ends, clones.line, tracked, dataset.n, seed), reach
+    )  # fmt: skip
     return Audit(
         model=dict(model or {}), dataset=describe(dataset),
         held_out=None if known.held_out is None else describe(known.held_out),
-        losses=losses, entropy=entropy, clones=clones,
+        losses=losses, entropy=entropy, clones=clones, returns=came_back,
         speciation=None if own else _speciation(ends, clones.line, dataset, seed), collapse=times,
         **({} if own is None else told(
             own, own.of_samples(samples, seed), copies, losses.t, parts, times[2].exact
         )),
         gate=flags, **named(copies, known.training.clusters, known.shared, dataset, held_out),
         **further(
-            judged(copies, losses, entropy, times, dataset.n, flags), copies, flags, known, dataset,
-            held_out, space=space, seed=seed, batch=batch, device=device, memory_mib=memory_mib,
-            progress=progress,
+            judged(copies, losses, entropy, times, dataset.n, flags, came_back), copies, flags,
+            known, dataset, held_out, space=space, seed=seed, batch=batch, device=device,
+            memory_mib=memory_mib, progress=progress,
         ),
         recipe=dict(recipe or {}),
         notes=tuple(

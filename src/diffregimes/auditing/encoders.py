@@ -78,7 +78,8 @@ def named_features(text: str, pipelines: Sequence[Path], device: str) -> Encoder
         return _vae(text, pipelines, device)
     if text.lower().endswith(".npy"):
         return _arrays([x.strip() for x in text.split(",")])
-    if text.count(":") != 1 or not all(text.split(":")):
+    module, _, name = text.partition(":")
+    if not all(x.isidentifier() for x in (*module.split("."), *name.split("."))):
         raise InputError(f"features (--features) is {text!r}; expected {_WAYS}.")
     return Encoder(text, _function(text))
 
@@ -198,9 +199,11 @@ def _asked(encoder: Encoder, images: Tensor, of: str, width: int | None) -> np.n
     try:
         with torch.no_grad():
             found = encoder.function(images)
+            if isinstance(found, Tensor) and found.layout != torch.strided:
+                found = found.to_dense()
     except InputError:
         raise
-    except Exception as error:  # what runs there is the user's
+    except (Exception, SystemExit) as error:  # what runs there is the user's
         if out_of_memory(error):
             raise
         raise InputError(

@@ -51,6 +51,29 @@ class Entropy:
 
 
 @dataclass(frozen=True)
+class Returns:
+    """Shares of `draws` starts that came back as themselves, at increasing t (T,), with Wilson's
+    95 % intervals; NaN of held-out points where there are none. `exact`, `exact_se` of the exact
+    score on training points, by the forward pass: of held-out points it is 0."""
+
+    draws: int
+    t: np.ndarray
+    training: np.ndarray
+    training_low: np.ndarray
+    training_high: np.ndarray
+    held_out: np.ndarray
+    held_out_low: np.ndarray
+    held_out_high: np.ndarray
+    exact: np.ndarray
+    exact_se: np.ndarray
+
+    @property
+    def known(self) -> bool:
+        """Whether there were held-out points."""
+        return not bool(np.isnan(self.held_out).any())
+
+
+@dataclass(frozen=True)
 class ModelTime:
     """A transition time of the model by `method` beside that of the exact score, each with a 95 %
     interval; None where there is none, and where nothing bounds it. `words` say what happens at it.
@@ -59,6 +82,8 @@ class ModelTime:
     entropy       the excess entropy of what is generated falls to that of the collapse
     clone         two clones that part here agree half of the way (t_S: 55 % of it from chance)
     last-change   mean last change of the nearest training point; not asked of the exact score
+    u-turn        of training points half more, noised to it and denoised, come back as themselves
+                  than of held-out ones (where there are such)
     """
 
     method: str
@@ -174,9 +199,11 @@ class Audit(SamplesAudit):
     entropy     `value` of the model, `exact` of the training points, `stein`, each with `_se`
     clones      "same_class_probability" (phi) and "same_point_probability" (phi_C), simulated with
                 the model beside the forward pass
+    returns     training and held-out points that come back from U-turns
     speciation  t_S by the method "clone"; None for data of one class, which decide nothing, and
                 where every sample has a condition
-    collapse    t_C by the methods "loss-gap", "entropy", "clone" and "last-change", in this order
+    collapse    t_C by the methods "loss-gap", "entropy", "clone", "last-change" and "u-turn", in
+                this order
     conditions  what was found of each, where every point is asked for under its own
     asked       the condition of each sample then, by name; empty where all were asked alike
     """
@@ -184,6 +211,7 @@ class Audit(SamplesAudit):
     losses: Losses
     entropy: Entropy
     clones: Outcome
+    returns: Returns
     speciation: ModelTime | None
     collapse: tuple[ModelTime, ...]
     conditions: tuple[OfCondition, ...] = field(default=(), kw_only=True)
@@ -193,13 +221,14 @@ class Audit(SamplesAudit):
         return {**({"condition": self.asked} if self.asked else {}), **super().samples()}
 
     def curves(self) -> dict[str, dict[str, list[float | None]]]:
-        """Columns of numbers by name: "losses", "entropy", "clones"; None for what is not there."""
-        losses, entropy = (
-            {k: serial.listed(getattr(x, k)) for k in x.__dataclass_fields__}
-            for x in (self.losses, self.entropy)
+        """Columns of numbers by name: "losses", "entropy", "clones", "uturns"; None for what is not
+        there."""
+        losses, entropy, uturns = (
+            {k: serial.listed(getattr(x, k)) for k in x.__dataclass_fields__ if k != "draws"}
+            for x in (self.losses, self.entropy, self.returns)
         )
         clones = {k: serial.listed(np.asarray(x)) for k, x in self.clones.columns().items()}
-        return {"losses": losses, "entropy": entropy, "clones": clones}
+        return {"losses": losses, "entropy": entropy, "clones": clones, "uturns": uturns}
 
     def _of_score(self) -> dict[str, Any]:
         return {
@@ -207,5 +236,6 @@ class Audit(SamplesAudit):
             "collapse": [asdict(x) for x in self.collapse],
             "curves": self.curves(),
             "pairs": self.clones.simulated.draws,
+            "uturns": self.returns.draws,
             "conditions": serial.plain(self.conditions),
         }

@@ -129,8 +129,8 @@ def _scale(states: np.ndarray, points: np.ndarray) -> Flag | None:
     value = max(factor, 1 / factor)
     ends = [number(q, 2) for x in (states, points) for q in np.quantile(x, (0.01, 0.99))]
     text = (
-        f"samples and data differ in contrast by a factor of {value:.2g} (98 % of the values lie "
-        f"from {ends[0]} to {ends[1]} in samples, {ends[2]} to {ends[3]} in the data)"
+        f"samples and data differ in contrast by a factor of {number(value, 2)} (98 % of the "
+        f"values lie from {ends[0]} to {ends[1]} in samples, {ends[2]} to {ends[3]} in the data)"
     )
     ok = value <= SCALE or apart < _Z * error
     if not ok:
@@ -144,15 +144,15 @@ def _likeness(e: Evidence) -> Flag:
     far, of = int((~(e.near.distance <= edge)).sum()), len(e.near.distance)
     text = (
         f"{far} of {of} samples are farther from all training points than {e.baseline.of} are "
-        f"(their median distance to the nearest is {np.median(usual):.3g}, of the samples "
-        f"{np.median(e.near.distance):.3g})"
+        f"(their median distance to the nearest is {number(np.median(usual), 3)}, of the samples "
+        f"{number(np.median(e.near.distance), 3)})"
     )
     return Flag("likeness", float(binom.sf(far - 1, of, 0.5)) >= P_LEAST, far / of, 0.5, text)
 
 
 def _variety(states: np.ndarray, points: np.ndarray) -> Flag:
     value = spread(states) / spread(points)
-    text = f"two samples are {value:.2g} times as far apart as two training points"
+    text = f"two samples are {number(value, 2)} times as far apart as two training points"
     return Flag("variety", value >= ALIKE, value, ALIKE, text)
 
 
@@ -164,8 +164,8 @@ def _loss(losses: Losses, points: np.ndarray) -> Flag:
     value, error = losses.train[at] / total, losses.train_se[at] / total
     limit = LOSS / (1 + float(gamma[at]) * each)
     text = (
-        f"at t = {losses.t[at]:.2g} its loss on training points is {value:.2g} ± "
-        f"{Z95 * error:.1g} (95 %) of the data's variance"
+        f"at t = {number(losses.t[at], 2)} its loss on training points is {number(value, 2)} ± "
+        f"{number(Z95 * error, 1)} (95 %) of the data's variance"
     )
     ok = bool(value - _Z * error <= limit)
     if not ok:
@@ -176,7 +176,8 @@ def _loss(losses: Losses, points: np.ndarray) -> Flag:
 def _stein(entropy: Entropy) -> Flag:
     value = float(np.median(np.abs(entropy.stein) - _Z * entropy.stein_se))
     seen = float(np.median(np.abs(entropy.stein)))
-    text = f"its score is off that of its own samples by {seen:.2g} (Stein's identity; 0 is none)"
+    by = number(seen, 2)
+    text = f"its score is off that of its own samples by {by} (Stein's identity; 0 is none)"
     return Flag("stein", value <= STEIN, seen, STEIN, text)
 
 
@@ -314,12 +315,13 @@ def same_law(points: np.ndarray, others: np.ndarray, seed: int) -> Flag:
     above = int((np.concatenate(chance)[:_PERMUTATIONS] >= seen * (1 - 1e-9)).sum())
     p = (above + 1) / (_PERMUTATIONS + 1)
     text = (
-        f"held-out and training points have one law as far as a two-sample test tells (p = {p:.2g})"
+        "held-out and training points have one law as far as a two-sample test tells "
+        f"(p = {number(p, 2)})"
     )
     if p <= P_LEAST:
         text = (
-            f"held-out and training points are of different laws (two-sample test, p = {p:.1g}): "
-            "chance is taken from the training points alone, and a gap between the losses may be "
-            "one between the laws"
+            "held-out and training points are of different laws (two-sample test, p = "
+            f"{number(p, 1)}): chance is taken from the training points alone, and a gap between "
+            "the losses may be one between the laws"
         )
     return Flag("held-out-law", p > P_LEAST, p, P_LEAST, text)

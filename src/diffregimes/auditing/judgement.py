@@ -27,10 +27,10 @@ import numpy as np
 from scipy.stats import beta
 
 from ..common.numerics import Z95
-from ..common.readable import fixed, sureness
+from ..common.readable import fixed, number, sureness
 from ..results import Flag, Share
 from .entropy import AT_COLLAPSE
-from .findings import OPEN, VERDICTS, Copies, Entropy, Judgement, ModelTime
+from .findings import OPEN, VERDICTS, Copies, Entropy, Judgement, ModelTime, Returns
 from .losses import Losses
 
 RARE, MOST = 0.01, 0.5
@@ -110,9 +110,10 @@ def judged(
     times: tuple[ModelTime, ...],
     n: int,
     gate: tuple[Flag, ...] = (),
+    returns: Returns | None = None,
 ) -> Judgement:
     """The verdict, and a sentence for each piece of evidence; samples alone have no losses, no
-    entropy and no times."""
+    entropy, no times and no U-turns."""
     lean = leaning(copies.share, copies.baseline)
     kind, against = decision(lean, gate)
     share = copies.share
@@ -128,6 +129,7 @@ def judged(
         _chance(copies),
         _fit(losses, times, gate) if losses else "",
         _law(entropy, times, n) if entropy else "",
+        _shells(returns, gate) if returns else "",
         _advice(kind, losses, times),
     )
     return Judgement(
@@ -209,16 +211,18 @@ def _fit(losses: Losses, times: tuple[ModelTime, ...], gate: tuple[Flag, ...]) -
             f"that it fits single points (largest gap {fixed(worst, 1)} standard errors)."
         )
     else:
-        text = f"From t = {at:.2g} down it denoises training points better than held-out ones."
+        text = (
+            f"From t = {number(at, 2)} down it denoises training points better than held-out ones."
+        )
     near = decided(losses, times)
     if near is None:
         return text
     t, share, half = near[0], 100 * near[1], 100 * Z95 * near[2]
     digits = 0 if half > 1 else 1
     return (
-        f"{text} At t = {t:.2g}, where copies would be decided, it shows {fixed(share, digits)} ± "
-        f"{half:.{digits}f} % (95 %) of the gap between the two that the exact score of the "
-        "training points has."
+        f"{text} At t = {number(t, 2)}, where copies would be decided, it shows "
+        f"{fixed(share, digits)} ± {half:.{digits}f} % (95 %) of the gap between the two "
+        "that the exact score of the training points has."
     )
 
 
@@ -233,14 +237,27 @@ def _law(entropy: Entropy, times: tuple[ModelTime, ...], n: int) -> str:
     time = next(x for x in times if x.method == "entropy")
     if time.t is None:
         return ""
-    exact = "" if time.exact is None else f" (the exact score's: {time.exact:.2g})"
+    exact = "" if time.exact is None else f" (the exact score's: {number(time.exact, 2)})"
     last, error = (float(x[0]) * math.log(n) for x in (entropy.value, entropy.se))
     more = last < -_CLEAR * error - AT_COLLAPSE
     return (
         f"The entropy of what it generates comes down to that of {n} single points at t = "
-        f"{time.t:.2g}{exact} and ends {fixed(last, 1)} ± {Z95 * error:.1f} nats (95 %) from it: "
-        f"{'its law is broader than these' if more else 'its law is not clearly broader'}."
+        f"{number(time.t, 2)}{exact} and ends {fixed(last, 1)} ± {Z95 * error:.1f} nats (95 %) "
+        f"from it: {'its law is broader than these' if more else 'its law is not clearly broader'}."
     )
+
+
+def _shells(returns: Returns, gate: tuple[Flag, ...]) -> str:
+    """What came back at the middle of the times, below t_C of the exact score."""
+    k, draws = len(returns.t) // 2, returns.draws
+    t, count = number(returns.t[k], 2), round(returns.training[k] * draws)
+    text = (
+        f"Noised to t = {t} and denoised, {count} of {draws} training points come back as "
+        f"themselves (under the exact score {fixed(100 * returns.exact[k], 0)} %)"
+    )
+    if not returns.known or any(x.name == "held-out-law" and not x.ok for x in gate):
+        return f"{text}."
+    return f"{text}, of held-out points {round(returns.held_out[k] * draws)} of {draws}."
 
 
 def _advice(kind: str, losses: Losses | None, times: tuple[ModelTime, ...]) -> str:
@@ -252,5 +269,6 @@ def _advice(kind: str, losses: Losses | None, times: tuple[ModelTime, ...]) -> s
         return "It has begun to fit its training points: trained for longer, it may copy."
     steps = "stop the training earlier, remove duplicates, or train on more points"
     clone = next((x.t for x in times if x.method == "clone"), None)
-    when = "" if clone is None else f" Which point comes out is decided at about t = {clone:.2g}."
+    about = f" Which point comes out is decided at about t = {number(clone, 2)}."
+    when = "" if clone is None else about
     return f"To copy less, {steps}; the points below are those that came out.{when}"

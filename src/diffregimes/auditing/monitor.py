@@ -53,6 +53,7 @@ from .undisturbed import on_gpu, undisturbed
 from .watched import Watched
 
 SHARE = 0.05  # of the time of a training that looks take, by default
+LONGER = 1.5  # than the last a look may take: a busy machine is slower at times
 FAILURES = 3  # in a row, after which a monitor looks no more
 
 
@@ -128,7 +129,7 @@ class Monitor:
     def _due(self, step: int) -> bool:
         if self._every is not None:
             return step - self.rows[-1]["step"] >= self._every or step < self.rows[-1]["step"]
-        return self.seconds + self._last <= SHARE * self.training_seconds
+        return self.seconds + LONGER * self._last <= SHARE * self.training_seconds
 
     def _seen(self) -> Look:
         with undisturbed(), self._watched.now() as score:

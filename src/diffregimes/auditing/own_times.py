@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..common.readable import fixed
 from ..common.rng import numpy_generator
 from ..data.cloud import prepare
 from ..data.datasets import Dataset
@@ -78,8 +79,8 @@ def _words(
     if rho is None or low is None or high is None:
         return f"Of {of} {int((count > 0).sum())} came out: too few to tell which do"
     text = (
-        f"Own collapse time and number of copies of {of} have the rank correlation {rho:.2f} "
-        f"({low:.2f} to {high:.2f} at 95 %)"
+        f"Own collapse time and number of copies of {of} have the rank correlation "
+        f"{fixed(rho, 2)} ({fixed(low, 2)} to {fixed(high, 2)} at 95 %)"
     )
     if low > 0:
         return f"{text}: points that collapse early come out more often"

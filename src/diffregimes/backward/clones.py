@@ -96,16 +96,19 @@ class Ends:
         low, high = np.percentile(drawn, LEVEL, axis=0)
         return low, high
 
-    def crossing(self, name: str, level: float, seed: int = 0) -> Interval:
-        """The t at which the falling curve nearest to phi or phi_C (isotonic regression) crosses
-        the level, and a 95 % interval, resampling pairs; None where it does not."""
-        order = np.argsort(self.times)
-        same = self.agreement(name)[:, order]
+    def falling(self, name: str, seed: int = 0) -> np.ndarray:
+        """The falling curve nearest to phi or phi_C (isotonic regression) over the times,
+        increasing, and those of resampled pairs, (1 + R, T)."""
+        same = self.agreement(name)[:, np.argsort(self.times)]
         drawn = resampled_sums(same, numpy_generator(seed, "clones crossing"))
         rows = np.vstack([same.mean(axis=0), drawn / len(same)])
-        falling = np.stack([isotonic_regression(x, increasing=False).x for x in rows])
-        places = crossings(-np.log(snr(self.times[order])), falling, level)
-        return from_log_gamma(-places)
+        return np.stack([isotonic_regression(x, increasing=False).x for x in rows])
+
+    def crossing(self, name: str, level: float, seed: int = 0) -> Interval:
+        """The t at which that curve crosses the level, and a 95 % interval; None where it does
+        not."""
+        x = -np.log(snr(np.sort(self.times)))
+        return from_log_gamma(-crossings(x, self.falling(name, seed), level))
 
 
 def mixture_classes(mixture: GaussianMixture) -> Classify:

@@ -28,6 +28,7 @@ from ..scores import AbstractScore, ConditionalScore, EmpiricalScore
 
 _FEWEST = 2 * PAIRS_PER_BLOCK  # draws of the forward pass of a condition
 _NAMES = ("same_point_probability", "excess_entropy_over_alpha")
+_OF_CLASSES = "same_class_probability"
 
 
 class PointsWithin(ConditionalScore):
@@ -102,30 +103,34 @@ def curves_within(
     times: np.ndarray,
     draws: int,
     *,
+    one: np.ndarray | None = None,
     seed: int = 0,
     device: str = "cpu",
     memory_mib: int = 1024,
     progress: Progress | None = None,
 ) -> Curves:
-    """phi_C and the excess entropy over log n, by the forward pass of every condition."""
-    mean = {k: np.zeros(len(times)) for k in _NAMES}
-    square = {k: np.zeros(len(times)) for k in _NAMES}
+    """phi_C and the excess entropy over log n, by the forward pass of every condition; with classes
+    `one` (n,) phi, too."""
+    names = _NAMES if one is None else (*_NAMES, _OF_CLASSES)
+    mean = {k: np.zeros(len(times)) for k in names}
+    square = {k: np.zeros(len(times)) for k in names}
+    classes = np.zeros(points.n, dtype=np.int64) if one is None else one
     # with noise in common the errors of the conditions would add up
     seeds = numpy_generator(seed, "conditions").integers(2**62, size=len(points.rows)).tolist()
     for done, rows in enumerate(points.rows.values()):
         share = len(rows) / points.n
-        one = points.points[rows]
-        if len(rows) == 1 or (one == one[0]).all():
+        mine, entropy = points.points[rows], math.log(len(rows)) / math.log(points.n)
+        of, counts = np.unique(classes[rows], return_inverse=True, return_counts=True)[1:]
+        if len(rows) == 1 or (mine == mine[0]).all():
             # one point: decided; equal ones share their weights, and no entropy falls
-            mean[_NAMES[0]] += share / len(rows)
-            mean[_NAMES[1]] += share * math.log(len(rows)) / math.log(points.n)
+            shares = (1 / len(rows), entropy, float(((counts / len(rows)) ** 2).sum()))
+            for name, value in zip(names, shares, strict=False):
+                mean[name] += share * value
             continue
-        cloud = prepare(one, np.zeros(len(rows), dtype=np.int64)).to(device)
         own = max(_FEWEST, math.ceil(draws * share))
-        found = sweep(cloud, times, draws=own, seed=seeds[done], memory_mib=memory_mib).curves()
-        for name, scale in zip(
-            _NAMES, (1.0, math.log(len(rows)) / math.log(points.n)), strict=True
-        ):
+        found = sweep(prepare(mine, of).to(device), times, draws=own, seed=seeds[done],
+                      memory_mib=memory_mib).curves()  # fmt: skip
+        for name, scale in zip(names, (1.0, entropy, 1.0), strict=False):
             mean[name] += share * scale * found[name]
             square[name] += (share * scale * found.se[name]) ** 2
         if progress:

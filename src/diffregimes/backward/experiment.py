@@ -41,7 +41,8 @@ _LAST = 0.05  # Lambda e^{-2T} above which the start is not pure noise
 @dataclass(frozen=True)
 class Experiment:
     """What `run_clones`, `run_uturns` and `track` need; `forward(times)` gives phi and phi_C (for
-    score "empirical") without running anything backwards. `points` are what U-turns start from.
+    score "empirical") without running anything backwards; of the points, `forward(times, one)` phi
+    of the classes `one` (n,). `points` are what U-turns start from.
     Where states have conditions `within` holds the training points of each, and there are no
     classes to be decided."""
 
@@ -52,7 +53,7 @@ class Experiment:
     labels: np.ndarray
     grid: np.ndarray
     times: np.ndarray
-    forward: Callable[[np.ndarray], Curves]
+    forward: Callable[..., Curves]
     dtype: torch.dtype
     notes: tuple[str, ...]
     within: PointsWithin | None = None
@@ -106,9 +107,9 @@ def experiment(
     training = empirical(points)
     moved = cloud.to(device)
 
-    def passed(times: np.ndarray, draws: int, text: str) -> Sample:
+    def passed(times: np.ndarray, draws: int, text: str, over: Cloud = moved) -> Sample:
         return sweep(
-            moved, times, draws=draws, seed=seed, memory_mib=memory_mib, progress=progress,
+            over, times, draws=draws, seed=seed, memory_mib=memory_mib, progress=progress,
             text=text,
         )  # fmt: skip
 
@@ -120,11 +121,12 @@ def experiment(
         within = PointsWithin(points, conditions, memory_mib=memory_mib, device=device)
         labels = np.zeros_like(labels)
 
-    def forward(times: np.ndarray) -> Curves:
-        if within is None:
-            return passed(times, FORWARD_DRAWS, "forward pass").curves()
-        return curves_within(within, times, FORWARD_DRAWS, seed=seed, device=device,
-                             memory_mib=memory_mib, progress=progress)  # fmt: skip
+    def forward(times: np.ndarray, one: np.ndarray | None = None) -> Curves:
+        if within is not None:
+            return curves_within(within, times, FORWARD_DRAWS, one=one, seed=seed, device=device,
+                                 memory_mib=memory_mib, progress=progress)  # fmt: skip
+        over = moved if one is None else prepare(points, one).to(device)
+        return passed(times, FORWARD_DRAWS, "forward pass", over).curves()
 
     return Experiment(
         network or training, classify or nearest_classes(training, labels), training,

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from ..common.checks import InputError, out_of_memory
+from ..common.memory import one_arena
 from ..common.readable import printable
 from ..common.reading import why
 from . import advise, analyze, audit, backward, classifier, reproduce, theory, train
@@ -53,6 +54,7 @@ for module in (analyze, advise, backward, train, classifier, audit, theory, repr
 def main() -> None:
     """Messages and exit status 2 for what the user can mend."""
     _check_streams()
+    one_arena()
     try:
         try:
             app()

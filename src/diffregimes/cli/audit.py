@@ -33,9 +33,9 @@ Audit a trained model: does it copy its training data, from which time on, and w
 
 MODEL is a saved diffusers pipeline, a checkpoint of its training scripts, or what `diffregimes
 train` wrote; of a latent model the data are encoded by its own VAE. Generates samples, measures
-the denoising loss on training and held-out points, the entropy of what the model generates, and
-clones, each beside the exact score of the training points. Writes report.html, results.json and
-tables to runs/NAME-audit. Killed, the same command goes on where it stood.
+the denoising loss on training and held-out points, the entropy of what the model generates, clones,
+and U-turns, each beside the exact score of the training points. Writes report.html, results.json
+and tables to runs/NAME-audit. Killed, the same command goes on where it stood.
 
 Points held out by `diffregimes train` are known; for other models give them with --held-out.
 

@@ -83,7 +83,12 @@ class AuditOptions:
         int, typer.Option(rich_help_panel=ACCURACY, metavar="N", help="Samples to generate.")
     ] = 512
     pairs: Annotated[
-        int, typer.Option(rich_help_panel=ACCURACY, metavar="N", help="Pairs of clones.")
+        int,
+        typer.Option(
+            rich_help_panel=ACCURACY,
+            metavar="N",
+            help="Pairs of clones; half as many U-turns of training and of held-out points.",
+        ),
     ] = 128
     steps: Annotated[
         int,
@@ -178,4 +183,6 @@ class AuditOptions:
                 "already: copies are told in these. Leave it out, or name other features."
             )
         places = [x for x in (self.model, self.network.base) if x is not None]
-        return self.features and named_features(self.features, places, self.computation.device)
+        if self.features is None:
+            return None
+        return named_features(self.features, places, self.computation.device)

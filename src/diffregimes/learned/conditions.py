@@ -78,10 +78,12 @@ def condition_of(
     nothing encodes, and guidance where nothing is known of no condition.
     """
     kind, texts = _name(model), _takes_text(model, config)
+    _check_embeddings(kind, config)
     if prompt is not None and not texts:
-        raise InputError(
-            f"prompt (--prompt) is {prompt!r}, but {kind} takes no text; leave it out."
-        )
+        came = f"prompt (--prompt) is {prompt!r}"
+        if not isinstance(prompt, str):
+            came = f"{len(prompt)} texts came (--prompts)"
+        raise InputError(f"{came}, but {kind} takes no text; leave it out.")
     given: dict[str, Any] = {}
     null: dict[str, Any] | None = {}
     if texts:
@@ -107,6 +109,17 @@ def condition_of(
     if guidance is not None:
         _check_guidance(kind, guidance, bool(texts or labels is not None), null)
     return Condition(given, null) if given else None
+
+
+def _check_embeddings(kind: str, config: Any) -> None:
+    """Raise `InputError` for a network that is given more than states, a step, classes and text."""
+    for name in ("addition_embed_type", "encoder_hid_dim_type"):
+        value = getattr(config, name, None)
+        if value not in (None, "text_time"):
+            raise InputError(
+                f"{kind} takes a condition by {name} {value!r} (embedded images, for one); "
+                f"expected classes, or text as Stable Diffusion, SDXL and SD3 take it. {_LATER}"
+            )
 
 
 def _check_guidance(kind: str, guidance: float, conditional: bool, null: Any) -> None:

@@ -46,9 +46,14 @@ ONE_STEP = {
 _TEXT = ("text_encoder", "tokenizer")
 _KNOWN = {"unet", "transformer", "scheduler", "vae", "vqvae", "safety_checker"}
 _KNOWN |= {"feature_extractor", *(f"{x}{k}" for x in _TEXT for k in ("", "_2", "_3"))}
+_OTHERWISE = (
+    "What was saved otherwise (torch.save, k-diffusion, the code of a paper) is read by the code "
+    "that made it and audited from Python: module_score(network, scheduler, shape=...); samples "
+    "alone of any model by --samples-from FOLDER"
+)
 _WANTED = (
     "a folder of a diffusers pipeline: with model_index.json, unet/ and scheduler/, or one with "
-    "config.json and scheduler_config.json"
+    f"config.json and scheduler_config.json. {_OTHERWISE}"
 )
 
 
@@ -122,7 +127,7 @@ def _existing(root: Path) -> Path:
     if root.is_file():
         raise InputError(
             f"{root} is a file; expected the folder of a saved diffusers pipeline: that in which "
-            "config.json lies beside the weights, or the one above."
+            f"config.json lies beside the weights, or the one above. {_OTHERWISE}."
         )
     if not root.is_dir():
         raise InputError(f"{root} is no folder; expected a saved diffusers pipeline.")
@@ -227,11 +232,24 @@ def _config(path: Path, *classes: str) -> dict[str, Any]:
     config = read_json(path, _WANTED)
     name = config.get("_class_name") if isinstance(config, dict) else None
     if name is None or (classes and name not in classes):
-        known, way = ", ".join(classes) or "all", ""
-        if classes == NETWORKS:
-            way = f" {ANOTHER_CALL}; samples alone of any model by --samples-from FOLDER."
-        raise InputError(f"{path} names the class {name}; known are {known}.{way}")
+        what = "no class of diffusers" if name is None else f"the class {name}"
+        known = f"known are {', '.join(classes)}" if classes else "expected one (_class_name)"
+        raise InputError(f"{path} names {what}; {known}.{_way(name, classes)}")
     return dict(config)
+
+
+def _way(name: Any, classes: tuple[str, ...]) -> str:
+    """The way out where a config is of another class than these."""
+    if classes == NETWORKS and name in CODECS:
+        return " It is a VAE: expected the pipeline that it is of, the folder above."
+    if classes == NETWORKS and name is not None:
+        return f" {ANOTHER_CALL}; samples alone of any model by --samples-from FOLDER."
+    if classes == tuple(SCHEDULERS):
+        return (
+            " Name one of these with the noise levels of the training by scheduler= (--scheduler "
+            "PATH: a scheduler_config.json)."
+        )
+    return f" {_OTHERWISE}."
 
 
 def _one_step(root: Path, what: str) -> InputError:

@@ -47,6 +47,8 @@ class Latents:
         )
         self.channels = int(config.in_channels)
         self.quantised = hasattr(vae, "quantize")
+        blocks = getattr(config, "block_out_channels", None)
+        self.times_smaller = 2 ** (len(blocks) - 1) if blocks else None  # than images; not known
 
     @torch.no_grad()
     def code(self, images: Tensor) -> Tensor:

@@ -194,7 +194,16 @@ def check_fits(score: AbstractScore, dataset: Dataset) -> None:
     if it is a network, it answers to one of them at either end of its noise levels."""
     takes, has = getattr(score, "shape", None), dataset.sample_shape
     latents: Latents | None = getattr(score, "latents", None)
-    if latents is not None and takes != has:
+    if latents is not None and takes is not None and takes != has:
+        if dataset.decode is not None:
+            by = latents.times_smaller
+            size = "the size that it was trained on"
+            if by is not None:
+                size = f"{takes[0] * by} × {takes[1] * by} pixels"
+            raise InputError(
+                f"the network takes latents (H, W, C) = {takes}, and the VAE makes {has} of the "
+                f"data ({dataset.source}); expected images of {size}."
+            )
         raise InputError(
             f"the network takes latents (H, W, C) = {takes}, the data ({dataset.source}) are "
             f"{has}; expected the code of the data: score.latents.encode(data), as "

@@ -122,12 +122,32 @@ def unwrapped_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return state
 
 
+def _bare(state: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Without the name that the network has in what was saved around it, as unet., where there is
+    one before all of its own names."""
+    first = min(own)
+    for before in sorted(k.removesuffix(first) for k in state if k.endswith(f".{first}")):
+        if state.keys() == {f"{before}{k}" for k in own}:
+            return {k.removeprefix(before): v for k, v in state.items()}
+    return state
+
+
 def fill(model: Any, state: dict[str, Tensor], what: object, dtype: torch.dtype) -> None:
-    """Put the weights into a model. Raises `InputError` where one is missing or left over."""
+    """Put the weights into a model. Raises `InputError` where one is missing or left over, and for
+    quantised ones."""
     mend = getattr(model, "_fix_state_dict_keys_on_load", None)  # diffusers: names of before
     if mend is not None:
         mend(state)
     own = model.state_dict()
+    state = _bare(state, own)
+    for name, value in state.items():
+        if name in own and own[name].is_floating_point() and not value.is_floating_point():
+            kind = str(value.dtype).removeprefix("torch.")
+            raise InputError(
+                f"the weights in {what} are quantised ({name} is {kind}); expected floating-point "
+                "numbers: what integers stand for is known to the library that made them alone. "
+                "Load the model by it, model.dequantize(), and model.save_pretrained(folder)."
+            )
     odd = [*sorted(own.keys() - state.keys()), *sorted(state.keys() - own.keys())]
     odd += [k for k in sorted(own.keys() & state.keys()) if own[k].shape != state[k].shape]
     if odd:

@@ -45,7 +45,7 @@ def _marks(found: Audit, method: str) -> list[Mark]:
 def _window(found: Audit) -> tuple[float, float]:
     """One stretch of time for all panels, to be compared by eye."""
     losses, entropy, clones = found.losses.t, found.entropy.t, found.clones.line.t
-    low = min(float(t[0]) for t in (losses, entropy, clones))
+    low = min(float(t[0]) for t in (losses, entropy, clones, found.returns.t))
     return low, max(float(t[-1]) for t in (losses, clones))  # above, the entropy is log n
 
 
@@ -175,6 +175,28 @@ def plot_clones(found: Audit, ax: Axes) -> None:
     legend(ax, above=ABOVE)
 
 
+@styled()
+def plot_returns(found: Audit, ax: Axes) -> None:
+    """Share of training and of held-out points that come back from U-turns as themselves."""
+    back = found.returns
+    for name, where, colour, marker in (
+        ("training", "training points", COLOURS["point"], "s"),
+        ("held_out", "held-out points", COLOURS["class"], "o"),
+    ):
+        if name == "held_out" and not back.known:
+            continue
+        value, low, high = (getattr(back, f"{name}{x}") for x in ("", "_low", "_high"))
+        ax.errorbar(
+            back.t, value, np.clip([value - low, high - value], 0, None), fmt=marker, ms=4,
+            color=colour, lw=1, label=where,
+        )  # fmt: skip
+    ax.plot(back.t, back.exact, color=INK, lw=1.2, ls=DASHED, label="exact, training points")
+    ax.set_ylim(-0.02, 1.03)
+    ax.set_ylabel("share that comes back")
+    marked_axis(ax, _window(found), _marks(found, "u-turn"))
+    legend(ax, above=ABOVE)
+
+
 # {things}: images or points
 FIGURES: dict[str, Panel[Audit]] = {
     "ratios": Panel(
@@ -201,5 +223,11 @@ FIGURES: dict[str, Panel[Audit]] = {
         plot_clones,
         "When is the sample decided?",
         "Chance that two clones of the model end in the same class, and nearest to the same point.",
+    ),
+    "returns": Panel(
+        plot_returns,
+        "Does a training point come back?",
+        "Share of training and of held-out points that, noised to t and denoised, are copies of "
+        "themselves.",
     ),
 }

@@ -34,14 +34,14 @@ from . import pictures
 from .base import figure_files, figure_of, flat, rendered, rows_of
 
 MOST_ORIGINS, MOST_COPIES, MOST_SAMPLES, MOST_TWINS = 12, 4, 12, 4
-LONGEST = 40  # letters of a condition beside a sample
+LONGEST = 40  # letters of a condition
 
 
 def write_audit(
     audit: SamplesAudit, dataset: Dataset | None, folder: str | Path, *, figures: bool = False
 ) -> None:
     """Write report.html, samples.csv and, last, results.json into `folder`, of a score losses.csv,
-    entropy.csv and clones.csv too; with `figures` also figures/*.png and *.svg.
+    entropy.csv, clones.csv and uturns.csv too; with `figures` also figures/*.png and *.svg.
 
     Without the dataset the page shows no pictures and no classes of points. Raises `InputError`
     where `dataset` is not the one of the audit, `OSError` where a file cannot be written; files of
@@ -143,7 +143,7 @@ def _condition(one: OfCondition) -> dict[str, Any]:
 
     copies = "none asked for" if one.copies is None else f"{one.copies.count} of {one.copies.of}"
     return {
-        "name": one.name, "n": one.n, "copies": copies, "elsewhere": one.elsewhere,
+        "name": _cut(one.name), "n": one.n, "copies": copies, "elsewhere": one.elsewhere,
         "t": number(one.t, 2), "train": beside(one.train), "held_out": beside(one.held_out),
     }  # fmt: skip
 
@@ -261,7 +261,10 @@ def _seen(
 
 def _asked(audit: SamplesAudit, place: int) -> str:
     """The condition of a sample, where each has its own; of a long text its beginning."""
-    name = audit.asked[place] if isinstance(audit, Audit) and audit.asked else ""
+    return _cut(audit.asked[place]) if isinstance(audit, Audit) and audit.asked else ""
+
+
+def _cut(name: str) -> str:
     return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
 
 
