@@ -84,13 +84,8 @@ def audit(
     dataset : what it was trained on, in the same size and scale
     held_out : points of the same law that it was not trained on, prepared in the same way
     samples, draws : generated in `steps` steps even in log-SNR; noised of each set for the losses
-<<<<<<< HEAD
-    pairs, count : clones, parting at so many times
-    augment : flips and turns used in training, names of `data.orbit.AUGMENTATIONS`
-=======
     pairs, count : clones, parting at so many times; half as many U-turns of each set
-    augment : flips and turns used in training, names of `auditing.orbit.AUGMENTATIONS`
->>>>>>> main
+    augment : flips and turns used in training, names of `data.orbit.AUGMENTATIONS`
     features : a function of images (N, C, H, W) in [0, 1] that gives (N, F), or `encoders.Encoder`:
         copies are looked for in these, too
     classify : the class of end points; that of the nearest training point without
