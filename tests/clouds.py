@@ -5,12 +5,15 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
+from scipy.optimize import brentq
 from sklearn.datasets import load_digits
 
 from diffregimes.data.cloud import prepare
 from diffregimes.data.datasets import from_arrays
 from diffregimes.data.spectrum import covariance, spectrum
-from diffregimes.process import linear_schedule
+from diffregimes.posterior.groups import T95
+from diffregimes.process import linear_schedule, snr, time_from_snr
+from diffregimes.theory.finite_n import Classes, means
 
 SCHEDULE = linear_schedule()
 
@@ -60,3 +63,24 @@ def z_score(samples) -> np.ndarray:
     samples = np.asarray(samples, dtype=np.float64)
     error = samples.std(axis=0, ddof=1) / np.sqrt(len(samples))
     return samples.mean(axis=0) / np.maximum(error, 1e-300)
+
+
+def exact_collapse(d, counts, spreads, near):
+    """t_C of Gaussian conditions of so many points, each by itself, looked for around `near`."""
+
+    def free(log_gamma):
+        t = float(time_from_snr(np.exp(log_gamma)))
+        some = []
+        for n, spread in zip(counts, spreads, strict=True):
+            law = Classes(d, np.zeros((1, 1)), np.array([spread**2]), np.ones(1))
+            some.append(n * means(law, t, float(np.log(n)), draws=256).bounded[0])
+        return sum(some)
+
+    start = np.log(snr(near))
+    return float(time_from_snr(np.exp(brentq(free, start - 1, start + 1, xtol=0.005))))
+
+
+def z_of_time(time, t):
+    """In errors of log gamma, the axis of the interval, by the t law of a jackknife."""
+    low, high = (np.log(snr(x)) for x in (time.high, time.low))
+    return (np.log(snr(time.t)) - np.log(snr(t))) / ((high - low) / 2 / T95)

@@ -54,6 +54,8 @@ GATE = "auditing/test_gate.py"
 COPIED, OWN = "auditing/test_copies.py", "auditing/test_conditions.py"
 PARTS, FEATURES = "auditing/test_parts.py", "auditing/test_features.py"
 POPULATIONS = "populations/test_populations.py"
+GIVEN, GROUPED = "transitions/test_given.py", "transitions/test_grouped.py"
+AUGMENTED = "transitions/test_augmented.py"
 SCHEDULERS = "test_schedulers.py"
 COMMAND = "cli/test_cli_backward.py"
 PIXELS = "data/test_pixels.py"
@@ -220,8 +222,8 @@ FAULTS = (
     Fault("transitions/outliers.py", "np.delete(cloud.order, far)",
           "np.delete(np.arange(cloud.n), far)",
           f"{OUTLIERS}::test_points_far_out_move_no_headline_and_no_spectrum"),
-    Fault("posterior/observables.py", "_softplus(free + self.log_n) - _softplus(free - self.log_n)",
-          "_softplus(free + self.log_n) - _softplus(free)",
+    Fault("common/numerics.py", "softplus(free + log_n) - softplus(free - log_n)",
+          "softplus(free + log_n) - softplus(free)",
           f"{OUTLIERS}::test_the_collapse_is_found_in_few_dimensions"),
     Fault("theory/finite_n.py", "for sign in (1, -1))",
           "for sign in (1, -0.5))",
@@ -625,7 +627,7 @@ FAULTS = (
     Fault("auditing/copies.py", "times[alike | again]",
           "times[alike]",
           COPIED),
-    Fault("auditing/orbit.py", "np.argsort(self.places[element])",
+    Fault("data/orbit.py", "np.argsort(self.places[element])",
           "self.places[element]",
           COPIED),
     Fault("auditing/gate.py", "binom.sf(far - 1, of, 0.5)",
@@ -886,6 +888,49 @@ FAULTS = (
     Fault("theory/pairs.py", "x - np.log1p(x)", "x", EXACT_PAIRS),
     Fault("report/page/pictures.py", "if self.dataset.decode is not None:", "if False:",
           "cli/test_cli_models.py::test_pictures_of_latents_are_those_of_the_decoder"),
+    Fault("posterior/within.py", " * same  # a set is a point", "  # a set is a point",
+          f"{GIVEN}::test_conditions_of_few_points_together"),
+    Fault("posterior/within.py", "same.sum(-1).double().log()", "same.sum(-1).double().sqrt()",
+          f"{GIVEN}::test_one_condition_in_a_pack_of_several_is_what_it_is_alone"),
+    Fault("posterior/within.py", "whole.sigmoid() * mean_log)", "mean_log)",
+          f"{GIVEN}::test_each_class_is_what_its_own_analysis_says"),
+    Fault("transitions/given.py", "if len(names) == 1:", "if len(names) == 0:",
+          f"{GIVEN}::test_a_condition_that_all_share_changes_no_bit"),
+    Fault("transitions/given.py", "counts[codes] == 1", "counts[codes] <= 2",
+          f"{GIVEN}::test_two_points_of_a_condition_have_no_t_C "
+          f"{GIVEN}::test_conditions_of_one_point_name_it"),
+    Fault("transitions/given.py", "if given[x.index] != given[x.other]", "if True",
+          f"{GIVEN}::test_points_listed_under_two_conditions_are_told"),
+    Fault("transitions/crossing.py", "math.sqrt((len(places) - 2) * known.var())",
+          "math.sqrt(3 * known.var())", f"{GIVEN}::test_random_laws_collapse_at_their_own_number"),
+    Fault("posterior/groups.py", "rng.permutation(np.arange(sets) % GROUPS)[of]",
+          "rng.permutation(np.arange(len(of)) % GROUPS)",
+          f"{GROUPED}::test_bursts_of_random_laws_collapse_at_the_number_of_groups"),
+    Fault("posterior/by_group.py", "others = each.of_sets.masked_fill(same, 0)",
+          "others = each.of_sets",
+          f"{GROUPED}::test_against_plain_sums_over_groups_of_any_size"),
+    Fault("posterior/by_group.py", ".sum(-1).log() - own_log", ".sum(-1).log()",
+          f"{GROUPED}::test_bursts_are_as_their_different_points"),
+    Fault("posterior/by_group.py", "weight.square() + (1", "weight + (1",
+          f"{GROUPED}::test_groups_of_one_give_the_curves_of_points"),
+    Fault("data/neighbours.py", "same &= groups[own[row]] != groups[own[other]]", "pass",
+          f"{GROUPED}::test_near_copies_are_news_between_groups_alone"),
+    Fault("transitions/points.py", "total -= numerics.log2_sum(torch.stack(every))",
+          "total += 0", f"{GROUPED}::test_bursts_are_as_their_different_points"),
+    Fault("transitions/exposed_groups.py",
+          "told.setdefault(int(groups[cloud.row_of[one.index]]), one)",
+          "told[len(told)] = one", f"{GROUPED}::test_bursts_are_as_their_different_points"),
+    Fault("data/augmented.py", "if digest not in seen:", "if True:",
+          f"{AUGMENTED}::test_images_that_are_all_symmetric_are_not_moved"),
+    Fault("data/augmented.py", "out[:, places == _BLACK] = black", "pass",
+          f"{AUGMENTED}::test_shifts_fill_with_black_and_lose_what_leaves"),
+    Fault("posterior/orbits.py", "shares = kept, kept / found.orbit", "shares = kept, kept",
+          f"{AUGMENTED}::test_the_pass_is_that_over_the_augmented_set"),
+    Fault("posterior/orbits.py", "np.where(found.element == element, found.point, -1)",
+          "np.full(len(found.point), -1)",
+          f"{AUGMENTED}::test_clones_under_the_exact_score_of_the_augmented_set"),
+    Fault("transitions/augmented.py", "gaps[1:].var()", "(gaps[1:].var() + 1)",
+          f"{AUGMENTED}::test_analyze_says_how_far_the_collapse_is_moved"),
 )
 # fmt: on
 

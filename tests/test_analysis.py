@@ -46,9 +46,14 @@ def test_the_contract_of_results_json(small):
         assert key in data["dataset"]
     for key in ("largest", "largest_first_channel", "noise_edge", "eigenvalues"):
         assert key in data["spectrum"]
-    colours = {("speciation", "spectral-first-channel")}  # these images are grey
+    # these images are grey, and in no groups
+    colours = {
+        ("speciation", "spectral-first-channel"),
+        ("speciation", "group-clone-loo"),
+        ("collapse", "group-free-energy"),
+    }
     assert {(x["transition"], x["method"]) for x in data["times"]} == set(METHODS) - colours
-    assert len(data["times"]) == len(METHODS) - 1
+    assert len(data["times"]) == len(METHODS) - 3
     for time in data["times"]:
         assert {"t", "low", "high", "ddpm_step", "sigma", "snr", "warnings"} <= time.keys()
         assert time["t"] is not None or time["warnings"]

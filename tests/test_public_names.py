@@ -18,6 +18,7 @@ VERBS = ["load", "from_arrays", "analyze", "audit", "monitor", "run_clones", "lo
 # what the pages of the first version imported
 OLD = {
     "audit_page": "write_audit",
+    "auditing.orbit": "orbit",
     "comparison": "compare",
     "learned.audit": "audit",
     "learned.findings": "Audit",

@@ -15,6 +15,7 @@ from typing import Any
 
 MOVED = {
     "audit_page": "report.page.audit",
+    "auditing.orbit": "data.orbit",
     "comparison": "transitions.comparison",
     "learned.audit": "auditing.audit",
     "learned.findings": "auditing.findings",

@@ -20,7 +20,6 @@ import torch
 from . import process
 from .common.checks import InputError, in_range, increasing
 from .common.parallel import Progress
-from .common.readable import moment
 from .common.recipe import check_device, versions
 from .common.rng import numpy_generator
 from .data.classes import check_several
@@ -34,20 +33,23 @@ from .data.spectrum import spectrum
 from .data.windows import FeatureGroups, parts_of
 from .posterior.grid import adapt_times, near_square, pilot_times
 from .posterior.moments import PAIRS_PER_BLOCK
-from .posterior.observables import PRECISION_CURVES
 from .posterior.reliability import overconfidence, reliability
 from .posterior.sample import Sample
 from .posterior.sweep import sweep
-from .results import Analysis, Curves, Exposure, Recipe, TransitionTime
+from .results import Analysis, Exposure, Recipe, TransitionTime
 from .transitions.comparison import compare
+from .transitions.competing import among_competitors, competitors
 from .transitions.criteria import Evidence, headline, transition_times
 from .transitions.crossing import resample
+from .transitions.exposed_groups import group_times, most_exposed_groups
+from .transitions.given import torn_points
+from .transitions.grouped import codes_of
 from .transitions.levels import level_of
 from .transitions.listed import as_listed, with_listed
 from .transitions.needed import at_speciation
 from .transitions.outliers import bulk, disagreement, far_in_words
 from .transitions.points import most_exposed, most_exposed_in_file, named, point_times
-from .transitions.regimes import verdict
+from .transitions.regimes import range_notes, verdict
 from .transitions.tree import classes_apart
 from .transitions.windows import windows_of
 
@@ -79,6 +81,9 @@ def analyze(
     levels: Given | None = None,
     windows: Sequence[int] | None = None,
     feature_groups: FeatureGroups | None = None,
+    given: Any = None,
+    groups: Any = None,
+    augment: Sequence[str] | str = (),
     progress: Progress | None = None,
 ) -> Analysis:
     """Find the regimes of a dataset.
@@ -113,6 +118,12 @@ def analyze(
         what is seen through each of them
     feature_groups : the same of named groups of features, in a .csv (feature, group), a .json or
         {group: [features]}, by name or by number from 0 on
+    given : the condition (n,) that each point is learned under, integers or strings, or "label":
+        collapse among those that share it; a `Dataset` may have its own
+    groups : likewise what points have in common that are one thing seen again: a group counts as
+        one
+    augment : what training makes of images, names of `data.orbit.AUGMENTATIONS` or "shift:N": how
+        much it moves the collapse
     progress : callback (done, total, text)
 
     The keywords from `class_names` to `standardize` prepare arrays as `from_arrays` does, which
@@ -136,6 +147,8 @@ def analyze(
     }  # fmt: skip
     dataset = _dataset(points, labels, preparation)
     check_several(dataset.class_names)
+    listed = dataset.n if points is dataset else len(points)
+    dataset, changes = competitors(dataset, listed, given, groups, augment, memory_mib)
     above = () if levels is None else groupings(levels, dataset.class_names)
     parts = parts_of(dataset, windows, feature_groups)
     clock = process.schedule(schedule) if isinstance(schedule, str) else schedule
@@ -161,7 +174,9 @@ def analyze(
             seen.own, parts, evidence, (found.time("speciation"), found.time("collapse"))
         ),
     )  # fmt: skip
-    return _of_all_listed(found, dataset, seen, evidence, sample)
+    found = _of_all_listed(found, dataset, seen, evidence, sample)
+    torn = torn_points(dataset, seen.twins)
+    return among_competitors(found, seen.own, torn, changes, evidence, sample)
 
 
 def _measured(
@@ -194,7 +209,7 @@ def _measured(
     blocks = min(MOST_BLOCKS, 2 * sample.units // BLOCK)
     evidence = Evidence(
         sample, resampled, eigen, near.matrix, cloud, inner, clock, counts, rng, seed, memory_mib,
-        blocks, report,
+        blocks, report, codes_of(seen.own),
     )  # fmt: skip
     return sample, evidence
 
@@ -216,7 +231,12 @@ def _points_at_risk(
 ) -> tuple[Exposure, ...]:
     """The most exposed points."""
     report(0, 1, "points at risk")
-    if isinstance(evidence.cloud, FileCloud):
+    if evidence.by_group is not None and evidence.groups is not None:
+        exposed = most_exposed_groups(
+            evidence.cloud, evidence.by_group, evidence.groups[evidence.cloud.order],
+            seen.neighbours.distance, seed=evidence.seed, memory_mib=evidence.memory_mib,
+        )  # fmt: skip
+    elif isinstance(evidence.cloud, FileCloud):
         exposed = most_exposed_in_file(
             evidence.cloud, sample, seed=evidence.seed, memory_mib=evidence.memory_mib
         )
@@ -261,7 +281,9 @@ def _concluded(
     deciding = by_method["speciation", chosen.speciation]
     copying = by_method["collapse", chosen.collapse]
     far = far_in_words(seen.shown, seen.neighbours.cloud, evidence.bulk.far)
-    remarks = (*far, *disagreement(times, exposed))
+    groups = evidence.by_group
+    competing = dataset.n if groups is None else groups.count
+    remarks = far if groups else (*far, *disagreement(times, exposed))
     needed = at_speciation(deciding, evidence.line, curves, evidence.bulk.spectrum, dataset.n)
     theory = None
     if dataset.population is not None:
@@ -269,7 +291,7 @@ def _concluded(
         theory = compare(law, curves, times, dataset.n, evidence.level, evidence.seed)
     flags = reliability(sample, dataset.n)
     broken = tuple(x.message for x in flags if not x.ok)
-    if dataset.labelled and deciding.t is not None:
+    if dataset.labelled and deciding.t is not None and groups is None:
         flags = (*flags, overconfidence(sample, deciding.t))
     return Analysis(
         dataset=describe(dataset),
@@ -277,13 +299,15 @@ def _concluded(
         times=times,
         curves=curves,
         points=exposed,
-        point_times=point_times(sample)[1],
+        point_times=point_times(sample)[1] if groups is None else group_times(groups),
         duplicates=(),
         reliability=flags,
         points_needed=needed,
-        verdict=verdict(deciding, copying, needed, dataset.n, broken, remarks),
+        verdict=verdict(deciding, copying, needed, competing, broken, remarks),
         recipe=recipe,
-        notes=dataset.notes + seen.notes + _notes(curves, evidence.schedule, deciding, copying),
+        notes=dataset.notes
+        + seen.notes
+        + range_notes(curves, evidence.schedule, deciding, copying),
         theory=theory,
     )
 
@@ -317,22 +341,3 @@ def check_options(
     in_range("memory_mib (--memory-mib)", memory_mib, 16, 10**7, "It is the budget in MiB.")
     check_device(device)
     return None if times is None else increasing("times", times)
-
-
-def _notes(curves: Curves, clock: process.Schedule, *headline: TransitionTime) -> tuple[str, ...]:
-    """How far the curves reach, and whether the clock does."""
-    first, last = curves.t[0], curves.t[-1]
-    start = float(clock.times[0])
-    beyond: tuple[str, ...] = ()
-    if any(x.t is not None and x.t < start / 2 for x in headline):
-        beyond = (
-            f"the first step of schedule {clock.name}, {moment(start, float(process.sigma(start)))}"
-            ", lies above the times found: its noise hides data of this scale (give them another "
-            "by --range or --standardize)",
-        )
-    worst = max(float(curves.se[name].max()) for name in PRECISION_CURVES)
-    return (
-        f"curves from t = {first:.3g} to {last:.3g}, {len(curves.t)} times; standard errors of "
-        f"those between 0 and 1 at most {worst:.4f}",
-        *beyond,
-    )

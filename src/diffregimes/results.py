@@ -14,52 +14,23 @@ from typing import Any, Literal
 import numpy as np
 
 from .common import serial
+from .common.competing import Augment as Augment
+from .common.competing import Condition as Condition
+from .common.competing import Given as Given
+from .common.competing import Grouped as Grouped
 from .common.curves import Curves as Curves
 from .common.provenance import DatasetFacts as DatasetFacts
 from .common.provenance import Headline as Headline
 from .common.provenance import Recipe as Recipe
-from .common.readable import short
 from .common.share import Share as Share
 from .common.shown import Shown, advising
+from .common.transition import TransitionTime as TransitionTime
 from .common.tree import Fork as Fork
 from .common.tree import Tree as Tree
 from .common.windows import PartTimes as PartTimes
 from .common.windows import Windows as Windows
 
 FORMAT = "diffregimes.analysis/1"
-
-
-@dataclass(frozen=True)
-class TransitionTime:
-    """A transition time in Ornstein-Uhlenbeck time t, with a 95 % interval [low, high].
-
-    `ddpm_step` counts from 1 (least noise), in steps of the `clock`: of DDPM, or of an EDM or flow
-    scheduler; `sigma` is the variance-exploding noise level 1/sqrt(snr). All three are None when
-    the transition does not exist (t is None) or, for the step, when t lies outside the schedule.
-    """
-
-    transition: str  # "speciation" | "collapse"
-    method: str
-    t: float | None
-    low: float | None = None
-    high: float | None = None
-    ddpm_step: int | None = None
-    sigma: float | None = None
-    snr: float | None = None
-    warnings: tuple[str, ...] = ()
-    clock: str = "DDPM step"
-
-    def __str__(self) -> str:
-        symbol = "t_S" if self.transition == "speciation" else "t_C"
-        if self.t is None:
-            return f"{symbol} ({self.method}): none in the range studied"
-        known = self.low is not None and self.high is not None
-        interval = f" [{short(self.low)}, {short(self.high)}]" if known else ""
-        step = "" if self.ddpm_step is None else f", {self.clock} {self.ddpm_step}"
-        return f"{symbol} ({self.method}) = {short(self.t)}{interval}{step}"
-
-
-serial.layout(TransitionTime, optional=("clock",))
 
 
 @dataclass(frozen=True)
@@ -273,6 +244,10 @@ class Analysis(Shown):
     pairs          when each two of three or more classes part; `tree` which part first
     levels         super-classes that were given, and when they are decided; `windows` likewise
                    times of parts of the samples, by width
+    given          the collapse among the points that share a condition
+    grouped        groups of points that count as one: headline, points at risk and point times are
+                   theirs
+    augment        the collapse among the images that augmentation makes of the points
     """
 
     dataset: DatasetFacts
@@ -293,6 +268,9 @@ class Analysis(Shown):
     tree: Tree | None = None
     levels: tuple[Level, ...] = ()
     windows: tuple[Windows, ...] = ()
+    given: Given | None = None  # where points have conditions
+    grouped: Grouped | None = None  # where several points are of one group
+    augment: Augment | None = None
 
     @property
     def clock(self) -> str:
@@ -347,4 +325,8 @@ class Analysis(Shown):
         return serial.build({**data, "curves": curves}, cls, "analysis")
 
 
-serial.layout(Analysis, optional=("listed", "pairs", "tree", "levels", "windows"))
+# a result without duplicates is written as before there was a word for them
+serial.layout(
+    Analysis,
+    optional=("listed", "pairs", "tree", "levels", "windows", "given", "grouped", "augment"),
+)

@@ -9,10 +9,10 @@ from scipy.spatial.distance import cdist
 
 from diffregimes.auditing.copies import Training, left_out_baseline, orbit_clusters, shared_points
 from diffregimes.auditing.judgement import excess_probability
-from diffregimes.auditing.orbit import AS_IT_IS, AUGMENTATIONS, orbit, widest
 from diffregimes.common.checks import InputError
 from diffregimes.common.share import Share
 from diffregimes.data.neighbours import clusters
+from diffregimes.data.orbit import AS_IT_IS, AUGMENTATIONS, orbit, widest
 from diffregimes.scores import EmpiricalScore
 
 SIDE = 4

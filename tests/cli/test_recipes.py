@@ -45,7 +45,8 @@ CASES = {
         {"source": "digits", "labels": None, "key": None, "classes": "0,1", "per_class": 12,
          "range": [0, 2], "pad": 0, "split": None, "resize": None, "crop": False,
          "standardize": False, "times": [0.1, 0.2, 0.5, 1], "schedule": "linear",
-         "skip_unreadable": False, "levels": None, "windows": None, "groups": None},
+         "skip_unreadable": False, "levels": None, "windows": None, "groups": None,
+         "group": None, "given": None, "augment": None},
     ),
     "train-classifier": (
         (*FEW, "--epochs", 1, "--force"),
@@ -102,8 +103,8 @@ NETWORK_NAMES = "label prompt guidance null_label scheduler base"
 SHARED = "labels key split classes per_class pixel_range pad resize crop standardize"
 BACKWARD = f"sampler grid steps batch {SHARED} seed device memory_mib out"
 ORDER = {
-    "analyze": f"source {SHARED} skip_unreadable levels precision draws times seed schedule device "
-    "memory_mib dask workers out figures format dry_run",
+    "analyze": f"source {SHARED} group given augment skip_unreadable levels windows groups "
+    "precision draws times seed schedule device memory_mib dask workers out figures format dry_run",
     "clones": f"source times pairs branches score model {NETWORK_NAMES} classifier {BACKWARD}",
     "uturn": f"source times pairs score model {NETWORK_NAMES} classifier {BACKWARD}",
     "generate": f"source samples score model {NETWORK_NAMES} {BACKWARD}",

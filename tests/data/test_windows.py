@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -147,3 +148,11 @@ def test_points_in_a_file_are_refused(tmp_path):
     with pytest.raises(dr.InputError, match="stay in their file; raise memory_mib"):
         parts_of(data, [4], None)
     assert parts_of(data, None, None) == ()
+
+
+def test_points_that_count_as_groups_have_no_windows():
+    points = np.random.default_rng(0).random((6, 4, 4))
+    dataset = replace(dr.from_arrays(points), groups=np.array([0, 0, 1, 1, 2, 2]))
+    with pytest.raises(dr.InputError, match="--group"):
+        parts_of(dataset, [2], None)
+    assert parts_of(replace(dataset, groups=np.arange(6)), [2], None)

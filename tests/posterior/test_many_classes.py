@@ -14,8 +14,9 @@ from scipy.special import logsumexp
 from clouds import blobs
 from diffregimes.data.cloud import prepare
 from diffregimes.posterior import groups, left_out, moments, sweep
+from diffregimes.posterior.class_weights import LEAST, class_weights
 from diffregimes.posterior.moments import FEW, Stretches, draw_block
-from diffregimes.posterior.observables import LEAST, class_weights, observables
+from diffregimes.posterior.observables import observables
 from diffregimes.process import snr
 
 TIMES = np.array([0.05, 0.4, 0.9, 2.0])

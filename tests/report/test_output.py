@@ -40,7 +40,8 @@ from diffregimes.transitions.criteria import METHODS
 from sample_analysis import make_analysis, with_theory
 
 FILES = {"results.json", "curves.csv", "report.html"}
-GREY = [x for x in METHODS if x[1] != "spectral-first-channel"]  # what images without colours have
+# without colours and groups
+GREY = [x for x in METHODS if "first-channel" not in x[1] and "group" not in x[1]]
 
 
 @pytest.fixture

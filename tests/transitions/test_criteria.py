@@ -30,7 +30,8 @@ from diffregimes.transitions.crossing import clocked, curve_time, resample
 from diffregimes.transitions.outliers import Bulk
 
 TIMES = np.geomspace(0.02, 4, 12)
-GREY = [x for x in METHODS if x[1] != "spectral-first-channel"]  # without colours
+# without colours and groups
+GREY = [x for x in METHODS if "first-channel" not in x[1] and "group" not in x[1]]
 HALF = Criterion(
     "collapse",
     "half-entropy",
@@ -65,10 +66,12 @@ def test_the_names_of_the_criteria():
         "clone",
         "clone-loo",
         "balance",
+        "group-clone-loo",
     ]
     collapse = "bounded-free-energy", "free-energy", "entropy", "clone", "gaussian-bound"
-    assert tuple(x.name for x in CRITERIA if x.transition == "collapse") == collapse
-    assert len(METHODS) == len(CRITERIA) == 12
+    found = tuple(x.name for x in CRITERIA if x.transition == "collapse")
+    assert found == (*collapse, "group-free-energy")
+    assert len(METHODS) == len(CRITERIA) == 14
     assert all(METHODS.values())
 
 
@@ -76,7 +79,7 @@ def test_every_criterion_signs_with_its_name(evidence):
     seen = []
     times = criteria.transition_times(evidence, lambda *x: seen.append(x))
     assert [(x.transition, x.method) for x in times] == GREY
-    assert [x[:2] for x in seen] == [(k, 12) for k in range(13)]
+    assert [x[:2] for x in seen] == [(k, 14) for k in range(15)]
 
 
 def test_the_two_spectral_times_share_the_resamples(evidence):
@@ -142,6 +145,7 @@ class Found:
 
     counts: tuple[int, ...]
     calm: bool = False
+    groups: np.ndarray | None = None
 
     @property
     def cloud(self):
@@ -158,6 +162,9 @@ def test_the_headline_hangs_on_the_labels_and_on_the_classes():
         chosen = headline(False, Found((40, 40), calm))
         assert chosen == Headline("spectral", "bounded-free-energy")
         assert {("speciation", chosen.speciation), ("collapse", chosen.collapse)} <= set(METHODS)
+        of_groups = Found((40, 40), calm, np.arange(80) // 2)
+        assert headline(True, of_groups) == Headline("group-clone-loo", "group-free-energy")
+        assert headline(False, of_groups) == Headline("spectral", "group-free-energy")
 
 
 @pytest.mark.parametrize(("mean", "chosen"), [(1.0, "clone-loo"), (0.25, "balance")])

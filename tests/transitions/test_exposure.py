@@ -131,8 +131,8 @@ def test_half_is_found_from_few_weights(middle, spread):
     few = len(asked)
     pairs = np.stack([weight(x) for x in gamma], axis=1)
     mean, left_out = pairs.mean(axis=0), (pairs.sum(axis=0) - pairs) / 15
-    np.testing.assert_allclose(t, exposure._half(np.log(gamma), mean[None])[0], rtol=1e-12)
-    times = exposure._half(np.log(gamma), left_out)
+    np.testing.assert_allclose(t, exposure.half_times(np.log(gamma), mean[None])[0], rtol=1e-12)
+    times = exposure.half_times(np.log(gamma), left_out)
     np.testing.assert_allclose(se, np.sqrt(15 * times.var()), rtol=1e-12)
     assert np.isfinite(t) or middle > 50 or middle < 1e-3
     assert len(set(asked[:few])) == few < (30 if spread < 1 else 100)

@@ -15,7 +15,6 @@ from . import looking as looking
 from . import losses as losses
 from . import monitor as monitor
 from . import naming as naming
-from . import orbit as orbit
 from . import own_times as own_times
 from . import parts as parts
 from . import samples as samples

@@ -34,6 +34,7 @@ from ..common.numerics import Z95
 from ..common.parallel import Progress
 from ..data.classes import listed
 from ..data.datasets import Dataset, describe
+from ..data.orbit import orbit
 from ..learned.adapters import check_fits
 from ..results import Curves
 from ..scores import AbstractScore
@@ -49,7 +50,6 @@ from .judgement import judged
 from .known import beside, known_points
 from .losses import Losses, losses_within
 from .naming import named
-from .orbit import orbit
 from .samples import about_shared, check_alike
 from .uturns import returns
 
@@ -85,7 +85,7 @@ def audit(
     held_out : points of the same law that it was not trained on, prepared in the same way
     samples, draws : generated in `steps` steps even in log-SNR; noised of each set for the losses
     pairs, count : clones, parting at so many times; half as many U-turns of each set
-    augment : flips and turns used in training, names of `auditing.orbit.AUGMENTATIONS`
+    augment : flips and turns used in training, names of `data.orbit.AUGMENTATIONS`
     features : a function of images (N, C, H, W) in [0, 1] that gives (N, F), or `encoders.Encoder`:
         copies are looked for in these, too
     classify : the class of end points; that of the nearest training point without

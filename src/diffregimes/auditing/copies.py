@@ -22,10 +22,10 @@ from scipy.sparse.csgraph import connected_components
 from ..backward.clones import EARLIEST
 from ..backward.tracking import copy_ratio, copy_share, is_copy
 from ..data.neighbours import Clusters
+from ..data.orbit import Orbit
 from ..results import Duplicate, Share
 from ..scores import EmpiricalScore
 from .findings import Copies, Origin
-from .orbit import Orbit
 
 MOST = 4096  # points of the baseline
 HELD_OUT, LEFT_OUT = "held-out points", "training points against one another"

@@ -18,6 +18,7 @@ import numpy as np
 from ..common.checks import InputError
 from ..data.datasets import Dataset
 from ..data.neighbours import clusters
+from ..data.orbit import Orbit, orbit
 from ..results import Flag
 from ..scores import EmpiricalScore
 from .copies import (
@@ -35,7 +36,6 @@ from .gate import Evidence, gate_of_features, same_law
 from .judgement import judged_beside
 from .known import Known, first_of
 from .naming import named
-from .orbit import Orbit, orbit
 from .views import InFeatures
 
 

@@ -42,13 +42,13 @@ from ..common.numerics import Z95
 from ..common.readable import number
 from ..common.rng import numpy_generator
 from ..data.neighbours import Clusters
+from ..data.orbit import widest
 from ..results import Flag, Share
 from ..scores import EmpiricalScore
 from .copies import Baseline, Near, Training, held_out_baseline, left_out_baseline, spread
 from .findings import VERDICTS, Entropy
 from .judgement import MOST, RARE, UNSURE, Leaning, excess_probability, leaning
 from .losses import Losses
-from .orbit import widest
 
 SCALE, FAR, P_LEAST, ALIKE, LOSS, STEIN = 1.6, 1.25, 1e-4, 0.1, 1.5, 0.5
 HALF_WAY, SOME, SURE = 0.5, 0.1, 0.99  # ratio, share of samples, posterior probability

@@ -15,6 +15,7 @@ import numpy as np
 from ..common.checks import InputError
 from ..data.datasets import Dataset
 from ..data.neighbours import Clusters, clusters
+from ..data.orbit import Orbit, orbit
 from ..results import Duplicate, Flag
 from ..scores import EmpiricalScore
 from .copies import (
@@ -31,7 +32,6 @@ from .copies import (
 from .findings import Copies, Entropy
 from .gate import Evidence, gate, same_law
 from .losses import Losses
-from .orbit import Orbit, orbit
 
 
 @dataclass(frozen=True)

@@ -22,12 +22,12 @@ import numpy as np
 from ..backward.tracking import COPY
 from ..common.parallel import Progress
 from ..data.datasets import Dataset
+from ..data.orbit import orbit
 from ..results import Flag, Share
 from ..scores import EmpiricalScore
 from .copies import HELD_OUT, LEFT_OUT, PAIRS, Training, seen_ways
 from .judgement import OF_ANOTHER_KIND, UNSURE, judged_beside, leaning
 from .known import Known
-from .orbit import orbit
 from .views import VERDICTS, InParts
 
 FEWEST = 4  # pixels a side of a window

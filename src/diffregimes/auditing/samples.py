@@ -13,6 +13,7 @@ from typing import Any
 from ..common.checks import InputError, in_range
 from ..common.parallel import Progress
 from ..data.datasets import Dataset, describe
+from ..data.orbit import orbit
 from ..scores import EmpiricalScore
 from .encoders import encoder_of
 from .features import space_of
@@ -21,7 +22,6 @@ from .further import further
 from .judgement import judged
 from .known import Known, beside, known_points
 from .naming import named
-from .orbit import orbit
 
 
 def audit_samples(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..common.checks import InputError
-from .analyze import Format
 from .command import command
 from .options import (
     ACCURACY,
@@ -22,6 +22,7 @@ from .options import (
     flowing,
     source_name,
 )
+from .printing import Format, printed
 
 if TYPE_CHECKING:
     from ..common.parallel import Progress
@@ -113,12 +114,9 @@ def advise(options: Advise) -> None:
                 from ..report.runs import write_run
 
                 write_run(analysis, dataset, stage)
-    if options.format is Format.json:
-        typer.echo(advice.to_json().encode())
-        return
     from ..report.terminal.advice import print_advice
 
-    print_advice(advice, folder)
+    printed(options.format, advice, functools.partial(print_advice, advice), folder)
 
 
 def _run_folder(source: str) -> Path | None:

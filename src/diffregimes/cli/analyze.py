@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import errno
+import functools
 import shutil
-import sys
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,11 +18,11 @@ from ..common.checks import InputError, in_range
 from ..common.files import hidden
 from ..data.readers import ACCEPTED
 from .command import command, numbers
+from .competitors import CompetingDataOptions
 from .options import (
     ACCURACY,
     DATA,
     OUTPUT,
-    DataOptions,
     Device,
     Figures,
     Out,
@@ -33,6 +32,7 @@ from .options import (
     source_name,
 )
 from .parts import PartOptions
+from .printing import Format, printed
 
 if TYPE_CHECKING:
     from ..common.parallel import Progress
@@ -41,11 +41,6 @@ if TYPE_CHECKING:
     from ..data.pixels import Range
     from ..process import Schedule
     from ..results import Analysis
-
-
-class Format(StrEnum):
-    text = "text"
-    json = "json"
 
 
 ANALYZE_HELP = f"""
@@ -67,6 +62,8 @@ Examples:
 
   diffregimes analyze table.csv --labels species
 
+  diffregimes analyze scans/ --group patient --given protocol --augment mirror
+
   diffregimes analyze gmm:d=1024,n=20000,mu=1,sigma=1
 """
 
@@ -76,7 +73,7 @@ class Analyze:
     """The options of `analyze`."""
 
     source: Source
-    data: DataOptions
+    data: CompetingDataOptions
     skip_unreadable: Annotated[
         bool,
         typer.Option(
@@ -176,6 +173,11 @@ class Analyze:
         ),
     ] = False
 
+    @property
+    def augment(self) -> Sequence[str] | str:
+        """--augment, nothing without: an empty one is wrong."""
+        return () if self.data.augment is None else self.data.augment
+
     def recorded(self, scale: Range, times: list[float] | None) -> dict[str, Any]:
         """What results.json keeps of them, beside what `diffregimes.analyze` says of itself."""
         return {
@@ -196,6 +198,9 @@ class Analyze:
             "levels": self.levels,
             "windows": self.parts.windows,
             "groups": self.parts.groups,
+            "group": self.data.group,
+            "given": self.data.given,
+            "augment": self.data.augment,
         }
 
 
@@ -236,7 +241,9 @@ def analyze(options: Analyze) -> None:
     if options.dry_run:
         print_plan(dataset, folder, options.draws, options.precision, figures=figures)
     else:
-        _print_analysis(analysis, folder, options.format)
+        from ..report.terminal.analysis import print_summary
+
+        printed(options.format, analysis, functools.partial(print_summary, analysis), folder)
 
 
 def _prepared(
@@ -252,6 +259,7 @@ def _prepared(
     from .. import process
     from ..analysis import check_options
     from ..report.folder import check_target
+    from ..transitions.competing import competitors
 
     check_options(
         options.precision, options.draws, times, options.seed, options.device, options.memory_mib
@@ -282,6 +290,7 @@ def _prepared(
         from ..data.windows import parts_of
 
         parts_of(dataset, options.parts.widths(), options.parts.groups)
+    competitors(dataset, dataset.n, None, None, options.augment, options.memory_mib)
     return dataset, levels, clock
 
 
@@ -320,25 +329,9 @@ def _analysed(
         levels=levels,
         windows=options.parts.widths(),
         feature_groups=options.parts.groups,
+        augment=options.augment,
         progress=progress,
     )
-
-
-def _print_analysis(analysis: Analysis, folder: Path, format: Format) -> None:
-    from ..report.terminal.analysis import print_summary
-
-    try:
-        if format is Format.json:
-            typer.echo(analysis.to_json().encode())  # as in the file, whatever the locale
-        else:
-            print_summary(analysis, folder)
-        sys.stdout.flush()
-    except OSError as error:
-        if error.errno == errno.EPIPE:  # the reader has seen enough: typer ends quietly
-            raise
-        raise InputError(
-            f"cannot print the results: {error.strerror}. They are complete in {folder}."
-        ) from error
 
 
 def add_to(app: typer.Typer) -> None:

@@ -10,6 +10,7 @@ import typer
 
 from ..common.checks import InputError, in_range
 from .command import recorded
+from .competitors import GroupedDataOptions
 from .options import (
     ACCURACY,
     DATA,
@@ -17,7 +18,6 @@ from .options import (
     Classifier,
     Computation,
     Figures,
-    GroupedDataOptions,
     Out,
     place,
     range_option,

@@ -208,6 +208,10 @@ class DataOptions:
         """What points have in common that count as one; nothing, unless a command asks for it."""
         return None
 
+    def condition(self) -> str | None:
+        """What each is learned under, likewise."""
+        return None
+
     def read(
         self,
         source: str,
@@ -230,6 +234,7 @@ class DataOptions:
             labels=self.labels,
             key=self.key,
             group=group or self.grouping(),
+            given=self.condition(),
             captions=captions,
             classes=None if self.classes is None else [x.strip() for x in self.classes.split(",")],
             per_class=self.per_class,
@@ -245,38 +250,6 @@ class DataOptions:
             keep=keep,
             progress=progress,
         )
-
-
-@dataclass(frozen=True, kw_only=True)
-class GroupedDataOptions(DataOptions):
-    """Of points of which several may be one thing seen again."""
-
-    group: Annotated[
-        str | None,
-        typer.Option(
-            rich_help_panel=DATA,
-            metavar="COLUMN|FILE",
-            help="What points have in common that are one thing seen again, such as the patient or "
-            "the scene: where it stands, as --labels has it (a second FILE for held-out points "
-            "after a comma), or folder, that of an image file. A group counts as one and is never "
-            "on both sides of what is held out.",
-            show_default="none",
-        ),
-    ] = None
-
-    def grouping(self) -> str | None:
-        return self.group and self.group.split(",")[0]
-
-    def read_other(
-        self,
-        source: str,
-        scale: Range,
-        progress: Progress | None,
-        captions: str | None = None,
-    ) -> Dataset:
-        """Points beside those of the data, whose groups may stand in a file of their own."""
-        other = self.group and self.group.split(",")[-1]
-        return self.read(source, scale, progress, group=other, captions=captions)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .command import command, recorded
+from .competitors import GroupedDataOptions
 from .options import (
     ACCURACY,
     TRAINING,
-    GroupedDataOptions,
     Out,
     Seed,
     Source,

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
+import torch
 from scipy.interpolate import CubicSpline, PchipInterpolator
 from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 from scipy.special import ndtri
@@ -39,6 +40,18 @@ def crossings(x: np.ndarray, y: np.ndarray, level: float) -> np.ndarray:
         part = np.where(a == b, 0.0, a / (a - b))
     out = fine[last] + part * (fine[last + 1] - fine[last])
     return np.where(change.any(axis=1), out, np.nan)
+
+
+def softplus(x: Tensor) -> Tensor:
+    """log(1 + e^x)."""
+    return torch.nn.functional.softplus(x, threshold=40.0)
+
+
+def bounded(free: Tensor, log_n: float | Tensor) -> Tensor:
+    """log[(1 + n S)/(n + S)] for `free` = log S."""
+    far = torch.as_tensor(log_n + 40)
+    free = free.clamp(-far, far)  # beyond, the difference loses its digits
+    return softplus(free + log_n) - softplus(free - log_n) - log_n
 
 
 def log2_sum(exponent: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 from . import archives as archives
 from . import arrayfiles as arrayfiles
 from . import arrow as arrow
+from . import augmented as augmented
 from . import blocks as blocks
 from . import classes as classes
 from . import cloud as cloud
@@ -20,6 +21,7 @@ from . import lists as lists
 from . import matfiles as matfiles
 from . import neighbours as neighbours
 from . import objects as objects
+from . import orbit as orbit
 from . import pictures as pictures
 from . import pixels as pixels
 from . import readers as readers

@@ -285,7 +285,7 @@ def _label_key(request: Request, archive: Archive, key: str) -> str | None:
     fitting = [
         name
         for name, (shape, dtype) in headers.items()
-        if name not in (key, request.group) and part_of(name) in (None, part_of(key)) and shape
+        if name not in (key, *request.beside) and part_of(name) in (None, part_of(key)) and shape
         and dtype.kind in ("iuUSf" if _says_labels(name) else "iuUS")
         and (max(shape) == np.prod(shape) or _says_labels(name))
         and (shape[0] in counts or (archive.columns and max(shape) in counts))

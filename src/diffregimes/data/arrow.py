@@ -217,7 +217,7 @@ def _data_column(request: Request, rows: Rows, found: Sequence[str]) -> str | No
 def _label_column(request: Request, rows: Rows, key: str | None) -> str | None:
     """The column of labels beside images or lists; `tables` finds that of a table."""
     wanted = request.labels
-    names = [x for x in rows.schema.names if x not in (key, request.group)]
+    names = [x for x in rows.schema.names if x not in (key, *request.beside)]
     if wanted == "none":
         return None
     if key is None:

@@ -59,7 +59,10 @@ class Cloud:
 
     def merged(self, of_class: np.ndarray) -> Cloud:
         """The same points with classes put together: `of_class` (K,) is the new one of each."""
-        labels = of_class[self.labels.cpu().numpy()]
+        return self.relabelled(of_class[self.labels.cpu().numpy()])
+
+    def relabelled(self, labels: np.ndarray) -> Cloud:
+        """The same points with other classes: `labels` (n,) of the rows, 0..K - 1."""
         rows = np.argsort(labels, kind="stable")
         again = torch.from_numpy(labels[rows].astype(np.int64)).to(self.labels.device)
         bounds = (0, *np.cumsum(np.bincount(labels)).tolist())

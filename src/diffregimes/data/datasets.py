@@ -52,10 +52,10 @@ class Dataset:
     Points are named by `indices` (n,), where they stand in the source, and by `files` (n,), their
     paths inside a folder, whatever part of the source was taken. `conditions` are the numbers by
     which a conditional network that was trained on the source is asked for each class. `groups`
-    (n,) name what points have in common that count as one, such as a patient. `captions` (n,) are
-    the texts of the points, for a model of text and images. `columns` (d,) are the names that the
-    features of a table have. `decode` makes pictures (m, H, W, C) in [0, 1] of points (m, d) that
-    are a code of images.
+    (n,) name what points have in common that count as one, such as a patient, `given` (n,) the
+    condition that each is learned under. `captions` (n,) are the texts of the points, for a model
+    of text and images. `columns` (d,) are the names that the features of a table have. `decode`
+    makes pictures (m, H, W, C) in [0, 1] of points (m, d) that are a code of images.
     """
 
     points: np.ndarray
@@ -73,6 +73,7 @@ class Dataset:
     conditions: tuple[int, ...] = ()
     groups: np.ndarray | None = None
     captions: np.ndarray | None = None
+    given: np.ndarray | None = None
     columns: tuple[str, ...] = ()
     decode: Callable[[np.ndarray], np.ndarray] | None = field(
         default=None, repr=False, compare=False
@@ -143,6 +144,7 @@ class Dataset:
             files=tuple(self.files[int(k)] for k in places) if self.files else (),
             groups=None if self.groups is None else self.groups[places],
             captions=None if self.captions is None else self.captions[places],
+            given=None if self.given is None else self.given[places],
         )
 
     def split(self) -> Dataset:

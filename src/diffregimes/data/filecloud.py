@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import Any, cast
 
 import numpy as np
@@ -101,11 +102,12 @@ class FileCloud(Cloud):
         labels = self.labels[torch.from_numpy(rows)]
         return FileCloud(coordinates, labels, order, self.bounds, self.scale, self.d)
 
-    def merged(self, of_class: np.ndarray) -> Cloud:
-        out = cast(FileCloud, super().merged(of_class))
+    def relabelled(self, labels: np.ndarray) -> Cloud:
+        out = cast(FileCloud, super().relabelled(labels))
         if self.pieces is None:
             return out
-        pieces = replace(self.pieces, key=f"{self.pieces.key} {of_class.tolist()}")
+        digest = sha256(labels.astype(np.int64).tobytes()).hexdigest()
+        pieces = replace(self.pieces, key=f"{self.pieces.key} {digest}")
         coordinates = cast(Tensor, replace(out._rows, pieces=pieces))
         return FileCloud(coordinates, out.labels, out.order, out.bounds, out.scale, out.d)
 

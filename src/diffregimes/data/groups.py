@@ -10,15 +10,77 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..common.checks import InputError
 from ..common.reading import readable
-from .classes import checked_labels
+from .classes import checked_labels, to_numpy
+from .datasets import Dataset
 from .request import Raw, Request
 
 FOLDER = "folder"  # the group of an image is the folder that it lies in
+LABEL = "label"  # the condition of a point is its class
+_WHAT = {"group": "groups", "given": "conditions"}  # by option
+
+
+def with_beside(
+    data: Dataset,
+    raw: Raw,
+    request: Request,
+    captions: str | None,
+    given: str | None,
+    read: Callable[[Request], Raw],
+) -> Dataset:
+    """The data with the group, the condition and the caption of each point, where they are asked
+    for."""
+    if request.group is not None:
+        groups = groups_of(request, request.group, read)
+        data = replace(data, groups=_of_points(groups, "group", request.group, data, raw))
+    if request.given is not None:
+        values = groups_of(request, request.given, read, "given")
+        data = replace(data, given=_of_points(values, "given", request.given, data, raw))
+    elif given == LABEL:
+        data = replace(data, given=given_label(data))
+    if captions is not None:
+        texts = captions_of(request, captions, read)
+        data = replace(data, captions=_of_points(texts, "prompts", captions, data, raw))
+    return data
+
+
+def given_label(data: Dataset) -> np.ndarray:
+    """The class of each point as its condition (n,)."""
+    if not data.labelled:
+        raise InputError(
+            f"given (--given) is {LABEL!r}, but {data.source} has no labels; expected some, or "
+            "the name of a column or a file. Name the labels by labels (--labels)."
+        )
+    return np.asarray(np.array(data.class_names)[data.labels])
+
+
+def of_points(dataset: Dataset, values: Any, listed: int, name: str) -> np.ndarray:
+    """Values (n,), integers or strings, of the points that were taken of the `listed` ones."""
+    array = to_numpy(values, name)
+    if array.shape != (listed,) or array.dtype.kind not in "iubUSOT":
+        raise InputError(
+            f"{name} has the shape {array.shape} and dtype {array.dtype}; expected ({listed},) "
+            "integers or strings, one for each point."
+        )
+    found = checked_labels(array, listed)
+    return found if len(found) == dataset.n else found[dataset.indices]
+
+
+def _of_points(values: np.ndarray, option: str, given: str, data: Dataset, raw: Raw) -> np.ndarray:
+    """Those of the points that were taken, of values of all points in the source."""
+    n = int(data.indices.max()) + 1 if raw.indices is not None else len(raw.points)
+    if len(values) < n or (raw.indices is None and len(values) > n):
+        what = _WHAT.get(option, "texts")
+        raise InputError(
+            f"{option} (--{option}) is {given!r}, {len(values)} {what} for the {n} points of "
+            f"{data.source}; expected one for each, in the same order."
+        )
+    return np.asarray(values[data.indices])
 
 
 def groups_of(
@@ -31,18 +93,19 @@ def groups_of(
     """
     asked = "none" if group == FOLDER else group
     alone = replace(
-        request, labels=asked, group=None, classes=None, per_class=None, labels_only=True
-    )
+        request, labels=asked, group=None, given=None, classes=None, per_class=None,
+        labels_only=True,
+    )  # fmt: skip
     try:
         raw = read(alone)
         if group == FOLDER:
             return _folders(raw, request)
         if raw.labels is None or raw.columns_taken:
             raise InputError(
-                f"labels (--labels) is {group!r}, which names no groups; expected the name of a "
-                "key or column, a file with one group for each point, or folder."
+                f"labels (--labels) is {group!r}, which names no {_WHAT.get(option, 'texts')}; "
+                "expected the name of a key or column, a file with one for each point, or folder."
             )
-        return checked_labels(raw.labels, len(raw.labels))
+        return checked_filled(checked_labels(raw.labels, len(raw.labels)), group, option)
     except InputError as error:
         # what is said of labels is said of groups
         called = f"{option} (--{option})"
@@ -60,14 +123,21 @@ def captions_of(request: Request, given: str, read: Callable[[Request], Raw]) ->
         found = np.array(lines, dtype=str)
     else:
         found = groups_of(request, given, read, "prompts").astype(str)
-    empty = np.flatnonzero(np.char.strip(found) == "") if len(found) else found
+    return checked_filled(found, given, "prompts")
+
+
+def checked_filled(values: np.ndarray, given: str, option: str) -> np.ndarray:
+    """`values` (n,) themselves; raises `InputError` where some are empty."""
+    words = values.dtype.kind == "U"
+    empty = np.flatnonzero(np.char.strip(values) == "") if words else np.empty(0, dtype=np.int64)
     if len(empty):
+        what = {"group": "a group", "given": "a condition"}.get(option, "a text")
         raise InputError(
-            f"prompts (--prompts) is {given!r}, and {len(empty)} of {len(found)} points have none, "
-            f"the first in row {int(empty[0]) + 1}; expected a text for each. Write these, or "
-            "leave their points out."
+            f"{option} (--{option}) is {given!r}, and {len(empty)} of {len(values)} points have "
+            f"none, the first in row {int(empty[0]) + 1}; expected {what} for each. Write these, "
+            "or leave their points out."
         )
-    return found
+    return values
 
 
 def _folders(raw: Raw, request: Request) -> np.ndarray:

@@ -224,17 +224,22 @@ def clusters(points: np.ndarray) -> Clusters:
     return _clusters(points, np.zeros(len(points), dtype=np.int64))[0]
 
 
-def _clusters(points: np.ndarray, labels: np.ndarray) -> tuple[Clusters, Neighbourhood]:
-    """The clusters, near ones of one label each, and the neighbours of all that are not equal."""
+def _clusters(
+    points: np.ndarray, labels: np.ndarray, groups: np.ndarray | None = None
+) -> tuple[Clusters, Neighbourhood]:
+    """The clusters, near ones of one label each and of several `groups` (n,), and the neighbours of
+    all that are not equal."""
+    groups = np.arange(len(points)) if groups is None else groups
     first, of = equal_rows(points)
     pairs = [Duplicate(int(first[c]), i, 0.0, "exact") for i, c in enumerate(of) if first[c] != i]
     if len(first) < len(points):  # else a copy of all
-        points, labels = points[first], labels[first]
+        points, labels, groups = points[first], labels[first], groups[first]
     seen = neighbourhood(points, labels)
     own = seen.cloud.order  # which of `first` a row is
     row, column = np.nonzero(near_duplicates(seen.distance))
     other, gap = seen.near[row, column], seen.distance[row, column]
     same = labels[own[row]] == labels[own[other]]
+    same &= groups[own[row]] != groups[own[other]]
     one, two, gap = own[row[same]], own[other[same]], gap[same]
     found = {
         (int(min(first[a], first[b])), int(max(first[a], first[b]))): float(x)
@@ -270,11 +275,11 @@ def different(dataset: Dataset) -> tuple[Dataset, Clusters, Neighbourhood]:
     """The different points of a dataset, the first of each cluster; the clusters; and their
     neighbourhood.
 
-    Equal points are one, whatever their classes; near duplicates are so within a class. Raises
-    `InputError` where too few are left.
+    Equal points are one, whatever their classes; near duplicates are so within a class, and not
+    within a group, where they are no news. Raises `InputError` where too few are left.
     """
     labels = dataset.labels if dataset.labelled else np.zeros_like(dataset.labels)
-    found, seen = _clusters(dataset.points, labels)
+    found, seen = _clusters(dataset.points, labels, dataset.groups)
     kept = found.kept
     if len(kept) < FEWEST:
         raise InputError(

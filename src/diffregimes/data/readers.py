@@ -14,8 +14,6 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ..common.checks import InputError, in_range
 from ..common.reading import readable
 from ..populations.specs import EXAMPLE
@@ -23,7 +21,7 @@ from . import archives, arrow, kinds, objects, texttables, zarrs
 from .classes import listed
 from .datasets import Dataset, from_arrays
 from .declared import ARRAYS, BLOCKS, OPTIONAL, PICTURES, ROWS, Held, Reader
-from .groups import captions_of, groups_of
+from .groups import LABEL, with_beside
 from .labelled import like_classes
 from .pictures import SUFFIXES
 from .pixels import Range
@@ -113,6 +111,7 @@ def load(
     label: str | None = None,
     key: str | None = None,
     group: str | int | PathLike[str] | None = None,
+    given: str | int | PathLike[str] | None = None,
     captions: str | PathLike[str] | None = None,
     classes: Sequence[int | str] | str | None = None,
     per_class: int | None = None,
@@ -135,7 +134,8 @@ def load(
     out of the points; a file (.npy, .txt, .csv, "file.csv:column", IDX) of labels in the order
     of the points, or for images a .csv of file names and labels; or "none" to leave
     labels out. `key` names the data among the arrays of an archive or the columns of a dataset.
-    `group` says what the groups of the points are, as `labels` does, in "folder" that of a file.
+    `group` says what the groups of the points are, as `labels` does, in "folder" that of a file;
+    `given` likewise under what condition each is learned, in "label" its class.
     `captions` says where texts of the points stand: a column or key likewise, such as "text" of the
     metadata.jsonl beside images, or a .txt with a line for each point.
     `split` names the part to read where there are several, train unless given. `resize` brings
@@ -160,6 +160,7 @@ def load(
         skip_unreadable, progress, source if in_memory else None,
         None if group is None else str(group), False, memory_mib,
         None if keep is None else _expanded(str(keep)),
+        None if given in (None, LABEL) else str(given),
     )  # fmt: skip
     raw = _read(request)
     data = from_arrays(
@@ -180,25 +181,8 @@ def load(
     unlabelled = request.labels is None and not data.labelled
     if unlabelled and not data.is_image and not data.in_file:
         data = replace(data, notes=(*data.notes, *like_classes(data.points, raw.columns)))
-    if request.group is not None:
-        groups = groups_of(request, request.group, _read)
-        data = replace(data, groups=_of_points(groups, "group", request.group, data, raw))
-    if captions is not None:
-        texts = captions_of(request, str(captions), _read)
-        data = replace(data, captions=_of_points(texts, "prompts", str(captions), data, raw))
-    return data
-
-
-def _of_points(values: np.ndarray, option: str, given: str, data: Dataset, raw: Raw) -> np.ndarray:
-    """Those of the points that were taken, of values of all points in the source."""
-    n = int(data.indices.max()) + 1 if raw.indices is not None else len(raw.points)
-    if len(values) < n or (raw.indices is None and len(values) > n):
-        what = "groups" if option == "group" else "texts"
-        raise InputError(
-            f"{option} (--{option}) is {given!r}, {len(values)} {what} for the {n} points of "
-            f"{data.source}; expected one for each, in the same order."
-        )
-    return np.asarray(values[data.indices])
+    texts = None if captions is None else str(captions)
+    return with_beside(data, raw, request, texts, None if given is None else str(given), _read)
 
 
 def _read(request: Request) -> Raw:

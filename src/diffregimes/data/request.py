@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Request:
     """A source and the options of `readers.load` that came with it; `held` is a source that is an
-    object in memory and no file. `group` names what are no values of a point either; with
-    `labels_only` all labels are asked for and no points. Points may take `memory_mib` in memory,
-    where that is not None, and are decoded into the folder `keep` else."""
+    object in memory and no file. `group` and `given` name what are no values of a point either;
+    with `labels_only` all labels are asked for and no points. Points may take `memory_mib` in
+    memory, where that is not None, and are decoded into the folder `keep` else."""
 
     text: str
     path: Path
@@ -42,6 +42,12 @@ class Request:
     labels_only: bool = False
     memory_mib: int | None = None
     keep: Path | None = None
+    given: str | None = None
+
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """What is told of a point beside its values and its label."""
+        return tuple(x for x in (self.group, self.given) if x is not None)
 
 
 @dataclass(frozen=True)

@@ -57,10 +57,12 @@ def from_table(request: Request, table: Table) -> Raw:
     labels = None if label is None else table.read([label])
     if request.labels_only and labels is not None:
         return Raw(np.empty((len(labels), 0)), labels.reshape(len(labels)))
+    if request.labels_only and request.labels not in (None, "none"):
+        n = len(table.read([next(iter(table.numeric))]))
+        return with_labels(Raw(np.empty((n, 0))), request.labels)
     if labels is not None and labels.ndim == 2:
         labels = labels[:, 0]
-    group = _column("group (--group)", request.group, table)
-    others = [x for x in table.numeric if x not in (label, group, *aside)]
+    others = [x for x in table.numeric if x not in (label, *_beside(request, table), *aside)]
     if table.lists is not None:
         return _of_lists(request, table, label, labels, others, notes)
     values = [x for x in others if table.numeric[x]]
@@ -95,7 +97,7 @@ def _of_part(request: Request, table: Table) -> tuple[Table, np.ndarray | None]:
     words = {
         name: np.array([str(x) for x in table.read([name])])
         for name, numeric in table.numeric.items()
-        if not numeric and name not in (request.labels, request.group)
+        if not numeric and name not in (request.labels, *request.beside)
     }
     least = 1 if request.split is not None else 2
     name = next((x for x, found in words.items() if _tells_part(found, least)), None)
@@ -151,8 +153,8 @@ def _of_lists(
 def _label_column(request: Request, table: Table) -> tuple[str | None, list[str], list[str]]:
     """The column of the labels, None without or where they lie in a file of their own; the columns
     that are left out; and notes."""
-    wanted, group = request.labels, _column("group (--group)", request.group, table)
-    names = [x for x in table.numeric if x != group]
+    wanted, beside = request.labels, _beside(request, table)
+    names = [x for x in table.numeric if x not in beside]
     said = label_name(names)
     if wanted is not None:
         said = None if wanted == "none" else _column("labels (--labels)", wanted, table)
@@ -192,6 +194,12 @@ def _odd(words: np.ndarray) -> str:
             if text.strip().lower() not in MISSING:
                 return text if len(text) <= 40 else f"{text[:40]}..."
     return str(np.ravel(words)[0])
+
+
+def _beside(request: Request, table: Table) -> tuple[str | None, ...]:
+    """The columns that are no values of a point."""
+    group = _column("group (--group)", request.group, table)
+    return group, _column("given (--given)", request.given, table)
 
 
 def _column(option: str, wanted: str | None, table: Table) -> str | None:

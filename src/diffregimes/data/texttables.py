@@ -141,7 +141,7 @@ def csv_table(request: Request) -> Raw:
     cells = {x: [row[k].strip() for row in body] for k, x in enumerate(names)}
     lists = [x for x, found in cells.items() if all(map(_LIST.fullmatch, found))]
     held = None
-    if len(lists) == 1 and lists[0] not in (request.labels, request.group):
+    if len(lists) == 1 and lists[0] not in (request.labels, *request.beside):
         held = lists[0], partial(written.lists, names.index(lists[0]))
         cells.pop(lists[0])
     numeric = _numeric(written, cells, request.labels)

@@ -1,3 +1,5 @@
+from . import by_group as by_group
+from . import class_weights as class_weights
 from . import cluster as cluster
 from . import compiled as compiled
 from . import fused as fused
@@ -6,10 +8,12 @@ from . import groups as groups
 from . import left_out as left_out
 from . import moments as moments
 from . import observables as observables
+from . import orbits as orbits
 from . import reliability as reliability
 from . import sample as sample
 from . import shards as shards
 from . import sweep as sweep
+from . import within as within
 from .grid import adapt_times as adapt_times
 from .grid import pilot_times as pilot_times
 from .moments import Draws as Draws

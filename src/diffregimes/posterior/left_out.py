@@ -35,15 +35,16 @@ from ..common.pieces import Arrays, kept
 from ..data.cloud import Cloud
 from ..data.filecloud import FileCloud
 from ..process import snr
+from .class_weights import ClassWeights, class_weights
 from .groups import GROUPS, LEAST, TILE, Dealt, Grouped, Weights, grouped, weights_of
 from .moments import PAIRS_PER_BLOCK, Moments, draw_block, pairs_together, products
-from .observables import ClassWeights, class_weights, observables
+from .observables import observables
 from .shards import draw_blocks, rounds, weights_over
 
 _Answer = TypeVar("_Answer", covariant=True)
 
 
-def _moments(weights: Weights) -> Moments:
+def left_out_moments(weights: Weights) -> Moments:
     """Of the whole set and without each group: leading shape (1 + G, 2, p). Without distances and
     the probabilities of the classes, of which `_classes` knows the sums."""
     total, dealt = weights.total, weights.dealt
@@ -141,11 +142,12 @@ def asked(
     progress: Progress | None = None,
     parts: Grouped | None = None,
     alike: int = 1,
+    text: str = "errors of the population",
 ) -> list[Any]:
     """The answers, from `blocks` blocks of draws: distances and projections serve all questions.
 
-    `parts` are the groups, dealt by the seed without; of so many calls `alike` numba's sums are
-    worth it together."""
+    `parts` are the groups of the cloud, dealt by the seed without; of so many calls `alike` numba's
+    sums are worth it together."""
     parts = parts or grouped(cloud, seed=seed)
     device = cloud.coordinates.device
     dealt = Dealt(parts, device, alike * blocks * 2 * PAIRS_PER_BLOCK)
@@ -161,7 +163,7 @@ def asked(
         return tuple(chain(*out))
 
     what = (seed, *chain(*(x.key for x in questions)))
-    found = iter(_summed(sums, cloud, what, blocks, memory_mib, progress))
+    found = iter(_summed(sums, cloud, what, blocks, memory_mib, progress, text))
     units = _units(parts, blocks, seed)
     return [x.answer(tuple(islice(found, x.arrays)), units) for x in questions]
 
@@ -194,7 +196,7 @@ class Means:
     ) -> None:  # fmt: skip
         rows = []
         for gamma, names, each in zip(self.gamma, self._names.values(), weights, strict=True):
-            at = _moments(each)
+            at = left_out_moments(each)
             classes = functools.partial(_classes, each, parts.cloud.labels[chosen])
             # log n of the whole set serves all: it moves the means of all groups alike
             every = np.full(1 + GROUPS, gamma)
@@ -301,7 +303,7 @@ def heated_same_point(
             same += [float(weights.same_point().mean(0).sum()) for weights in each]
         return (same,)
 
-    (same,) = _summed(sums, cloud, ("same point", seed, times, beta), 1, memory_mib, None)
+    (same,) = _summed(sums, cloud, ("same point", seed, times, beta), 1, memory_mib)
     return np.asarray(same.reshape(beta.shape) / PAIRS_PER_BLOCK)
 
 
@@ -327,7 +329,8 @@ def _summed(
     what: tuple[Any, ...],
     blocks: int,
     memory_mib: int,
-    progress: Progress | None,
+    progress: Progress | None = None,
+    text: str = "",
 ) -> Arrays:
     """The sums over all blocks of what `work` makes of some; `what` names it among pieces."""
     together = rounds(cloud, range(blocks))
@@ -343,5 +346,5 @@ def _summed(
         for some, found in zip(together, pool.map(run, together), strict=True):
             total = tuple(a + b for a, b in zip(total, found, strict=True)) if total else found
             if progress:
-                progress(some.stop, blocks, "errors of the population")
+                progress(some.stop, blocks, text)
     return total

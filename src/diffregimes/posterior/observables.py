@@ -32,39 +32,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..common.numerics import bounded, softplus
 from ..data.cloud import Cloud
+from .class_weights import LEAST, ClassWeights, class_weights
 from .moments import Moments
-
-LEAST = 1e-37  # of a class probability in a log-odds: float32 sums know nothing below
-
-
-@dataclass(frozen=True)
-class ClassWeights:
-    """Sums over the classes of the leave-one-out probabilities p', float64, shape (...).
-
-    own      p'_a of the class a of the true point
-    square   sum p'^2
-    entropy  -sum p' log p'
-    log      sum log p', where what float32 knows nothing of counts as `LEAST`
-    """
-
-    own: Tensor
-    square: Tensor
-    entropy: Tensor
-    log: Tensor
-
-    def plus(self, other: ClassWeights) -> ClassWeights:
-        """The sums over two disjoint sets of classes; `own` is 0 in the one without it."""
-        mine, others = vars(self).values(), vars(other).values()
-        return ClassWeights(*(a + b for a, b in zip(mine, others, strict=True)))
-
-
-def class_weights(probability: Tensor, own: Tensor) -> ClassWeights:
-    """Of `probability` (..., K) with p'_a = `own` (...); sums of parts of K add up."""
-    logs = probability.clamp_min(LEAST).log_()
-    log = logs.sum(-1).double()
-    square = torch.linalg.vector_norm(probability, dim=-1).double().square()
-    return ClassWeights(own.double(), square, -logs.mul_(probability).sum(-1).double(), log)
 
 
 @dataclass(frozen=True)
@@ -110,14 +81,12 @@ class Context:
     @cached_property
     def log_sum(self) -> Tensor:
         """log sum_nu e^{l_nu}, the true point included."""
-        return _softplus(self.moments.log_sum)
+        return softplus(self.moments.log_sum)
 
     @cached_property
     def bounded_free_energy(self) -> Tensor:
         """log[(1 + n S)/(n + S)], S = e^F: F itself within +-log n, and never beyond."""
-        far = self.log_n + 40
-        free = self.moments.log_sum.clamp(-far, far)  # beyond, the difference loses its digits
-        return _softplus(free + self.log_n) - _softplus(free - self.log_n) - self.log_n
+        return bounded(self.moments.log_sum, self.log_n)
 
     @cached_property
     def index_entropy(self) -> Tensor:
@@ -153,11 +122,6 @@ class Context:
     def same_point(self) -> Tensor:
         """sum w^2."""
         return self.own.square() + self.other.square() * self.moments.log_square.exp()
-
-
-def _softplus(x: Tensor) -> Tensor:
-    """log(1 + e^x)."""
-    return torch.nn.functional.softplus(x, threshold=40.0)
 
 
 @dataclass(frozen=True)

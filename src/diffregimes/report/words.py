@@ -11,7 +11,18 @@ from .. import process
 from ..common.readable import count, interval_text, number
 from ..populations.mixture import GaussianMixture
 from ..posterior.observables import CURVES
-from ..results import Analysis, Comparison, Level, Pair, PointsNeeded, TransitionTime, Tree
+from ..results import (
+    Analysis,
+    Augment,
+    Comparison,
+    Condition,
+    Given,
+    Level,
+    Pair,
+    PointsNeeded,
+    TransitionTime,
+    Tree,
+)
 
 LARGEST_Z = 3.5  # of some hundred correlated values, chance hardly exceeds it
 
@@ -183,6 +194,33 @@ def told_pairs(pairs: Sequence[Pair], most: int) -> list[Pair | None]:
     if len(every) <= most:
         return [*every]
     return [*every[: (most + 1) // 2], None, *every[-(most // 2) :]]
+
+
+def told_conditions(given: Given, most: int) -> list[Condition | None]:
+    """Likewise of the conditions: those that are copied first, which have a time or none at all."""
+    every = sorted(given.collapse, key=lambda x: -(x.time.t or float("inf")))
+    if len(every) <= most:
+        return [*every]
+    return [*every[: (most + 1) // 2], None, *every[-(most // 2) :]]
+
+
+def condition_row(condition: Condition) -> tuple[str, str, str, str]:
+    """Its name, how many points it has, t_C and its interval."""
+    name = clipped(condition.name, 24)
+    if condition.count > 1:
+        name = f"{condition.count} {name}"
+    return (name, count(condition.n), *time_text(condition.time))
+
+
+def moved_in_words(found: Augment) -> str:
+    """How far augmentation moves the collapse."""
+    with_it, without = (time_text(x)[0] for x in (found.time, found.without))
+    said = f"{', '.join(found.words)}: {count(found.members)} different images"
+    said += f", t_C = {with_it} in place of {without}"
+    if found.moved is None or found.low is None or found.high is None:
+        return said
+    moved = (f"{x:+.3g}".replace("-", "−") for x in (found.moved, found.low, found.high))
+    return said + ", moved by {} ({} to {})".format(*moved)
 
 
 def level_in_words(level: Level) -> str:

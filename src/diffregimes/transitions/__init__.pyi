@@ -1,10 +1,15 @@
+from . import augmented as augmented
 from . import balance as balance
 from . import choice as choice
 from . import collapse as collapse
 from . import comparison as comparison
+from . import competing as competing
 from . import criteria as criteria
 from . import crossing as crossing
 from . import exact_times as exact_times
+from . import exposed_groups as exposed_groups
+from . import given as given
+from . import grouped as grouped
 from . import levels as levels
 from . import listed as listed
 from . import needed as needed

@@ -18,13 +18,14 @@ import numpy as np
 from ..common.parallel import Progress
 from ..common.rng import numpy_generator
 from ..data.cloud import Cloud
+from ..posterior.by_group import ByGroup, by_group
 from ..posterior.groups import jackknife_covariance, jackknife_error
 from ..posterior.left_out import HeatedLogOdds, Means, Question, asked
 from ..posterior.sample import Sample
 from ..process import Schedule, snr, time_from_snr
 from ..results import Headline, Spectrum, TransitionTime
 from ..theory.gaussian_mixture import CLONE_LEVEL
-from . import balance, collapse, outliers, pairs, speciation
+from . import balance, collapse, grouped, outliers, pairs, speciation
 from .crossing import Resampled, mean_crossing, of_population, straight
 from .shares import of_class_shares
 
@@ -73,6 +74,7 @@ class Evidence:
     memory_mib: int
     blocks: int
     report: Progress
+    groups: np.ndarray | None = None  # (n,) in the order of the dataset
 
     @property
     def n(self) -> int:
@@ -161,6 +163,16 @@ class Evidence:
     def largest(self) -> speciation.Largest:
         """Lambda of the population and its resamples."""
         return speciation.largest(self.bulk.spectrum, self.bulk.matrix, self.bulk.cloud, self.rng)
+
+    @cached_property
+    def by_group(self) -> ByGroup | None:
+        """The posterior over groups, where some have several points."""
+        if self.groups is None:
+            return None
+        return by_group(
+            self.cloud, self.groups[self.cloud.order], self.sample.times, blocks=self.blocks,
+            seed=self.seed, memory_mib=self.memory_mib, progress=self.report, text="groups",
+        )  # fmt: skip
 
     @cached_property
     def loo(self) -> TransitionTime:
@@ -256,6 +268,12 @@ CRITERIA = (
         _balance_time,
     ),
     Criterion(
+        "speciation",
+        grouped.SPECIATION,
+        "clones agree on the class by what the other groups of points say of it",
+        lambda e: grouped.speciation_time(e.by_group, e.schedule, e.level),
+    ),
+    Criterion(
         "collapse",
         "bounded-free-energy",
         "a training point outweighs all the others together; each counts n-fold at the most",
@@ -289,6 +307,12 @@ CRITERIA = (
         ),
         of_bulk=True,
     ),
+    Criterion(
+        "collapse",
+        grouped.COLLAPSE,
+        "a group of points outweighs all the other groups together",
+        lambda e: grouped.collapse_time(e.by_group, e.schedule),
+    ),
 )
 LOO, OWN = speciation.LOO, speciation.OWN
 METHODS = {(x.transition, x.name): x.words for x in CRITERIA}
@@ -314,7 +338,10 @@ def headline(labelled: bool, evidence: Evidence) -> Headline:
     are as sure of the class as they are right. `balance` supposes Gaussian log-odds, and holds
     where few points decide, too; it compares up to 32 classes of 4 points or more.
     """
+    copied = collapse.HEADLINE if evidence.groups is None else grouped.COLLAPSE
     if not labelled:
-        return Headline("spectral", collapse.HEADLINE)
+        return Headline("spectral", copied)
+    if evidence.groups is not None:
+        return Headline(grouped.SPECIATION, copied)
     trusted = evidence.calm or bool(balance.unfit(evidence.cloud))
-    return Headline("clone-loo" if trusted else "balance", collapse.HEADLINE)
+    return Headline("clone-loo" if trusted else "balance", copied)

@@ -27,6 +27,7 @@ from ..process import Schedule, sigma, snr, time_from_snr
 from ..results import TransitionTime
 
 Interval = tuple[float | None, tuple[float | None, float | None]]  # t and its 95 % interval
+_MOST = 0.75  # of the sets without a group: so many have a crossing, or there is no error
 COARSE = 1.5  # in log gamma: wider steps between times are told as a warning
 
 
@@ -158,6 +159,30 @@ def straight(
     moved = normal[:, :1] + slope[:, None] * (curves.log_gamma - ends[0])
     resamples = {**curves.resamples, name: curves.mean[name] + moved}
     return Resampled(curves.log_gamma, curves.mean, resamples)
+
+
+def left_out_time(
+    schedule: Schedule,
+    transition: str,
+    method: str,
+    times: np.ndarray,
+    rows: np.ndarray,
+    level: float = 0.0,
+) -> TransitionTime:
+    """Where the first of `rows` (1 + G, T), at increasing `times` (T,), crosses the level, at the
+    largest t; its interval is from the others, each without a group of points."""
+    places = -numerics.crossings(-np.log(snr(times)), rows, level)
+    if not math.isfinite(places[0]):
+        why = f"it does not cross {level:.3g} between t = {times[0]:.3g} and t = {times[-1]:.3g}"
+        return clocked(schedule, transition, method, None, warnings=(why,))
+    known = places[1:][np.isfinite(places[1:])]
+    t = float(time_from_snr(math.exp(places[0])))
+    if len(known) < _MOST * (len(places) - 1):
+        why = "without some of the points there is no crossing, and so there is no interval"
+        return clocked(schedule, transition, method, t, warnings=(why,))
+    error = T95 * math.sqrt((len(places) - 2) * known.var())
+    low, high = (float(time_from_snr(math.exp(places[0] + x))) for x in (error, -error))
+    return clocked(schedule, transition, method, t, (low, high))
 
 
 def _gap_of(curves: Resampled, log_gamma: float) -> int:

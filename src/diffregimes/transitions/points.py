@@ -46,16 +46,16 @@ def point_times(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
     weight = np.zeros((len(points), len(sample.times)))
     np.add.at(weight, where, sample.values["own_point_probability"])
     weight /= np.bincount(where)[:, None]
-    return points, _half(np.log(snr(sample.times)), weight)
+    return points, half_times(np.log(snr(sample.times)), weight)
 
 
-def _half(log_gamma: np.ndarray, weight: np.ndarray) -> np.ndarray:
+def half_times(log_gamma: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Times at which each row of weight (p, T), increasing in gamma, is one half."""
     places = numerics.crossings(-log_gamma, weight, 0.5)
     return np.asarray(time_from_snr(np.exp(-places)))
 
 
-def _reaching(gamma: np.ndarray, farthest: float) -> np.ndarray:
+def reaching(gamma: np.ndarray, farthest: float) -> np.ndarray:
     """gamma (T,), decreasing, and on to where the loneliest point has not collapsed yet."""
     if gamma[-1] * farthest**2 <= _ALONE:  # of 0, too, where every point has a twin
         return gamma
@@ -79,15 +79,17 @@ def named(exposed: tuple[Exposure, ...], dataset: Dataset) -> tuple[Exposure, ..
 
 
 def _own_weight(
-    cloud: Cloud, row: int, square: Tensor, noise: Tensor
+    cloud: Cloud, row: int, square: Tensor, noise: Tensor, together: Tensor | None = None
 ) -> Callable[[float], np.ndarray]:
     """w_mu (pairs,) of a point at any gamma, the mean over z and -z of each noise (pairs, r), from
-    its squared distances (n,)."""
+    its squared distances (n,); the weight of all rows `together` (m,) where they count as one."""
     own = cloud.coordinates[row]
     along = noise @ cloud.coordinates.T
     along -= (noise @ own)[:, None]
     square[row], along[:, row] = 0, 0  # so that w_mu is one over the sum
     parts = list(zip(torch.split(square, COLUMNS), torch.split(along, COLUMNS, 1), strict=True))
+
+    inside = None if together is None else (square[together], along[:, together])
 
     def weight(gamma: float) -> np.ndarray:
         scaled = min(gamma * cloud.scale**2, _MOST_GAMMA)
@@ -97,6 +99,10 @@ def _own_weight(
             for a, b in parts
         ]
         total = numerics.log2_sum(torch.stack(sums).view(2, len(parts), -1).movedim(1, -1))
+        if inside is not None:
+            a, b = inside
+            every = [exponents(a, sign * b, scaled, unit=math.log2(math.e)) for sign in (1, -1)]
+            total -= numerics.log2_sum(torch.stack(every))
         return np.asarray(total.neg().exp2().mean(0).double().cpu())
 
     return weight
@@ -126,14 +132,19 @@ def _own_time(weight: Callable[[float], np.ndarray], gamma: np.ndarray) -> tuple
     last = _last(lambda k: bool(means(k).max() >= 0.5), count)
     # the interpolation asks for one more on both sides
     around = range(max(first - 1, 0), min(last + 3, count))
-    t, *left_out = _half(np.log(gamma[around]), np.stack([means(k) for k in around], axis=1))
+    t, *left_out = half_times(np.log(gamma[around]), np.stack([means(k) for k in around], axis=1))
     return float(t), math.sqrt((_PAIRS - 1) * np.var(left_out))
 
 
-def _all_times(
-    cloud: Cloud, rows: np.ndarray, gamma: np.ndarray, seed: int, memory_mib: int
+def all_times(
+    cloud: Cloud,
+    rows: np.ndarray,
+    gamma: np.ndarray,
+    seed: int,
+    memory_mib: int,
+    groups: np.ndarray | None = None,
 ) -> list[tuple[float, float]]:
-    """`_own_time` of these rows of the cloud."""
+    """`_own_time` of these rows of the cloud, of their groups where all rows (n,) have some."""
     device = cloud.coordinates.device
 
     def times(some: np.ndarray) -> list[tuple[float, float]]:
@@ -142,7 +153,10 @@ def _all_times(
         out = []
         for row, square in zip(some.tolist(), squares, strict=True):
             noise = _noise(cloud, row, seed).to(device)
-            out.append(_own_time(_own_weight(cloud, row, square, noise), gamma))
+            same = None
+            if groups is not None:
+                same = torch.from_numpy(np.flatnonzero(groups == groups[row])).to(device)
+            out.append(_own_time(_own_weight(cloud, row, square, noise, same), gamma))
         return out
 
     with workers(device, memory_mib) as pool:
@@ -162,7 +176,7 @@ def own_times(
     # from where the nearest neighbours are told apart to where no point is
     high, low = 60 * math.log(cloud.n + 1) / float(nearest.min()), _ALONE / float(nearest.max())
     gamma = np.geomspace(high, low, 2 + math.ceil(math.log(high / low) / _FINE))
-    return np.array([t for t, _ in _all_times(cloud, rows, gamma, seed, memory_mib)])
+    return np.array([t for t, _ in all_times(cloud, rows, gamma, seed, memory_mib)])
 
 
 def most_exposed(
@@ -182,9 +196,9 @@ def most_exposed(
     """
     far = np.argsort(-distance.min(axis=1), kind="stable")[: 2 * count]
     rows = np.unique(np.concatenate([far, _drawn(cloud, sample, 2 * count)]))
-    gamma = _reaching(snr(sample.times), float(distance.min(axis=1).max()))
-    found = _all_times(cloud, rows, gamma, seed, memory_mib)
-    return _exposed(cloud, rows, found, near[rows], distance[rows])[:count]
+    gamma = reaching(snr(sample.times), float(distance.min(axis=1).max()))
+    found = all_times(cloud, rows, gamma, seed, memory_mib)
+    return exposed(cloud, rows, found, near[rows], distance[rows])[:count]
 
 
 def most_exposed_in_file(
@@ -193,7 +207,7 @@ def most_exposed_in_file(
     """The same among the points drawn that collapse first: the neighbours of all are not known."""
     rows = np.sort(_drawn(cloud, sample, 2 * count))
     near, distance = nearest(cloud, rows, 1)
-    gamma = _reaching(snr(sample.times), float(distance.max()))
+    gamma = reaching(snr(sample.times), float(distance.max()))
     noise = torch.cat([_noise(cloud, row, seed) for row in rows.tolist()])
     draws = Draws(torch.from_numpy(np.repeat(rows, _PAIRS)), noise.to(cloud.coordinates.device))
     classes, device = len(cloud.bounds) - 1, cloud.coordinates.device
@@ -204,7 +218,7 @@ def most_exposed_in_file(
     weight = seen.log_sum.neg().sigmoid().mean(1).cpu().numpy()  # (T, rows x pairs)
     of_rows = weight.reshape(len(gamma), len(rows), _PAIRS).swapaxes(0, 1)
     found = [_own_time(functools.partial(_known, gamma, x), gamma) for x in of_rows]
-    return _exposed(cloud, rows, found, near, distance)[:count]
+    return exposed(cloud, rows, found, near, distance)[:count]
 
 
 def _known(gamma: np.ndarray, weight: np.ndarray, at: float) -> np.ndarray:
@@ -225,7 +239,7 @@ def _noise(cloud: Cloud, row: int, seed: int) -> Tensor:
     return torch.randn(_PAIRS, cloud.coordinates.shape[1], generator=generator)
 
 
-def _exposed(
+def exposed(
     cloud: Cloud,
     rows: np.ndarray,
     found: list[tuple[float, float]],

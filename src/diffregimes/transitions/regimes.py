@@ -12,7 +12,9 @@ import math
 from dataclasses import dataclass, replace
 
 from ..common.readable import TINY, moment, number, power_of_ten, powers_of_ten
-from ..results import PointsNeeded, TransitionTime, Verdict
+from ..posterior.observables import PRECISION_CURVES
+from ..process import Schedule, sigma
+from ..results import Curves, PointsNeeded, TransitionTime, Verdict
 
 
 @dataclass(frozen=True)
@@ -231,3 +233,22 @@ def _overlap(one: TransitionTime, two: TransitionTime) -> bool:
     if one.low is None or one.high is None or two.low is None or two.high is None:
         return False
     return one.low <= two.high and two.low <= one.high
+
+
+def range_notes(curves: Curves, clock: Schedule, *headline: TransitionTime) -> tuple[str, ...]:
+    """How far the curves reach, and whether the clock does."""
+    first, last = curves.t[0], curves.t[-1]
+    start = float(clock.times[0])
+    beyond: tuple[str, ...] = ()
+    if any(x.t is not None and x.t < start / 2 for x in headline):
+        beyond = (
+            f"the first step of schedule {clock.name}, {moment(start, float(sigma(start)))}"
+            ", lies above the times found: its noise hides data of this scale (give them another "
+            "by --range or --standardize)",
+        )
+    worst = max(float(curves.se[name].max()) for name in PRECISION_CURVES)
+    return (
+        f"curves from t = {first:.3g} to {last:.3g}, {len(curves.t)} times; standard errors of "
+        f"those between 0 and 1 at most {worst:.4f}",
+        *beyond,
+    )

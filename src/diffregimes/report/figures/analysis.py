@@ -47,7 +47,7 @@ def _exact(analysis: Analysis, ax: Axes, name: str, scale: float = 1, label: str
 def plot_entropy(analysis: Analysis, ax: Axes) -> None:
     """Excess entropy over alpha and the leave-one-out free energy, which crosses zero at t_C."""
     found = analysis.time("collapse")
-    free = BOUNDED if found.method == HEADLINE else FREE  # that of a result of before
+    free = FREE if found.method == "free-energy" else BOUNDED  # that of a result of before
     ax.axhline(0, color="gray", lw=0.7)
     draw_curve(
         analysis.curves, ax, "excess_entropy_over_alpha", "excess entropy f/α", COLOURS["alt"], "--"

@@ -27,21 +27,25 @@ from ...results import Analysis, Exposure, TransitionTime
 from ...transitions.criteria import METHODS, blind_level, clone_level
 from ...transitions.regimes import WANDERING, regime
 from ..figures.analysis import FIGURES
+from ..figures.given import GIVEN, given_figure
 from ..figures.style import STYLE, svg_bytes
 from ..figures.timeaxis import time_window
 from ..figures.timeline import plot_regimes
 from ..figures.tree import TREE, tree_figure
 from ..words import (
     clocks,
+    condition_row,
     judged,
     law_in_words,
     level_in_words,
+    moved_in_words,
     needed_in_words,
     part_rows,
     scale_in_words,
     shape_in_words,
     theory_in_words,
     time_text,
+    told_conditions,
 )
 from . import branches, pictures, windows
 from .base import figure_files, figure_of, flat, rendered, rows_of
@@ -51,6 +55,7 @@ Paint = Callable[[int], str | None]
 
 MOST_EXPOSED = 12
 NARROW = "regimes_narrow"
+_ALL = {**FIGURES, "tree": TREE, "given": GIVEN}
 
 
 def write_report(
@@ -118,6 +123,8 @@ def draw_figures(analysis: Analysis, dataset: Dataset | None = None) -> dict[str
     out = {name: figure_of(plot(analysis)) for name, plot in FIGURES.items()}
     if analysis.tree is not None:
         out["tree"] = tree_figure(analysis, branches.mean_images(analysis, dataset))
+    if analysis.given is not None and analysis.given.conditions > 1:
+        out["given"] = given_figure(analysis)
     return {**out, **windows.figures(analysis, dataset), NARROW: narrow_regimes(analysis)}
 
 
@@ -154,12 +161,12 @@ def render_html(
     base = blind_level(facts.class_counts)
     threshold = clone_level(facts.class_counts)
     captions = {name: panel.caption for name, panel in FIGURES.items()}
-    captions |= {NARROW: captions["regimes"], "tree": TREE.caption}
+    captions |= {NARROW: captions["regimes"], "tree": TREE.caption, "given": GIVEN.caption}
     captions |= windows.CAPTIONS
     return rendered(
         "report.html.j2",
         {name: pictures.inline_svg(svg, name, captions[name]) for name, svg in drawn.items()},
-        titles={name: panel.title for name, panel in {**FIGURES, "tree": TREE}.items()},
+        titles={name: panel.title for name, panel in _ALL.items()},
         a=analysis,
         facts=facts,
         shape=shape_in_words(tuple(facts.sample_shape), facts.d),
@@ -180,10 +187,20 @@ def render_html(
         parts=part_rows(analysis) if analysis.windows else [],
         meaning=windows.meaning(analysis),
         levels=[level_in_words(x) for x in analysis.levels],
+        conditions=_conditions(analysis),
+        moved=analysis.augment and moved_in_words(analysis.augment),
         needed=analysis.points_needed and needed_in_words(analysis.points_needed, analysis),
         scale=scale_in_words(facts.scale, facts.standardized),
         recipe=list(flat(serial.plain(analysis.recipe))),
     )
+
+
+def _conditions(analysis: Analysis) -> list[tuple[str, str, str, str] | None]:
+    """Rows of the conditions that are copied first and last; None for those between."""
+    if analysis.given is None or analysis.given.conditions == 1:
+        return []
+    told = told_conditions(analysis.given, MOST_EXPOSED)
+    return [None if x is None else condition_row(x) for x in told]
 
 
 def _time_row(analysis: Analysis, time: TransitionTime) -> dict[str, Any]:

@@ -17,7 +17,6 @@ from ...auditing.conditions import MOST
 from ...auditing.entropy import AT_COLLAPSE
 from ...auditing.findings import Audit, ModelTime, OfCondition, Origin, SamplesAudit
 from ...auditing.judgement import decided
-from ...auditing.orbit import AS_IT_IS
 from ...auditing.views import Copies
 from ...common import serial
 from ...common.checks import InputError
@@ -25,6 +24,7 @@ from ...common.files import write_atomically
 from ...common.numerics import Z95
 from ...common.readable import fixed, interval_text, number, sureness
 from ...data.datasets import Dataset
+from ...data.orbit import AS_IT_IS
 from ..figures.audit import FIGURES
 from ..figures.style import svg_bytes
 from ..folder import LAST

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:  # torch takes seconds to import: Ctrl-C must have its message by then
     from ...data.datasets import Dataset
-    from ...results import Analysis, Comparison, ExactTime, TransitionTime, Tree
+    from ...results import Analysis, Comparison, ExactTime, Given, TransitionTime, Tree
 from ...common.readable import plus_minus, short
 from ...results import CLASS_FLAG, TRANSITIONS
 from .table import NARROWEST
@@ -33,6 +34,12 @@ def print_plan(
     if len(classes) > _CLASSES:
         console.print(f"  and {len(classes) - _CLASSES} more classes")
     console.print(f"  {_scale(dataset.scale, dataset.standardized)}")
+    if dataset.groups is not None:
+        console.print(f"  {len(set(dataset.groups.tolist()))} groups")
+    if dataset.given is not None:
+        counts = Counter(dataset.given.tolist())
+        alone = sum(x == 1 for x in counts.values())
+        console.print(f"  {len(counts)} conditions, {alone} of one point")
     for note in dataset.notes:
         console.print(f"  note: {note}")
     until = f"until the standard errors reach {precision:g}"
@@ -76,6 +83,9 @@ def print_summary(analysis: Analysis, folder: Path) -> None:
     if analysis.windows:
         console.print("\nparts of the samples", style="bold")
         wide.print(_parts(analysis))
+    if analysis.given is not None and analysis.given.conditions > 1:
+        console.print("\ncopied given the condition", style="bold")
+        wide.print(_conditions(analysis.given))
     console.print()
     for windows in analysis.windows:
         for note in windows.notes:
@@ -164,6 +174,25 @@ def _parts(analysis: Analysis) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     for row in part_rows(analysis):
         table.add_row(*row)
+    return table
+
+
+def _conditions(given: Given) -> Table:
+    """The conditions whose points are copied first, and last."""
+    from ..words import condition_row, told_conditions
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("t", "95 % interval", "points"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("condition")
+    if given.alone:
+        table.add_row("any", "", str(len(given.alone)), "with no other point")
+    for found in told_conditions(given, _FORKS):
+        if found is None:
+            table.add_row("…")
+            continue
+        name, points, t, span = condition_row(found)
+        table.add_row(t, span, points, name)
     return table
 
 

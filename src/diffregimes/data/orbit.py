@@ -23,6 +23,7 @@ AUGMENTATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "rot90": np.rot90,
     "rot180": lambda image: image[::-1, ::-1],
 }
+_ALSO = {"rotate90": "rot90", "rotate180": "rot180"}
 
 
 @dataclass(frozen=True)
@@ -45,18 +46,20 @@ class Orbit:
         return np.asarray(x[:, np.argsort(self.places[element])])
 
 
-def orbit(augment: Sequence[str], shape: tuple[int, ...]) -> Orbit:
-    """The group that `augment`, names of AUGMENTATIONS, generates on samples of a shape (H, W, C).
+def orbit(augment: Sequence[str], shape: tuple[int, ...], also: str = "") -> Orbit:
+    """The group that `augment`, names of AUGMENTATIONS, generates on samples of a shape (H, W, C);
+    `also` is what else a user may name.
 
     Raises `InputError` for other names, for samples that are no images, and for quarter turns of
     images that are not square.
     """
-    words = tuple(dict.fromkeys(augment))
+    words = tuple(dict.fromkeys(_ALSO.get(x, x) for x in augment))
     for word in words:
         if word not in AUGMENTATIONS:
             raise InputError(
-                f"augment (--augment) names {word!r}; expected some of {', '.join(AUGMENTATIONS)}, "
-                "as in mirror,flip (left to right, upside down)."
+                f"augment (--augment) names {word!r}; expected some of "
+                f"{', '.join([*AUGMENTATIONS, *([also] if also else [])])}, as in mirror,flip "
+                "(left to right, upside down)."
             )
     if words and len(shape) != 3:
         raise InputError(
