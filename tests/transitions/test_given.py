@@ -32,6 +32,7 @@ def time_of(seen):
     return _time([x for _, x in seen], [len(x.rows) for x, _ in seen], GRID, SCHEDULE)
 
 
+@pytest.mark.slow
 def test_random_laws_collapse_at_their_own_number():
     """z^2 near 1 from both sides, of whole sets and of single conditions."""
     rng = np.random.default_rng(4)
@@ -88,6 +89,7 @@ def test_one_condition_in_a_pack_of_several_is_what_it_is_alone(monkeypatch):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_each_class_is_what_its_own_analysis_says():
     points, labels = blobs(400, 10, 3, seed=2)
     analysis = dr.analyze(points, labels, given="label")

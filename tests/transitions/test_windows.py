@@ -89,6 +89,7 @@ def honest(z):
     assert low < np.mean(z**2) < high, (low, np.mean(z**2), high)
 
 
+@pytest.mark.slow
 def test_random_laws_have_their_exact_times():
     classes, points = errors_over_laws(range(10))
     honest(points)
