@@ -170,3 +170,11 @@ def test_few_points_come_back_by_chance():
     assert (
         "one of 24 is chance" in dr.analyze(points, labels, draws=256).advise()["strength"].answer
     )
+
+
+def test_curves_of_single_points_beside_times_of_groups_are_told():
+    rng = np.random.default_rng(1)
+    labels = np.repeat(np.arange(60) % 2, 3)
+    points = 0.3 * rng.standard_normal((180, 5)) + np.where(labels, 1, -1)[:, None]
+    analysis = dr.analyze(points, labels, groups=np.arange(180) // 3, draws=256)
+    assert "one by one" in analysis.advise().notes[-1]

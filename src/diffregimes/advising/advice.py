@@ -46,7 +46,8 @@ def advise(
     facts = analysis.dataset
     return Advice(
         facts.source, facts.scale, clock.name, clock.clock, len(clock.times), items,
-        _code(clock, guidance, chosen), (*_notes(facts.scale), *_other_scale(items[4], clock)),
+        _code(clock, guidance, chosen),
+        (*_notes(facts.scale), *_other_scale(items[4], clock), *_of_groups(analysis)),
     )  # fmt: skip
 
 
@@ -68,6 +69,16 @@ def _notes(scale: tuple[float, float] | None) -> tuple[str, ...]:
     return (
         f"the pixels are on [{scale[0]:g}, {scale[1]:g}]; every level moves with the scale, and a "
         "model trained on [-1, 1], as those of diffusers are, needs the analysis of --range=-1,1",
+    )
+
+
+def _of_groups(analysis: Analysis) -> tuple[str, ...]:
+    if analysis.grouped is None:
+        return ()
+    return (
+        "t_S and t_C are those of groups, which count as one; guidance, strength, late start and "
+        "levels come from curves that count points one by one: points of a group help each other "
+        "there, and the class seems told earlier than to a new group",
     )
 
 
