@@ -507,7 +507,7 @@ def test_missing_files(copied, name, message):
             {"_class_name": "LCMScheduler"},
             "a latent consistency",
         ),
-        ("scheduler/scheduler_config.json", {"_class_name": None}, "names the class None"),
+        ("scheduler/scheduler_config.json", {"_class_name": None}, "names no class of"),
         ("scheduler/scheduler_config.json", {"beta_schedule": "new"}, "makes no model and sch"),
         ("scheduler/scheduler_config.json", {"prediction_type": "x"}, "prediction_type is 'x'; k"),
         ("model_index.json", {"vae": ["diffusers", "AutoencoderKL"]}, r"a VAE \(vae\) that is not"),
@@ -532,7 +532,7 @@ def test_files_that_are_no_configs(copied, tmp_path):
     with pytest.raises(InputError, match="is not JSON"):
         load_score(copied)
     (copied / "unet" / "config.json").write_text("[1]")
-    with pytest.raises(InputError, match="names the class None; known are UNet2DModel"):
+    with pytest.raises(InputError, match="names no class of diffusers; known are UNet2DModel"):
         load_score(copied)
 
 

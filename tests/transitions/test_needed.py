@@ -113,7 +113,7 @@ def test_the_curves_enclose_the_information():
     for seed in range(4):
         data = cloud_of(d, n, seed=seed)
         curves = sweep(prepare(data.points, data.labels), t, draws=4096, seed=seed).curves()
-        ends.append(needed._information(curves, n))
+        ends.append(needed.information_ends(curves, n))
     (low, high), error = np.mean(ends, axis=0), np.std(ends, axis=0).max() / 2
     exact = information(law, t)
     assert (low < exact + 3 * error).all()
