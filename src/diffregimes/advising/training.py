@@ -24,7 +24,6 @@ EXPERTS = "Where do a high-noise and a low-noise expert switch?"
 POINTS = "How many images do I need?"
 EDM = -1.2, 1.2  # P_mean and P_std of Karras et al. 2022, for a sigma_data of 0.5
 _EDM_DATA = 0.5
-_C = 0.55  # nats: log n at the collapse less I(a; x_t) there (`transitions.needed`)
 
 
 def training_noise(analysis: Analysis, clock: Schedule) -> Item:
@@ -150,8 +149,8 @@ def points(analysis: Analysis, clock: Schedule, guidance: Item) -> Item:
     last = _settled(guidance, f"{GAINED[1]:.0%} of the class")
     nats = None if last is None else _information(analysis, last)
     if last is not None and nats is not None:
-        numbers["n where the class is settled"] = _count(nats + _C)
-        words.append(f"{_about(nats + _C)} put it where the class is settled (t = {last:.2g})")
+        numbers["n where the class is settled"] = _count(nats)
+        words.append(f"{_about(nats)} put it where the class is settled (t = {last:.2g})")
     if not words:
         why = "There is no t_S, and so no time above which a collapse would be too early."
         return Item("points", POINTS, why, answered=False)
@@ -160,7 +159,7 @@ def points(analysis: Analysis, clock: Schedule, guidance: Item) -> Item:
         POINTS,
         f"{'; '.join(words)}. The data have {analysis.dataset.n}.",
         numbers=numbers,
-        formula="log n = I(a; x_t) + 0.55 nats",
+        formula="log n = I(a; x_t), as `points_needed` of the analysis",
         assumes="a model as good as the exact score of its points: networks generalize longer",
         unknown="how many make a good image: this is what keeps the class free of copying",
     )
