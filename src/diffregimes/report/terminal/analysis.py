@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # torch takes seconds to import: Ctrl-C must have its message
     from ...results import Analysis, Comparison, ExactTime, Given, TransitionTime, Tree
 from ...common.readable import plus_minus, short
 from ...results import CLASS_FLAG, TRANSITIONS
-from .table import NARROWEST
+from .table import NARROWEST, aligned
 
 _CLASSES = 20  # told one by one
 _FORKS = 6  # of the tree of classes
@@ -147,9 +147,7 @@ def _forks(tree: Tree) -> Table:
     """The first and the last forks of the tree of classes."""
     from ..words import branch_in_words, told_forks
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("t", "95 % interval", "recurs"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = aligned("t", "95 % interval", "recurs")
     table.add_column("from each other")
     for k in told_forks(tree, _FORKS):
         if k is None:
@@ -181,9 +179,7 @@ def _conditions(given: Given) -> Table:
     """The conditions whose points are copied first, and last."""
     from ..words import condition_row, told_conditions
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("t", "95 % interval", "points"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = aligned("t", "95 % interval", "points")
     table.add_column("condition")
     if given.alone:
         table.add_row("any", "", str(len(given.alone)), "with no other point")
