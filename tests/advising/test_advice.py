@@ -131,6 +131,14 @@ def test_nonsense_is_told(analysis, wrong, match):
         analysis.advise(**wrong)
 
 
+def test_the_scheduler_of_a_pipeline(analysis, tmp_path):
+    """Found in its folder, and in that of the pipeline."""
+    scheduler = config("DDPMScheduler", num_train_timesteps=50)
+    scheduler.save_pretrained(tmp_path / "scheduler")
+    for place in (tmp_path, tmp_path / "scheduler"):
+        assert analysis.advise(place).steps == 50
+
+
 def test_a_folder_without_a_scheduler(analysis, tmp_path):
     with pytest.raises(InputError, match=r"scheduler_config\.json"):
         analysis.advise(tmp_path)
