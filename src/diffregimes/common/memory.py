@@ -20,14 +20,20 @@ _GROUPS = (
 _CACHE = "inactive_file", "active_file"  # given back when memory is wanted
 
 
-_ARENA_MAX = -8  # M_ARENA_MAX of glibc's malloc.h
+# of glibc's malloc.h: M_ARENA_MAX and M_MMAP_THRESHOLD
+_ARENA_MAX, _MMAP_THRESHOLD = -8, -3
+_LARGE = 2**22  # bytes
 
 
 def one_arena() -> None:
     """Let all threads of the process take their memory from one place: buffers of one that has
-    ended serve the next, where glibc would keep them for each thread. Elsewhere nothing happens."""
+    ended serve the next, where glibc would keep them for each thread. Large ones go back to the
+    system when they are freed, where glibc would keep blocks up to 32 MiB, with holes between
+    them. Elsewhere nothing happens."""
     with suppress(AttributeError, OSError, TypeError):
-        ctypes.CDLL(None).mallopt(_ARENA_MAX, 1)
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_ARENA_MAX, 1)
+        libc.mallopt(_MMAP_THRESHOLD, _LARGE)
 
 
 def available() -> int | None:

@@ -220,8 +220,8 @@ def landau_time(
     along = rows @ vector.astype(np.float32)
     axis = root + np.linspace(-1, 1, 17)
     weights = np.stack([tilted(math.exp(x)) for x in axis], axis=1)
-    powers = np.stack([weights, weights * along[:, None], weights * along[:, None] ** 2])
-    sums = numerics.resampled_sums(np.moveaxis(powers, 0, 1), rng, numerics.RESAMPLES // 2)
+    powers = weights[:, None] * np.stack([along**0, along, along**2], axis=1)[..., None]
+    sums = numerics.resampled_sums(powers, rng, numerics.RESAMPLES // 2)
     zero, one, two = np.moveaxis(sums, 1, 0)
     curve = np.exp(axis) * (two / zero - (one / zero) ** 2) - 1
     places = -numerics.crossings(-axis[::-1], curve[:, ::-1], 0.0)
