@@ -212,6 +212,7 @@ def broken(value):
         (POINTS[:, 0], r"shape \(12,\); expected \(n, d\)"),
         (np.zeros((2, 2, 2, 2, 2)), "expected .n, d., .n, H, W. or"),
         (np.zeros((2, 3, 8, 8)), "channels first.*permute"),
+        (np.zeros((32, 48, 3), np.uint8), "one image in colours.*stack"),
         (POINTS.astype(object), "dtype object"),
         (POINTS.astype(complex), "dtype complex"),
         (np.array([["a", "b"], ["c", "d"]]), "dtype <U1"),
@@ -229,7 +230,7 @@ def test_points_that_cannot_be_analysed(points, message):
     ("labels", "message"),
     [
         (LABELS[:5], r"labels have the shape \(5,\) for 12 points"),
-        (np.eye(12), "argmax"),
+        (np.full((12, 12), 1 / 12), "argmax"),
         ([0] * 11 + [1], "class 1 has 1 point"),
         ([0.5] * 12, "not all integers or all strings"),
         ([np.nan] * 12, "not all integers or all strings"),
@@ -299,3 +300,16 @@ def test_floats_that_no_longer_tell_labels_apart(dtype):
             from_arrays(POINTS, (labels * far).astype(dtype))
     large = np.array([2**64 + int(x) for x in labels], dtype=object)
     assert from_arrays(POINTS, large).class_names == (str(2**64), str(2**64 + 1))
+
+
+@pytest.mark.parametrize("kind", [int, float, bool, np.uint8])
+def test_one_hot_labels_are_classes(kind):
+    rows = np.eye(3)[LABELS.argsort() % 3].astype(kind)
+    assert np.array_equal(from_arrays(POINTS, rows).labels, LABELS.argsort() % 3)
+    for other in (
+        1 - rows.astype(int),
+        np.ones_like(rows),
+        rows * 0,
+    ):  # of several classes, or none
+        with pytest.raises(InputError, match="one label for each point"):
+            from_arrays(POINTS, other)

@@ -84,6 +84,9 @@ def test_medmnist(tmp_path):
     several[:6, 3], several[6:, 3] = 0, 1
     np.savez(path, train_images=COLOUR, train_labels=several, test_images=COLOUR)
     assert "--labels train_labels:0" in fails("labels of a point are several", path)
+    one = np.eye(14)[np.arange(N) % 2]
+    np.savez(tmp_path / "one.npz", train_images=COLOUR, train_labels=one, test_images=COLOUR)
+    same(load(tmp_path / "one.npz"), COLOUR, np.arange(N) % 2)
     same(load(path, labels="train_labels:3"), COLOUR, several[:, 3])
     fails("names the column 14 but", path, labels="train_labels:14")
     assert not load(path, labels="none").labelled

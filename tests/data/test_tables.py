@@ -8,6 +8,7 @@ import json
 import shlex
 import struct
 import sys
+import zipfile
 import zlib
 
 import numpy as np
@@ -111,6 +112,27 @@ def test_what_names_the_rows_or_is_empty_is_left_out(tmp_path):
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(POINTS).assign(when=pandas.to_datetime(days), kind=WORDS)
     same(load(frame), POINTS, WORDS)
+
+
+def test_cells_between_bars(tmp_path):
+    values = RNG.standard_normal((N, 3)).round(3)
+    rows = ["|".join([*map(str, x), word]) for x, word in zip(values, WORDS, strict=True)]
+    (tmp_path / "x.txt").write_text("\n".join(["a|b|c|label", *rows]))
+    same(load(tmp_path / "x.txt"), values, WORDS)
+
+
+def test_a_table_of_labels_alone(tmp_path):
+    (tmp_path / "x.csv").write_text("\n".join(["label", *WORDS]))
+    with pytest.raises(InputError, match=r"x.csv: there is no column of numbers; expected"):
+        load(tmp_path / "x.csv")
+
+
+def test_a_zip_of_a_table_holds_no_images(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as file:
+        file.writestr("x.csv", "a,b,label\n1,2,x\n")
+    for labels in (None, "label"):
+        with pytest.raises(InputError, match=r"holds no images.*Unpack it"):
+            load(tmp_path / "x.zip", labels=labels)
 
 
 @pytest.mark.parametrize("cell", ["{} %", "1,00{}", "<{}>"])

@@ -22,7 +22,7 @@ from ..common.memory import check_fits
 from ..common.reading import check_regular, readable
 from .arrayfiles import Headers, npz_headers, stored_npz
 from .blocks import Blocks, without_damaged
-from .classes import label_name, listed
+from .classes import label_name, listed, one_hot
 from .extras import extra
 from .labelled import with_labels
 from .matfiles import is_newer, mat_array, mat_headers
@@ -306,7 +306,7 @@ def _one_column(labels: np.ndarray, key: str, column: str | None, archive: Archi
     """One label a point; of several the column that was named."""
     if labels.ndim > 1 and labels.size == max(labels.shape):
         labels = labels.reshape(-1)
-    if column is None and labels.ndim < 2:
+    if column is None and (labels.ndim < 2 or one_hot(labels)):
         return labels
     width = labels.shape[1] if labels.ndim == 2 else 0
     if column is None or not column.isdecimal() or int(column) >= width:

@@ -60,10 +60,12 @@ def checked_labels(labels: Any, n: int) -> np.ndarray:
     values = to_numpy(labels, "labels")
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
+    if one_hot(values):
+        values = values.argmax(1)
     if values.shape != (n,):
         raise InputError(
             f"labels have the shape {values.shape} for {n} points; expected ({n},): one label for "
-            "each point, in the same order. Class probabilities or one-hot rows need .argmax(1)."
+            "each point, in the same order. Class probabilities need .argmax(1)."
         )
     if values.dtype.kind == "b":
         return values.astype(np.int64)
@@ -85,6 +87,13 @@ def checked_labels(labels: Any, n: int) -> np.ndarray:
         f"labels of dtype {values.dtype} are not all integers or all strings (the first is "
         f"{values[0]!r}); expected one of the two. Convert them, and give every point a label."
     )
+
+
+def one_hot(values: np.ndarray) -> bool:
+    """Whether each row has a single 1 among zeros: its class is where that stands."""
+    if values.ndim != 2 or values.shape[1] < 2 or values.dtype.kind not in "biuf":
+        return False
+    return bool(((values == 0) | (values == 1)).all() and (values.sum(1) == 1).all())
 
 
 def grouped(groups: Any, n: int) -> np.ndarray:

@@ -315,11 +315,14 @@ def _checked_points(points: Any) -> np.ndarray | Stored:
     if array.ndim not in (2, 3, 4):
         hint = "points[:, None] makes one feature a point." if array.ndim == 1 else "Reshape them."
         raise InputError(f"points have the shape {array.shape}; expected {kinds}. {hint}")
+    looks = ""
     if array.ndim == 4 and array.shape[1] <= 4 < array.shape[3]:
+        looks = "channels first: .transpose(0, 2, 3, 1) of numpy, .permute of torch, moves them"
+    elif array.dtype == np.uint8 and array.shape[2:] in ((3,), (4,)) and min(array.shape[:2]) > 4:
+        looks = "one image in colours: np.stack(images) puts some together"
+    if looks:
         raise InputError(
-            f"points have the shape {array.shape}, which looks like channels first; expected "
-            "(n, H, W, C). Move the channels last: points.transpose(0, 2, 3, 1) for numpy, "
-            "points.permute(0, 2, 3, 1) for torch."
+            f"points have the shape {array.shape}; expected {kinds}. It looks like {looks}."
         )
     if len(array) < 2:
         raise InputError(

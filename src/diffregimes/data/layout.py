@@ -61,7 +61,7 @@ class Listing:
 def listing(tree: Tree, labels: str | None, split: str | None) -> Listing:
     """The images of a tree with their labels. Raises `InputError`."""
     found = _rooted(tree, split)
-    if labels == "none":
+    if labels == "none" or not found.names:
         return found
     if labels is not None:
         if names_files(labels, found.names, found.root):

@@ -68,10 +68,15 @@ def from_table(request: Request, table: Table) -> Raw:
     values = [x for x in others if table.numeric[x]]
     words = [x for x in others if not table.numeric[x]]
     if words or not values:
-        came = f" (the first has {_odd(table.read(words[:1]))!r})" if words else ""
+        came = "there is no column of numbers"
+        if words:
+            came = (
+                f"the columns {listed(words, 6)} are not numbers (the first has "
+                f"{_odd(table.read(words[:1]))!r}), and the labels are "
+                f"{'the column ' + label if label else 'no column'}"
+            )
         raise InputError(
-            f"{table.where}: the columns {listed(words, 6) or '(none)'} are not numbers{came}, and "
-            f"the labels are {'the column ' + label if label else 'no column'}; expected numbers "
+            f"{table.where}: {came}; expected numbers "
             "in all columns but that of the labels. Name that one by labels (--labels COLUMN), and "
             "remove the others or make them numbers (pandas.get_dummies makes them of words)."
         )

@@ -208,7 +208,7 @@ def _numeric(written: _Written, cells: dict[str, list[str]], wanted: str | None)
 
 def _mark(line: str) -> str | None:
     """What parts the cells of a line; None for spaces."""
-    counts = {c: line.count(c) for c in ",;\t"}
+    counts = {c: line.count(c) for c in ",;\t|"}
     best = max(counts, key=lambda c: counts[c])
     return best if counts[best] else None
 
