@@ -60,6 +60,8 @@ SCHEDULERS = "test_schedulers.py"
 COMMAND = "cli/test_cli_backward.py"
 PIXELS = "data/test_pixels.py"
 ADVICE, ADVISED = "advising/test_laws.py", "advising/test_advice.py"
+GAP, DANGER, PILOT = (f"advising/test_{x}.py" for x in ("gap", "danger", "pilot"))
+ADVICE_PAGE = "report/test_advice_page.py"
 NAMES = "data/test_names.py"
 PICTURES = "data/test_pictures.py"
 FORMATS = "data/test_formats.py"
@@ -754,7 +756,7 @@ FAULTS = (
           "cli/test_cli_backward.py::test_generated_points_are_named_by_their_files"),
     Fault("auditing/naming.py", "dataset.indices[copies.point], dataset.indices[copies.second]",
           "copies.point, copies.second", f"{AUDITS}::test_one_class_of_a_folder_is_audited"),
-    Fault("auditing/samples.py", 'for what in ("sample_shape", "scale")', "for what in ()",
+    Fault("data/alike.py", 'for what in ("sample_shape", "scale")', "for what in ()",
           f"{ALONE}::test_what_does_not_go_together"),
     Fault("learned/conventions.py", "level if kind == \"karras\" else level**2", "level",
           f"{CLOCKS} learned/test_x0.py::test_an_exact_score_comes_back_from_ve"),
@@ -868,6 +870,23 @@ FAULTS = (
     Fault("advising/clocks.py", "low - wide, high + wide", "high - wide, high + wide", ADVICE),
     Fault("advising/training.py", "eigenvalues.sum()) / d", "eigenvalues.max()) / d", ADVISED),
     Fault("advising/training.py", "- math.log(data / _EDM_DATA)", "- 0", ADVISED),
+    Fault("posterior/observables.py", "- c.moments.mean_log / c.gamma",
+          "- c.moments.mean_log / c.gamma / 2", GAP),
+    Fault("advising/gap.py", "np.asarray(high - low)", "np.asarray(high - 2 * low)", GAP),
+    Fault("advising/gap.py", "apart[apart < k].max(initial=-1)",
+          "apart[apart < k].min(initial=-1)", GAP),
+    Fault("advising/danger.py", "2 * sign * np.sqrt(g) * along",
+          "sign * np.sqrt(g) * along", DANGER),
+    Fault("advising/danger.py", "-0.5 * g * square", "-g * square", DANGER),
+    Fault("advising/danger.py", "1 - WITHIN))", "WITHIN))", DANGER),
+    Fault("advising/danger.py", "if high < MOST:", "if low < MOST:", DANGER),
+    Fault("advising/pilot.py", "BENDS = 0.5", "BENDS = 2.0", PILOT),
+    Fault("advising/pilot.py", "rise < 2 * Z95 * noise", "rise < 0", PILOT),
+    Fault("advising/pilot.py", "factor = n / pilot.points", "factor = pilot.points / n", PILOT),
+    Fault("advising/training.py", "return value, float(nats[first]), most",
+          "return value, value, most", ADVISED),
+    Fault("report/figures/advice.py", "both = (_array(item, \"weight\") >= 0.8) & (",
+          "both = (_array(item, \"weight\") >= 2) & (", ADVICE_PAGE),
     Fault("advising/advice.py", "tuple(scale) == _TRAINED", "tuple(scale) != _TRAINED", ADVISED),
     Fault("data/windows.py", "max(width // 2, 1)", "max(width, 1)", GEOMETRY),
     Fault("data/windows.py", "length - width}", "0}", GEOMETRY),

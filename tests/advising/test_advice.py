@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 import diffregimes as dr
-from diffregimes.advising import Advice, image
+from diffregimes.advising import Advice, image, training
 from diffregimes.common.checks import InputError
 from diffregimes.process import flow_time, linear_schedule
+from diffregimes.transitions.needed import information_ends
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +77,12 @@ def test_it_reads_itself_back(analysis):
 
 
 def test_every_item_says_where_it_comes_from(analysis):
+    """But those that take more than an analysis, which name the option for it."""
     for item in analysis.advise().items:
+        if item.name in ("danger zone", "training length"):
+            assert not item.answered
+            assert "--" in item.answer
+            continue
         assert item.answered, item
         assert all((item.formula, item.assumes, item.unknown)), item.name
 
@@ -94,7 +100,7 @@ def test_points_without_labels_have_no_guidance(analysis):
     advice = bare.advise()
     assert not advice["guidance"].answered
     assert "--labels" in advice["guidance"].answer
-    assert "classes are not known" in advice["strength"].answer
+    assert "The classes are not known" in advice["strength"].answer
 
 
 def test_results_of_before_say_what_they_lack(analysis):
@@ -142,6 +148,56 @@ def test_the_scheduler_of_a_pipeline(analysis, tmp_path):
 def test_a_folder_without_a_scheduler(analysis, tmp_path):
     with pytest.raises(InputError, match=r"scheduler_config\.json"):
         analysis.advise(tmp_path)
+
+
+def test_a_shift_that_depends_on_the_image(analysis, tmp_path):
+    """Its steps have no shares of their own; with the shift of the images in it they do."""
+    path = tmp_path / "scheduler_config.json"
+    kind = {"_class_name": "FlowMatchEulerDiscreteScheduler", "num_train_timesteps": 1000}
+    path.write_text(json.dumps({**kind, "shift": 3.0, "use_dynamic_shifting": True}))
+    with pytest.raises(InputError, match=r"use_dynamic_shifting.*calculate_shift"):
+        analysis.advise(path)
+    path.write_text(json.dumps({**kind, "shift": 3.0, "use_dynamic_shifting": False}))
+    assert analysis.advise(path).steps == 1000
+
+
+def test_a_scheduler_without_noise_levels(analysis, tmp_path):
+    path = tmp_path / "scheduler_config.json"
+    path.write_text(json.dumps({"_class_name": "EDMEulerScheduler", "num_train_timesteps": 10}))
+    with pytest.raises(InputError, match="no key 'sigma_min'; expected that of a diffusers"):
+        analysis.advise(path)
+
+
+def test_points_at_the_end_of_guidance(analysis):
+    """Measured where the data have not collapsed there, between two bounds where they have."""
+    t = analysis.curves.t
+    clear = analysis.curves["same_point_probability"] < 0.1
+    measured = float(t[clear][3])
+    value, least, most = training.beyond(analysis, measured)
+    assert value == least == most
+    middle = np.mean(information_ends(analysis.curves, analysis.dataset.n), axis=0)
+    assert value == pytest.approx(float(np.interp(measured, t, middle)), abs=0.01)
+    value, least, most = training.beyond(analysis, float(t[0]))
+    assert least < value <= most
+    # of a law of one Gaussian a class: what is missing is at most log 2
+    gamma = 1 / np.expm1(2 * float(t[0]))
+    law = 4 * np.log1p(0.16 * gamma) + np.log(2)
+    assert least < law < most
+
+
+def test_an_end_of_guidance_beyond_the_curves_is_told(analysis):
+    guidance = analysis.advise()["guidance"]
+    last = guidance.settings[1]
+    beyond = replace(guidance, settings=(guidance.settings[0], replace(last, at=None)))
+    item = training.points(analysis, linear_schedule(), beyond)
+    assert "beyond what the curves show" in item.answer
+    low = replace(last, at=replace(last.at, t=float(analysis.curves.t[0])))
+    item = training.points(analysis, linear_schedule(), replace(guidance, settings=(low,)))
+    assert "beyond the collapse" in item.answer
+    numbers = [
+        item.numbers[f"n where the class is settled{x}"] for x in (", at least", "", ", at most")
+    ]
+    assert numbers == sorted(numbers)
 
 
 def test_steps_of_a_scheduler_that_is_not_at_hand(analysis):

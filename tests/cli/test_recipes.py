@@ -113,6 +113,8 @@ ORDER = {
     "audit": "model samples_from data held_out samples pairs steps augment "
     f"features prompts {NETWORK_NAMES} classifier batch {SHARED} group seed device memory_mib out "
     "figures",
+    "advise": f"source {SHARED} scheduler steps epsilon held_out pilot pilot_points seed device "
+    "memory_mib out format",
     "points-needed": f"source at {SHARED} seed",
 }
 

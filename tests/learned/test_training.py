@@ -89,6 +89,7 @@ def test_a_run_leaves_everything(run, tmp_path, digits):
     assert recipe["scale"] == [-1, 1]
     assert recipe["classes"] == ["0", "1"]
     assert len(recipe["held_out_indices"]) == 8
+    assert recipe["points"] == digits.n - 8
     assert {"torch", "diffusers", "accelerate"} <= set(recipe["versions"])
     assert not [x for x in out.rglob("*") if x.suffix in (".bin", ".pt", ".pkl")]
     assert "held-out" in ran.out

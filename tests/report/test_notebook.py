@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+from functools import cache
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+import diffregimes as dr
 from command import without_drawing
 from diffregimes.common.checks import InputError
 from diffregimes.common.readable import interval_text
@@ -21,18 +23,29 @@ from sample_audit import make_audit, make_clones
 
 pytestmark = pytest.mark.usefixtures("few_forward_draws")
 
+
+@cache
+def _advice():
+    rng = np.random.default_rng(0)
+    labels = np.arange(120) % 2
+    points = 0.4 * rng.standard_normal((120, 6)) + np.where(labels, 0.8, -0.8)[:, None]
+    return dr.analyze(points.astype(np.float32), labels, draws=256).advise()
+
+
 RESULTS = {
     "analysis": lambda: with_theory(make_analysis()),
     "no times": lambda: make_analysis(t_s=None, t_c=None),
     "audit": lambda: make_audit(),
     "outcome": lambda: make_clones(2, 0.9),
     "curves": lambda: make_analysis().curves,
+    "advice": lambda: _advice(),
 }
 FILES = {
     "analysis": {"results.json", "curves.csv", "report.html"},
     "audit": {"results.json", "samples.csv", "report.html"},
     "outcome": {"results.json", "clones.csv", "clones.png", "clones.svg", "report.html"},
     "curves": {"curves.csv", "curves.png", "curves.svg", "report.html"},
+    "advice": {"advice.json", "advice.html"},
 }
 
 
@@ -102,7 +115,7 @@ def test_plot_without_axes_is_a_figure_of_pyplot():
 
 @pytest.mark.parametrize("name", FILES)
 def test_save_writes_all_or_nothing(name, tmp_path, monkeypatch):
-    if name in ("analysis", "audit"):  # drawn in test_report.py and test_audit_page.py
+    if name in ("analysis", "audit", "advice"):  # drawn in tests of their pages
         without_drawing(monkeypatch)
     result = RESULTS[name]()
     assert result.save(tmp_path / "out") == tmp_path / "out"
@@ -114,6 +127,7 @@ def test_save_writes_all_or_nothing(name, tmp_path, monkeypatch):
     monkeypatch.setattr("diffregimes.report.notebook.write_page", lambda *_: 1 / 0)
     monkeypatch.setattr("diffregimes.report.page.analysis.render_html", lambda *_: 1 / 0)
     monkeypatch.setattr("diffregimes.report.page.audit.render_audit", lambda *_: 1 / 0)
+    monkeypatch.setattr("diffregimes.report.page.advice.render_advice", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         result.save(tmp_path / "broken")
     assert not (tmp_path / "broken").exists()

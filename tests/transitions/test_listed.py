@@ -11,9 +11,10 @@ import diffregimes as dr
 from clouds import SCHEDULE, blobs
 from diffregimes.common.checks import InputError
 from diffregimes.common.rng import torch_generator
+from diffregimes.data.alike import different_points
 from diffregimes.data.cloud import prepare
 from diffregimes.data.datasets import from_arrays
-from diffregimes.report.page.analysis import _different, full_page
+from diffregimes.report.page.analysis import full_page
 from diffregimes.results import Analysis
 from diffregimes.transitions import listed
 from diffregimes.transitions.listed import _free_energies, listed_collapse
@@ -82,7 +83,7 @@ def test_without_labels_the_sides_are_those_of_the_different_points():
     alone = analyzed(POINTS, None)[0]
     found, data = analyzed(again(np.full(300, 7))[0], None)
     assert found.times == alone.times
-    assert _different(found, data).fingerprint == found.dataset.fingerprint
+    assert different_points(found, data).fingerprint == found.dataset.fingerprint
 
 
 def test_near_copies_of_another_class_are_points_of_their_own():

@@ -1,10 +1,14 @@
 from . import advice as advice
 from . import class_gain as class_gain
 from . import clocks as clocks
+from . import danger as danger
+from . import gap as gap
 from . import image as image
+from . import pilot as pilot
 from . import told as told
 from . import training as training
 from .advice import advise as advise
+from .pilot import Pilot as Pilot
 from .told import Advice as Advice
 from .told import Item as Item
 from .told import Level as Level

@@ -6,9 +6,12 @@ from pathlib import Path
 
 from ..common.checks import InputError, in_range
 from ..common.readable import number
+from ..data.datasets import Dataset
 from ..process import EDM_STEP, FLOW_STEP, VE_STEP, Schedule, sigma
 from ..results import Analysis
-from . import class_gain, clocks, image, training
+from . import class_gain, clocks, danger, gap, image, training
+from .pilot import Pilot, training_length
+from .pilot import read as read_pilot
 from .told import Advice, Item
 
 STEPS, EPSILON = 20, 0.1
@@ -21,6 +24,11 @@ def advise(
     *,
     steps: int = STEPS,
     epsilon: float = EPSILON,
+    dataset: Dataset | None = None,
+    held_out: Dataset | None = None,
+    pilot: str | Path | Pilot | None = None,
+    pilot_points: int | None = None,
+    memory_mib: int = 1024,
 ) -> Advice:
     """Turn an analysis into the settings of a sampler and of a training run.
 
@@ -28,20 +36,32 @@ def advise(
         pipeline, or a `process.Schedule`; that of the analysis without, where it has a name
     steps : how many noise levels a sampler may take
     epsilon : nats by which a late start may differ from the law of the noised data
+    dataset, held_out : the data of the analysis, and points of the same law that are not trained
+        on, prepared alike: for the danger zone, which is measured on both within `memory_mib`
+    pilot : a training on fewer points that was watched, the folder of `diffregimes train` or a
+        loss.csv; `pilot_points` how many, where it does not say so
 
-    No further pass is made: every number is one of the curves. Raises `InputError` for what the
-    user can mend.
+    But for the danger zone no pass is made: every number is one of the curves. Raises `InputError`
+    for what the user can mend.
     """
     in_range("steps (--steps)", steps, 2, 1000, "It is the number of noise levels.")
     in_range("epsilon (--epsilon)", epsilon, 1e-6, 10, "It is a divergence in nats.")
+    if pilot is None and pilot_points is not None:
+        raise InputError(
+            "pilot points (--pilot-points) came without a pilot; give its folder or loss.csv: "
+            "--pilot PATH, or advise(pilot=...)."
+        )
     clock = _clock(analysis, schedule)
+    seen = pilot if isinstance(pilot, Pilot | None) else read_pilot(pilot, pilot_points)
     guidance = class_gain.guidance(analysis, clock)
     start = image.late_start(analysis, clock, epsilon)
     chosen = image.worth_taking(analysis, clock, steps)
     items = (
         guidance, class_gain.strength(analysis, clock), start, chosen,
-        training.training_noise(analysis, clock), training.validation(analysis, clock),
+        training.training_noise(analysis, clock), gap.validation(analysis, clock),
         training.experts(analysis, clock), training.points(analysis, clock, guidance),
+        danger.danger(analysis, clock, dataset, held_out, memory_mib=memory_mib),
+        training_length(analysis, seen),
     )  # fmt: skip
     facts = analysis.dataset
     return Advice(

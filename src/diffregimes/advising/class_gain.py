@@ -138,6 +138,9 @@ def strength(analysis: Analysis, clock: Schedule) -> Item:
     image = clocks.crossing("image back in 1%", clock, curves.t, both, errors, 0.01)
     found: tuple[Setting, ...] = (image,)
     words = ["the classes are not known"]
+    t = curves.t[curves.t <= clock.finite_times[-1]]
+    part = [clock.place(float(x)) / len(clock.times) for x in t]
+    told = {"part": part, "image": curves[point][: len(t)].tolist()}
     if analysis.dataset.labelled:
         share = np.array(analysis.dataset.class_counts) / analysis.dataset.n
         chance = float((share**2).sum())
@@ -146,6 +149,7 @@ def strength(analysis: Analysis, clock: Schedule) -> Item:
             clocks.crossing(f"class kept in {x:.0%}", clock, curves.t, ends, se, x) for x in KEPT
         )
         found = (*kept, image)
+        told |= {"class_own": ends[0][: len(t)].tolist(), "class_sure": ends[1][: len(t)].tolist()}
         words = [_strength_of(x, y, chance) for x, y in zip(KEPT, kept, strict=True)]
     left = (
         f"From {_part(image)} on an image of the training set comes back in less than one of a "
@@ -156,11 +160,13 @@ def strength(analysis: Analysis, clock: Schedule) -> Item:
             "An image of the training set comes back in more than one of a hundred runs at every "
             f"strength of the range studied (one of {analysis.dataset.n} is chance)."
         )
+    said = "; ".join(words)
     return Item(
         "strength",
         STRENGTH,
-        f"{'; '.join(words)}. {left}",
+        f"{said[:1].upper()}{said[1:]}. {left}",
         settings=found,
+        lists=told,
         formula="P(class kept) = φ_loo(t) = E[Σ p'²] = E[p'_a]; P(the very image) = φ_C(t)",
         assumes="evenly spaced steps, of which the share `strength` is done; a stochastic sampler "
         "under the exact score",

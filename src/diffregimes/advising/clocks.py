@@ -13,7 +13,8 @@ import numpy as np
 
 from ..common.checks import InputError
 from ..common.numerics import Z95
-from ..process import Schedule, flow_time, schedule, sigma
+from ..common.reading import read_json
+from ..process import FLOW_STEP, Schedule, flow_time, schedule, sigma
 from ..results import TransitionTime
 from ..transitions.crossing import band_crossing
 from .told import Level, Setting
@@ -25,14 +26,29 @@ def scheduler(given: str | Path | Schedule) -> Schedule:
         return given
     path = Path(given).expanduser()
     if not path.is_dir():
-        return schedule(str(given))
+        return _of_file(str(given))
     for file in (path / "scheduler_config.json", path / "scheduler" / "scheduler_config.json"):
         if file.is_file():
-            return schedule(str(file))
+            return _of_file(str(file))
     raise InputError(
         f"{given} holds no scheduler_config.json; expected the folder of a diffusers pipeline or "
         "of its scheduler, as save_pretrained writes it, or linear or cosine."
     )
+
+
+def _of_file(name: str) -> Schedule:
+    """By name or from a config. One whose shift depends on the image has levels, but the steps that
+    are sampled are others: shares of the steps would be wrong."""
+    found = schedule(name)
+    if found.clock == FLOW_STEP and read_json(
+        Path(name).expanduser(), "a scheduler_config.json"
+    ).get("use_dynamic_shifting"):
+        raise InputError(
+            f"{name}: use_dynamic_shifting moves the steps by the size of the image, so that their "
+            'shares are not known. Give a config with "use_dynamic_shifting": false and as "shift" '
+            "that of your images, exp(mu) of the pipeline's calculate_shift."
+        )
+    return found
 
 
 def level(t: float, clock: Schedule) -> Level:

@@ -89,9 +89,9 @@ def late_start(analysis: Analysis, clock: Schedule, epsilon: float) -> Item:
     )
 
 
-def gained(analysis: Analysis) -> tuple[np.ndarray, np.ndarray]:
-    """-log gamma, increasing, and I(a; x_t) there in nats: measured above the collapse, in
-    proportion to the Gaussian information below it."""
+def gained(analysis: Analysis) -> tuple[np.ndarray, np.ndarray, int]:
+    """-log gamma, increasing, I(a; x_t) there in nats, and the place from which on it is measured:
+    below, where the points have collapsed, it is in proportion to the Gaussian information."""
     curves = analysis.curves
     measured = np.mean(information_ends(curves, analysis.dataset.n), axis=0)
     x = -np.log(snr(curves.t))
@@ -102,7 +102,8 @@ def gained(analysis: Analysis) -> tuple[np.ndarray, np.ndarray]:
     carried = measured[first] * bound[:-1] / bound[-1]
     both = np.concatenate([carried, measured[first:]])
     # information falls towards the noise; what rises by chance is flattened
-    return np.concatenate([below, x[first:]]), np.maximum.accumulate(both[::-1])[::-1]
+    falling = np.maximum.accumulate(both[::-1])[::-1]
+    return np.concatenate([below, x[first:]]), falling, len(below)
 
 
 def levels(
@@ -127,7 +128,7 @@ def levels(
 
 def worth_taking(analysis: Analysis, clock: Schedule, count: int) -> Item:
     """`count` levels from the noisiest of the schedule to the least, by the module's law."""
-    x, nats = gained(analysis)
+    x, nats, _ = gained(analysis)
     known = np.zeros(len(x))
     if class_gain.is_told(analysis):
         share = np.mean(class_gain.gained(analysis)[0], axis=0)

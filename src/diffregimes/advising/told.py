@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from ..common import serial
 from ..common.checks import InputError
 from ..common.readable import short
+from ..common.shown import Shown
 
 FORMAT = "diffregimes.advice/1"
+PAGE = "advice.html"
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Advice:
+class Advice(Shown):
     """The answers to all questions, for one dataset and one schedule.
 
     source, scale  the data, and what their pixels were scaled to: every level moves with it
@@ -114,8 +117,16 @@ class Advice:
                 return item
         raise KeyError(f"no item {name!r}; there are: {', '.join(x.name for x in self.items)}")
 
+    def __repr__(self) -> str:
+        known = ", ".join(x.name for x in self.items if x.answered)
+        return f"<Advice for {self.source}, steps of {self.schedule}: {known}>"
+
     def __str__(self) -> str:
         return "\n".join(f"{x.question}\n  {x.answer}" for x in self.items)
+
+    def report(self, path: str | Path = PAGE, dataset: Any = None) -> Path:
+        """Write the page of the advice, one file that needs nothing else, and return its path."""
+        return super().report(path, dataset)
 
     def to_dict(self) -> dict[str, Any]:
         """What advice.json holds, in plain types; `from_dict` reads it back without loss."""

@@ -1,4 +1,4 @@
-"""What a training run may be told: the noise to train and to look at, and how many points it takes.
+"""What a training run may be told: the noise to train, and how many points it takes.
 
 There is something to learn where information is gained: the density dI(a; x_t)/d log sigma of the
 training set, whose mean and spread are what EDM calls P_mean and P_std.
@@ -11,15 +11,16 @@ import math
 import numpy as np
 from scipy.special import ndtr
 
+from ..data.spectrum import most_information
 from ..process import Schedule, flow_time, sigma, snr
 from ..results import Analysis
 from ..transitions.needed import information_ends
 from . import clocks
 from .class_gain import GAINED
+from .image import gained
 from .told import Item, Setting
 
 NOISE = "At which noise levels should I train?"
-LOOK = "At which timesteps should I validate?"
 EXPERTS = "Where do a high-noise and a low-noise expert switch?"
 POINTS = "How many images do I need?"
 EDM = -1.2, 1.2  # P_mean and P_std of Karras et al. 2022, for a sigma_data of 0.5
@@ -40,6 +41,10 @@ def training_noise(analysis: Analysis, clock: Schedule) -> Item:
     spread = math.sqrt(float((gain * (middle - mean) ** 2).sum() / total))
     d = analysis.dataset.d
     data = math.sqrt(float(analysis.spectrum.eigenvalues.sum()) / d)
+    width = np.abs(np.diff(log_sigma))
+    lists = {
+        "t": np.sqrt(curves.t[1:] * curves.t[:-1]).tolist(), "density": (gain / width).tolist(),
+    }  # fmt: skip
     numbers = {"P_mean": mean, "P_std": spread, "sigma_data": data}
     numbers |= _shares(analysis, clock, data)
     return Item(
@@ -48,6 +53,7 @@ def training_noise(analysis: Analysis, clock: Schedule) -> Item:
         f"Log sigma with mean P_mean = {mean:.2f} and spread P_std = {spread:.2f}; sigma_data = "
         f"{data:.3g}. {_share_in_words(numbers)}",
         numbers=numbers,
+        lists=lists,
         formula="density ∝ dI(a; x_t)/d log σ; sigma_data² = tr C / d",
         assumes="what is gained from log n nats at the data to none at the noise is what there is "
         "to learn: the whole training set, collapse included",
@@ -81,35 +87,6 @@ def _share_in_words(numbers: dict[str, float]) -> str:
     return f"Of uniform steps {', '.join(parts)}." if parts else ""
 
 
-def validation(analysis: Analysis, clock: Schedule) -> Item:
-    """The levels at which a loss says something of the class, of copying, and of both."""
-    found = tuple(
-        clocks.of_time(f"t_{x[0].upper()}", analysis.time(x), clock)
-        for x in ("speciation", "collapse")
-    )
-    known = [x for x in found if x.at is not None]
-    if not known:
-        return Item(
-            "validation", LOOK, "Neither t_S nor t_C is in the range studied.", answered=False
-        )
-    says = {
-        "t_S": "the loss around it says whether classes are learned",
-        "t_C": "the loss there and below, beside that of held-out points, whether the model copies",
-    }
-    words = [f"{x.name} at {clocks.steps_of(x, clock)}: {says[x.name]}" for x in known]
-    return Item(
-        "validation",
-        LOOK,
-        f"{'. '.join(words)}.",
-        settings=found,
-        formula="the headline t_S and t_C of the analysis",
-        assumes="one loss at one level tells more than the mean over all, in which the levels that "
-        "say nothing of either make the noise",
-        unknown="the level of the largest gap between training and held-out points: it takes "
-        "held-out points (diffregimes audit has it)",
-    )
-
-
 def experts(analysis: Analysis, clock: Schedule) -> Item:
     """t_S on the clock of the schedule: above it classes are decided, below images are made."""
     time = analysis.time("speciation")
@@ -139,7 +116,7 @@ def experts(analysis: Analysis, clock: Schedule) -> Item:
 
 
 def points(analysis: Analysis, clock: Schedule, guidance: Item) -> Item:
-    """Points that put the collapse at t_S, and at both ends of what guidance adds to."""
+    """Points that put the collapse at t_S, and at the end of what guidance adds to."""
     numbers, words = {}, []
     needed = analysis.points_needed
     if needed is not None:
@@ -147,19 +124,29 @@ def points(analysis: Analysis, clock: Schedule, guidance: Item) -> Item:
         words.append(f"{_about(needed.log_n)} put the collapse at t_S: with no more than that "
                      "the class is decided among training points")  # fmt: skip
     last = _settled(guidance, f"{GAINED[1]:.0%} of the class")
-    nats = None if last is None else _information(analysis, last)
-    if last is not None and nats is not None:
-        numbers["n where the class is settled"] = _count(nats)
-        words.append(f"{_about(nats)} put it where the class is settled (t = {last:.2g})")
+    if last is not None:
+        found, said = _at_the_end(analysis, last)
+        numbers |= found
+        words.append(said)
+    elif guidance.answered:
+        words.append(
+            "where the class is settled lies beyond what the curves show, and with it how many put "
+            "the collapse there"
+        )
     if not words:
         why = "There is no t_S, and so no time above which a collapse would be too early."
         return Item("points", POINTS, why, answered=False)
+    low, high = information_ends(analysis.curves, analysis.dataset.n)
+    lists = {"t": analysis.curves.t.tolist(), "low": low.tolist(), "high": high.tolist()}
+    numbers["n"] = float(analysis.dataset.n)
     return Item(
         "points",
         POINTS,
-        f"{'; '.join(words)}. The data have {analysis.dataset.n}.",
+        f"{_capital('; '.join(words))}. The data have {analysis.dataset.n}.",
         numbers=numbers,
-        formula="log n = I(a; x_t), as `points_needed` of the analysis",
+        lists=lists,
+        formula="log n = I(a; x_t), as `points_needed` of the analysis; below the collapse "
+        "I(a; x_t) in proportion to the Gaussian information, up to it",
         assumes="a model as good as the exact score of its points: networks generalize longer",
         unknown="how many make a good image: this is what keeps the class free of copying",
     )
@@ -170,15 +157,36 @@ def _settled(guidance: Item, name: str) -> float | None:
     return found[0].at.t if found and found[0].at is not None else None
 
 
-def _information(analysis: Analysis, t: float) -> float | None:
-    """I(a; x_t) in nats, None where the curves have collapsed."""
-    curves = analysis.curves
-    x = np.log(snr(curves.t))[::-1]
-    at = float(np.log(snr(t)))
-    if np.interp(at, x, curves["same_point_probability"][::-1]) > 0.1:
-        return None
-    middle = np.mean(information_ends(curves, analysis.dataset.n), axis=0)
-    return float(np.interp(at, x, middle[::-1]))
+def _at_the_end(analysis: Analysis, t: float) -> tuple[dict[str, float], str]:
+    """Points that put the collapse at the end t of what guidance adds to: measured where the data
+    have not collapsed there, else carried on from where they do, between two bounds."""
+    value, least, most = beyond(analysis, t)
+    name = "n where the class is settled"
+    where = f"put it where the class is settled (t = {t:.2g})"
+    if least == most:
+        return {name: _count(value)}, f"{_about(value)} {where}"
+    return (
+        {name: _count(value), f"{name}, at least": _count(least), f"{name}, at most": _count(most)},
+        f"more than {_about(least)} and at most {_about(most)}, about {_about(value)} if the "
+        f"information grows as that of a Gaussian does, {where}, which lies beyond the collapse of "
+        "these points: below t_C their curves know the points and not the law",
+    )
+
+
+def beyond(analysis: Analysis, t: float) -> tuple[float, float, float]:
+    """I(a; x_t) in nats: an estimate, and the bounds between which it lies; three times the same
+    where the curves have not collapsed.
+
+    Towards the data it grows, from what is measured where the collapse begins, and never beyond
+    that of a Gaussian with the spectrum of the data.
+    """
+    x, nats, first = gained(analysis)
+    at = -float(np.log(snr(t)))
+    value = float(np.interp(at, x, nats))
+    if at >= x[first]:
+        return value, value, value
+    most = max(value, most_information(analysis.spectrum, float(snr(t))))
+    return value, float(nats[first]), most
 
 
 def _count(log_n: float) -> float:
@@ -189,3 +197,7 @@ def _about(log_n: float) -> str:
     if log_n < math.log(10):
         return "fewer than ten points"
     return f"{_count(log_n):.2g} points" if log_n < 16 else f"10^{log_n / math.log(10):.1f} points"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -32,6 +32,7 @@ from ..backward.tracking import Tracked, track
 from ..common.checks import InputError, in_range
 from ..common.numerics import Z95
 from ..common.parallel import Progress
+from ..data.alike import check_alike
 from ..data.classes import listed
 from ..data.datasets import Dataset, describe
 from ..data.orbit import orbit
@@ -50,7 +51,7 @@ from .judgement import judged
 from .known import beside, known_points
 from .losses import Losses, losses_within
 from .naming import named
-from .samples import about_shared, check_alike
+from .samples import about_shared
 from .uturns import returns
 
 LOSS_TIMES, ENTROPY_TIMES = 20, 40

@@ -37,6 +37,7 @@ from ..common.checks import InputError, in_range, out_of_memory
 from ..common.parallel import Progress
 from ..common.reading import why
 from ..common.recipe import versions
+from ..data.alike import check_alike
 from ..data.datasets import Dataset, from_arrays
 from ..data.readers import load
 from ..learned.adapters import check_fits
@@ -47,7 +48,7 @@ from .known import Known, known_points
 from .levels import Level, levels
 from .logbook import Logbook, Row
 from .looking import Eye, Look, Plan
-from .samples import about_shared, check_alike
+from .samples import about_shared
 from .stopping import ALPHA, reason_to_stop
 from .undisturbed import on_gpu, undisturbed
 from .watched import Watched

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..common.checks import InputError, in_range
 from ..common.parallel import Progress
+from ..data.alike import check_alike
 from ..data.datasets import Dataset, describe
 from ..data.orbit import orbit
 from ..scores import EmpiricalScore
@@ -75,26 +76,6 @@ def audit_samples(
         recipe=dict(recipe or {}),
         notes=tuple(dict.fromkeys((*notes, *about_shared(known, dataset, held_out)))),
     )  # fmt: skip
-
-
-def check_alike(dataset: Dataset, held_out: Dataset | None, words: str = "held-out points") -> None:
-    """Raise `InputError` unless other points were prepared as the data were."""
-    if held_out is None:
-        return
-    for what in ("sample_shape", "scale"):
-        one, two = getattr(dataset, what), getattr(held_out, what)
-        if one != two:
-            raise InputError(
-                f"{what} of the {words} ({held_out.source}) is {two}, of the data {one}; "
-                "expected the same: prepare both alike."
-            )
-    one, two = dataset.pixel_map, held_out.pixel_map
-    if one and two and not one.agrees(two):
-        raise InputError(
-            f"the {words} ({held_out.source}) are {two}, the data {one}; expected one map "
-            f"for both, or the same image is two points: load the {words} with "
-            "pixel_range=data.pixel_map."
-        )
 
 
 def about_shared(known: Known, dataset: Dataset, held_out: Dataset | None) -> tuple[str, ...]:

@@ -1,3 +1,4 @@
+from . import alike as alike
 from . import archives as archives
 from . import arrayfiles as arrayfiles
 from . import arrow as arrow

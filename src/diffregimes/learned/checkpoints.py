@@ -26,7 +26,7 @@ from ..common.reading import readable
 
 FOLDER, KEPT = "checkpoints", 2
 # entries of the recipe that a resumed run may change, or that follow from the others
-FREE = "steps", "versions", "options", "pixel_map", "held_out_indices", "indexed"
+FREE = "steps", "versions", "options", "pixel_map", "held_out_indices", "indexed", "points"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 LAST_STEP, OPTIMIZER, STATE = "last-step.safetensors", "optimizer.safetensors", "state.json"
 

@@ -139,6 +139,7 @@ def _trained_on(dataset: Dataset, out: np.ndarray) -> dict[str, Any]:
         **{"scale": dataset.scale, "pixel_map": serial.plain(dataset.pixel_map)},
         "sample_shape": dataset.sample_shape,
         "classes": dataset.class_names,
+        "points": dataset.n - len(out),
         "held_out_indices": dataset.indices[out].tolist(),
         "indexed": INDEXED,
     }

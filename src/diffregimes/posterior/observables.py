@@ -7,6 +7,12 @@ other w_nu = (1 - w_mu) w'_nu. So, writing q = 1 - w_mu,
     sum w^2 = w_mu^2 + q^2 sum w'^2            p_c = q p'_c + w_mu [c = class of mu]
     mmse = (q/2) E'|a_mu - a_nu|^2             H(w) = H(class) + H(index | class).
 
+What the other points' own best denoiser loses on the point mu is the slope of F, since log(n - 1) -
+F is how far, in nats, their law lies from that of a_mu noised (I-MMSE of a mismatched law, Verdu
+2010):
+
+    E|a_mu - E'[a]|^2 = -2 dE[F]/dgamma = E[E'|a_mu - a_nu|^2/2 - E'[l]/gamma].
+
 None of these loses digits where w_mu tends to 0 or to 1. What is needed of the K classes are four
 sums over p' (`ClassWeights`), in which those with w_mu are, a being the class of mu,
 
@@ -274,6 +280,14 @@ OBSERVABLES = (
         False,
         "E[Σ w |a_μ − a_ν|²] / 2",
         lambda c: 0.5 * c.other * c.moments.mean_square_distance,
+    ),
+    Observable(
+        "mmse_loo",
+        "error on a point left out",
+        "squared data units",
+        False,
+        "E|a_μ − Σ w' a_ν|² = E[½ Σ w' |a_μ − a_ν|² − Σ w' ℓ/γ]",
+        lambda c: 0.5 * c.moments.mean_square_distance - c.moments.mean_log / c.gamma,
     ),
     Observable(
         "effective_points",

@@ -19,6 +19,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ..advising.told import PAGE, Advice
 from ..auditing.findings import Audit, SamplesAudit
 from ..backward.outcome import Outcome
 from ..common.checks import InputError
@@ -27,6 +28,7 @@ from ..common.readable import count as grouped
 from ..common.readable import fixed, interval_text, number
 from ..data.datasets import Dataset
 from ..results import Analysis, Curves
+from .figures import advice as of_advice
 from .figures import analysis as of_analysis
 from .figures import audit as of_audit
 from .figures.backward import LABELS, plot_outcome
@@ -34,6 +36,7 @@ from .figures.curves import plot_curves
 from .figures.style import SIZE, STYLE, Plot, png_bytes, svg_bytes
 from .figures.timeline import plot_regimes
 from .folder import staged, with_figures
+from .page.advice import render_advice, write_advice
 from .page.analysis import full_page, narrow_regimes
 from .page.audit import model_name, render_audit, write_audit
 from .page.base import environment, figure_of
@@ -155,6 +158,23 @@ def _(audit: Audit) -> dict[str, Any]:
 
 
 @_compact.register
+def _(advice: Advice) -> dict[str, Any]:
+    rows = [
+        [x.name, number(x.at.t), number(x.at.sigma), "–" if x.at.step is None else str(x.at.step)]
+        for item in advice.items for x in item.settings if x.at is not None
+    ]  # fmt: skip
+    known = [x for x in advice.items if x.answered]
+    panels = [x for x in ("guidance", "training noise") if x in of_advice.drawable(advice)]
+    return _page(
+        f"advice for {advice.source} · steps of {advice.schedule} ({advice.steps})",
+        f"{len(known)} of {len(advice.items)} questions answered",
+        [(advice[x].question, figure_of(of_advice.FIGURES[x](advice))) for x in panels],
+        sentences=tuple(f"{x.question} {x.answer}" for x in known),
+        table=(["level", "t", "sigma", advice.clock], rows),
+    )
+
+
+@_compact.register
 def _(outcome: Outcome) -> dict[str, Any]:
     t, words = outcome.simulated.t, {"clones": "clones", "uturn": "U-turns"}[outcome.kind]
     heads, rows = ["t"], [[number(x)] for x in t]
@@ -193,6 +213,7 @@ MAIN: dict[type, tuple[Plot[Any], tuple[float, float]]] = {
     Analysis: (plot_regimes, (10.4, 2.9)),
     SamplesAudit: (of_audit.plot_ratios, (1.2 * SIZE[0], 1.15 * SIZE[1])),
     Audit: (of_audit.plot_ratios, (1.2 * SIZE[0], 1.15 * SIZE[1])),
+    Advice: (of_advice.plot_advice, (1.2 * SIZE[0], 1.15 * SIZE[1])),
     Outcome: (plot_outcome, (1.2 * SIZE[0], 1.15 * SIZE[1])),
     Curves: (plot_curves, (1.2 * SIZE[0], 1.15 * SIZE[1])),
 }
@@ -223,13 +244,14 @@ def _text(result: Any, dataset: Dataset | None) -> str:
 
 _text.register(Analysis, full_page)
 _text.register(SamplesAudit, render_audit)
+_text.register(Advice, render_advice)
 
 
 def write_page(result: Any, path: str | Path, dataset: Dataset | None = None) -> Path:
     """Write the page of a result to `path`, whole or not at all; into it, where it is a folder."""
     place = Path(path)
     if place.is_dir():
-        place = place / "report.html"
+        place = place / (PAGE if isinstance(result, Advice) else "report.html")
     write_atomically(place, _text(result, dataset).encode())
     return place
 
@@ -242,6 +264,11 @@ def _fill(result: Any, dataset: Dataset | None, folder: Path, *, figures: bool) 
 
 _fill.register(Analysis, write_run)
 _fill.register(SamplesAudit, write_audit)
+
+
+@_fill.register
+def _(advice: Advice, dataset: Dataset | None, folder: Path, *, figures: bool) -> None:
+    write_advice(advice, folder, figures=figures)
 
 
 @_fill.register

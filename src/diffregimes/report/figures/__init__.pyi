@@ -1,3 +1,4 @@
+from . import advice as advice
 from . import analysis as analysis
 from . import audit as audit
 from . import backward as backward

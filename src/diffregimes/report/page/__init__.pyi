@@ -1,7 +1,9 @@
+from . import advice as advice
 from . import analysis as analysis
 from . import audit as audit
 from . import base as base
 from . import pictures as pictures
 from . import strip as strip
+from .advice import write_advice as write_advice
 from .analysis import write_report as write_report
 from .audit import write_audit as write_audit

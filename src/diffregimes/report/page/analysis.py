@@ -19,9 +19,9 @@ from matplotlib.figure import Figure
 
 from ... import process
 from ...common import serial
-from ...common.checks import InputError
 from ...common.files import write_atomically
 from ...common.readable import TINY, fixed, number, plus_minus
+from ...data.alike import analyzed_points, different_points
 from ...data.datasets import Dataset
 from ...results import Analysis, Exposure, TransitionTime
 from ...transitions.criteria import METHODS, blind_level, clone_level
@@ -85,23 +85,9 @@ def full_page(
     """
     if dataset is None:
         return render_html(analysis, None, None, drawn)
-    own = _different(analysis, dataset)
-    if analysis.dataset.fingerprint != own.fingerprint:
-        raise InputError(
-            f"this analysis is of a dataset with fingerprint {analysis.dataset.fingerprint[:12]}"
-            f" and the dataset given has {dataset.fingerprint[:12]}; pass the dataset analysed."
-        )
+    own = analyzed_points(analysis, dataset)
     strip = noised_strip(own, strip_times(analysis), seed=analysis.recipe.seed)
     return render_html(analysis, dataset, strip, drawn)
-
-
-def _different(analysis: Analysis, dataset: Dataset) -> Dataset:
-    """The different points that the analysis is of, where the dataset lists some more than once."""
-    listed = analysis.listed
-    if listed is None or dataset.fingerprint != listed.fingerprint:
-        return dataset
-    own = dataset.take(np.flatnonzero(~np.isin(dataset.indices, listed.left_out)))
-    return own if own.labelled else own.split()
 
 
 def strip_times(analysis: Analysis, count: int = 8) -> np.ndarray:
@@ -175,7 +161,9 @@ def render_html(
         base=base,
         threshold=threshold,
         times=[_time_row(analysis, x) for x in analysis.times],
-        strip=dataset and strip and _strip_rows(analysis, _different(analysis, dataset), strip),
+        strip=dataset
+        and strip
+        and _strip_rows(analysis, different_points(analysis, dataset), strip),
         exposed=[
             _exposed(analysis, dataset, x, row_of, paint) for x in analysis.points[:MOST_EXPOSED]
         ],

@@ -41,4 +41,5 @@ def print_advice(advice: Advice, folder: Path) -> None:
     wide(console).print(table)
     console.print("\nfor diffusers, with a pipeline `pipe`:", style="bold")
     console.print(advice.code, soft_wrap=True)
-    console.print(f"\nall of it: {folder / 'advice.json'}", soft_wrap=True)
+    console.print(f"\nwith the figures: {folder / 'advice.html'}", soft_wrap=True)
+    console.print(f"all of it: {folder / 'advice.json'}", soft_wrap=True)
