@@ -77,13 +77,12 @@ def untrained(data: dr.Dataset, kind: str) -> Any:
     )  # fmt: skip
 
 
-def trained(
-    data: dr.Dataset, kind: str, steps: int, seed: int, file: Path, without: float = WITHOUT
-) -> Any:
-    """The averaged network, from the file if it is there; the class after the last is none, which
-    a share `without` of the images has."""
+def trained(data: dr.Dataset, kind: str, steps: int, seed: int, out: Path) -> Any:
+    """The averaged network, from a file in `out` if it is there; the class after the last is none,
+    which a share WITHOUT of the images has."""
     torch.manual_seed(seed)
     network = untrained(data, kind)
+    file = out / f"{kind}-{data.d}-{data.n}-{steps}-{seed}.pt"
     if file.is_file():
         network.load_state_dict(torch.load(file, weights_only=True))
         return network
@@ -100,7 +99,7 @@ def trained(
         z = torch.randn_like(a)
         given = share.sqrt() * a + (1 - share).sqrt() * z
         asked = share.sqrt() * z - (1 - share).sqrt() * a
-        told = labels[some].masked_fill(torch.rand(BATCH) < without, len(data.class_names))
+        told = labels[some].masked_fill(torch.rand(BATCH) < WITHOUT, len(data.class_names))
         answer = network(given, k, class_labels=told)
         loss = (getattr(answer, "sample", answer) - asked).square().mean()
         optimizer.zero_grad()
@@ -198,8 +197,7 @@ def main() -> None:
     classes = torch.arange(len(data.class_names)).repeat_interleave(options.each)
     runs: dict[tuple[float, str], list[dict[str, Measured]]] = {}
     for seed in range(options.seeds):
-        file = options.out / f"{options.network}-{data.d}-{data.n}-{options.steps}-{seed}.pt"
-        network = trained(data, options.network, options.steps, seed, file)
+        network = trained(data, options.network, options.steps, seed, options.out)
         for scale in SCALES:
             for kind in KINDS[: 1 if scale == 1 else None]:
                 x = sampled(network, data, classes, scale, where[kind])

@@ -1,14 +1,14 @@
 """Which noise levels a sampler should take: the advised ones beside those in use, on a network.
 
     python benchmarks/network_levels.py [--network residual] [--steps 4000] [--seeds 2]
-        [--samples 1000] [--out runs/levels]
+        [--samples 1000] [--out runs/guided]
 
-The networks of guided_samples.py on 1200 of scikit-learn's digits, told no class. DDIM with 5, 10,
-20 and 40 levels from the same noise, as sampler_steps.py takes them of exact scores, between the
-ends of the linear schedule. Of the samples
+The networks of guided_samples.py on 1200 of scikit-learn's digits, asked for no class. DDIM with 5,
+10, 20 and 40 levels from the same noise, as sampler_steps.py takes them of exact scores, between
+the ends of the linear schedule. Of the samples
 
-    energy   energy distance to the held-out half (energy.py), and in the lines below its difference
-             to that of the advised levels
+    energy   energy distance to the held-out points (energy.py), and in the lines below its
+             difference to that of the advised levels
     off      root mean squared distance to where the same noise ends with 200 levels, over the
              spread of the data sqrt(tr C): what these levels err of the flow of this network
 
@@ -66,7 +66,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--samples", type=int, default=1000)
-    parser.add_argument("--out", type=Path, default=Path("runs/levels"))
+    parser.add_argument("--out", type=Path, default=Path("runs/guided"))
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
 
@@ -79,8 +79,7 @@ def main() -> None:
     found: dict[tuple[str, int], list[tuple[Measured, float]]] = {}
     ends = []
     for seed in range(options.seeds):
-        file = options.out / f"{options.network}-{options.steps}-{seed}.pt"
-        network = trained(data, options.network, options.steps, seed, file, without=1.0)
+        network = trained(data, options.network, options.steps, seed, options.out)
         asked = score(network, data, none)
         fine = sampled(asked, ways["log-SNR"](MANY), noise)
         ends.append(energy(fine, points))

@@ -4,7 +4,7 @@
         [--out runs/stop-step]
 
 The residual network of few_digits.py, half as wide, on n digits of scikit-learn's, the others held
-out: batches of 64, Adam at a constant rate, a running average of the weights looked at thrice in
+out: batches of 64, Adam at a constant rate, a running average of the weights looked at twice in
 every doubling of the steps. All runs go on side by side; each seed has other training points, and
 every run its own initial weights and batches. Of each
 
@@ -40,7 +40,7 @@ from diffregimes.process import schedule
 from few_digits import BATCH, KEPT, RATE, Network, scored
 
 WIDTH, BLOCKS = 128, 2
-FIRST, A_DOUBLING = 100, 3  # looks
+FIRST, A_DOUBLING = 50, 2  # looks
 SAMPLES, STEPS, DRAWS = 256, 30, 512
 APART, SHARE, COPIES = 3.0, 0.1, (0.05, 0.1)
 Rows = list[dict[str, float]]
@@ -106,10 +106,12 @@ def lasting(rows: Rows) -> float:
 
 
 def crossing(steps: np.ndarray, values: np.ndarray, level: float) -> float:
-    """The step of the last way up through `level`, infinite where values end below it."""
-    if values[-1] < level:
-        return np.inf
-    k = int(np.flatnonzero(values < level)[-1])
+    """The step of the last way up through `level`: infinite where values end below it, and the
+    first where none is."""
+    below = np.flatnonzero(values < level)
+    if not len(below) or below[-1] == len(values) - 1:
+        return np.inf if len(below) else float(steps[0])
+    k = int(below[-1])
     part = (level - values[k]) / (values[k + 1] - values[k])
     return float(steps[k] * (steps[k + 1] / steps[k]) ** part)
 
