@@ -157,7 +157,7 @@ def main() -> None:
     for name, pairs in found.items():
         n, tau = np.array(pairs).T
         there = np.isfinite(tau)
-        means = [f"{stats.gmean(tau[there & (n == x)]):.0f} ({x})" for x in np.unique(n[there])]
+        means = [f"{stats.gmean(tau[there & (n == x)]):.0f} ({x:.0f})" for x in np.unique(n[there])]
         said = f"{name}: tau {', '.join(means)}; {there.sum()} of {len(n)} runs got there"
         if there.sum() > 2 and len(set(n[there])) > 1:
             b, wide = exponent(n[there], tau[there])
