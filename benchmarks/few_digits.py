@@ -41,7 +41,8 @@ SMALL = {"samples": 256, "pairs": 128, "draws": 256, "steps": 100}
 
 
 class Network(nn.Module):
-    """Predicts the velocity of images (m, 1, H, W) at steps (m,) of 1000: a residual network."""
+    """Predicts the velocity of images (m, 1, H, W) at steps (m,) of 1000: a residual network; what
+    it is `told` beside (m, width) is added to the features."""
 
     def __init__(self, d: int, width: int = 256, blocks: int = 3) -> None:
         super().__init__()
@@ -54,9 +55,9 @@ class Network(nn.Module):
         )
         self.register_buffer("waves", torch.exp(torch.linspace(0, -7, 16)))
 
-    def forward(self, x: Tensor, step: Tensor) -> Tensor:
+    def forward(self, x: Tensor, step: Tensor, told: Tensor | float = 0.0) -> Tensor:
         angle = step.float()[:, None] * self.waves
-        h = self.first(torch.cat([x.flatten(1), angle.sin(), angle.cos()], 1))
+        h = self.first(torch.cat([x.flatten(1), angle.sin(), angle.cos()], 1)) + told
         for block in self.blocks:
             h = h + block(h)
         return self.last(h).reshape(x.shape)

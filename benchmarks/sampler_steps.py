@@ -43,8 +43,11 @@ def laws() -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
     }
 
 
-def rules(law: GaussianMixture) -> dict[str, Callable[[int], np.ndarray]]:
-    """Times (N,) from noise to data, by the number of levels."""
+Rules = dict[str, Callable[[int], np.ndarray]]
+
+
+def rules(law: GaussianMixture) -> Rules:
+    """Those of `spaced` for a law."""
     places = tuple(2 * np.log(x) for x in ENDS)  # -log gamma
     x = np.linspace(places[1], places[0], 200)
     curves = law.population_curves(np.asarray(time_from_snr(np.exp(-x))))
@@ -54,6 +57,15 @@ def rules(law: GaussianMixture) -> dict[str, Callable[[int], np.ndarray]]:
     if total > 0:
         known = 1 - curves["class_entropy"] / total
     nats = np.maximum.accumulate(curves["information"][::-1])[::-1]
+    return {
+        "advised": lambda count: levels(x, nats, known, places[::-1], count),
+        **spaced(x, nats, *ENDS),
+    }
+
+
+def spaced(x: np.ndarray, nats: np.ndarray, high: float, low: float) -> Rules:
+    """Times (N,) from noise to data between two sigmas, by the number of levels; the information
+    `nats` is known at -log gamma = x, increasing, which has both ends in it."""
     trained = sigma(linear_schedule().times)
 
     def at(sigmas: np.ndarray) -> np.ndarray:
@@ -64,14 +76,13 @@ def rules(law: GaussianMixture) -> dict[str, Callable[[int], np.ndarray]]:
         return np.asarray(time_from_snr(np.exp(-np.interp(wanted, nats[::-1], x[::-1]))))
 
     def karras(count: int) -> np.ndarray:
-        high, low = (s ** (1 / 7) for s in ENDS)
-        return at((high + np.linspace(0, 1, count) * (low - high)) ** 7)
+        one, two = (s ** (1 / 7) for s in (high, low))
+        return at((one + np.linspace(0, 1, count) * (two - one)) ** 7)
 
-    first, last = (float(at(np.array(s))) for s in ENDS)
+    first, last = (float(at(np.array(s))) for s in (high, low))
     return {
-        "advised": lambda count: levels(x, nats, known, places[::-1], count),
         "equal information": equal,
-        "log-SNR": lambda count: at(np.geomspace(*ENDS, count)),
+        "log-SNR": lambda count: at(np.geomspace(high, low, count)),
         "Karras": karras,
         "uniform t": lambda count: np.linspace(first, last, count),
         "leading": lambda count: at(trained[np.arange(count)[::-1] * (1000 // count)]),
