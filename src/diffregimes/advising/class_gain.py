@@ -110,8 +110,8 @@ def guidance(analysis: Analysis, clock: Schedule) -> Item:
         formula="E|s_c − s_u|² = (e^(−2t)/Δ²) · 2 dI(class; x_t)/dγ; 5 % and 95 % of H(class)",
         assumes="the classes of the labels are what the model is conditioned on, with their shares",
         unknown="whether guidance is wanted: this is where it moves the samples, and can be saved "
-        "elsewhere; what a scale above one does to them is no part of the law. The interval holds what the draws and the left-out weights do not know, not another sample "
-        "of training points",
+        "elsewhere; what a scale above one does to them is no part of the law. The ends hold what "
+        "the draws and the left-out weights do not know, not another sample of training points",
     )
 
 
