@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from types import SimpleNamespace
 
 import numpy as np
 from scipy.optimize import brentq
@@ -14,6 +15,7 @@ from diffregimes.data.spectrum import covariance, spectrum
 from diffregimes.posterior.groups import T95
 from diffregimes.process import linear_schedule, snr, time_from_snr
 from diffregimes.theory.finite_n import Classes, means
+from diffregimes.transitions.criteria import clone_level
 
 SCHEDULE = linear_schedule()
 
@@ -84,3 +86,21 @@ def z_of_time(time, t):
     """In errors of log gamma, the axis of the interval, by the t law of a jackknife."""
     low, high = (np.log(snr(x)) for x in (time.high, time.low))
     return (np.log(snr(time.t)) - np.log(snr(t))) / ((high - low) / 2 / T95)
+
+
+def bursts(points, labels, k, noise=1e-4, seed=0):
+    """Every point k times with a little noise, shuffled; labels and groups."""
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(k * len(points))
+    many = np.tile(points, (k, 1)) + noise * rng.standard_normal((k * len(points), points.shape[1]))
+    of = np.tile(np.arange(len(points)), k)[order]
+    return many[order].astype(np.float32), labels[of], of
+
+
+def evidence_of(data, blocks, seed=0):
+    """What a part asks of the evidence of a run."""
+    return SimpleNamespace(
+        cloud=prepare(data.points, data.labels), n=data.n, seed=seed, blocks=blocks,
+        level=clone_level(data.class_counts), class_counts=data.class_counts, memory_mib=256,
+        schedule=linear_schedule(),
+    )  # fmt: skip

@@ -87,6 +87,7 @@ FUSED = "posterior/test_fused.py"
 SHARDS = "posterior/test_shards.py"
 BLOCKS = "data/test_blocks.py"
 WINDOWS, GEOMETRY = "transitions/test_windows.py", "data/test_windows.py"
+GROUPED_PARTS = "transitions/test_grouped_part.py"
 
 # faults that passed the tests once
 ONCE = (
@@ -890,9 +891,26 @@ FAULTS = (
     Fault("advising/advice.py", "tuple(scale) == _TRAINED", "tuple(scale) != _TRAINED", ADVISED),
     Fault("data/windows.py", "max(width // 2, 1)", "max(width, 1)", GEOMETRY),
     Fault("data/windows.py", "length - width}", "0}", GEOMETRY),
-    Fault("transitions/part.py", "points[first], np.zeros", "points, np.zeros", WINDOWS),
-    Fault("transitions/part.py", "< T95 * error", "< -1", WINDOWS),
-    Fault("transitions/windows.py", "if len(part.features) == dataset.d", "if False", WINDOWS),
+    Fault("transitions/part.py", "points[first], np.zeros", "points, np.zeros",
+          f"{WINDOWS}::test_a_quadrant_shared_by_points"),
+    Fault("transitions/part.py", "< T95 * error", "< -1",
+          f"{WINDOWS}::test_a_class_in_one_quadrant_shows_there_alone"),
+    Fault("transitions/part.py", "rows.mean(-1).T", "rows[..., 0].T",
+          f"{WINDOWS}::test_the_class_parts_where_the_mean_of_confidence_and_true_class_does"),
+    Fault("transitions/part.py", "at[0] - _STEP", "at[-1] + _STEP",
+          f"{WINDOWS}::test_curves_are_followed_to_where_they_cross"),
+    Fault("transitions/grouped_part.py", "dealt_as(cloud, self.sets[self.groups])",
+          "dealt_as(cloud, np.arange(cloud.n) % GROUPS)",
+          f"{GROUPED_PARTS}::test_the_error_of_lambda_leaves_whole_groups_out"),
+    Fault("transitions/grouped_part.py", "self.groups[first], {BOUNDED",
+          "np.arange(len(first)), {BOUNDED",
+          f"{GROUPED_PARTS}::test_patches_of_several_groups_count_once"),
+    Fault("transitions/grouped_part.py", "sets=self.sets[names], ", "",
+          f"{GROUPED_PARTS}::test_groups_of_one_are_points"),
+    Fault("transitions/balance.py", "np.arange(1 - _STRIDE, 0)", "np.arange(2 - _STRIDE, 0)",
+          f"{BALANCE}::test_two_looks_find_what_all_temperatures_would"),
+    Fault("transitions/windows.py", "if len(part.features) == dataset.d", "if False",
+          f"{WINDOWS}::test_a_window_of_all_pixels_is_the_run"),
     Fault("transitions/tree.py", 'linkage(t, "average")', 'linkage(t, "single")', TREE),
     Fault("transitions/tree.py", "math.sqrt((GROUPS - 1) / GROUPS)", "math.sqrt(1 / GROUPS)", TREE),
     Fault("transitions/tree.py", "means[first], minit", "0 * means[first] + 1, minit", TREE),
@@ -923,8 +941,8 @@ FAULTS = (
           f"{GIVEN}::test_points_listed_under_two_conditions_are_told"),
     Fault("transitions/crossing.py", "math.sqrt((len(places) - 2) * known.var())",
           "math.sqrt(3 * known.var())", f"{GIVEN}::test_random_laws_collapse_at_their_own_number"),
-    Fault("posterior/groups.py", "rng.permutation(np.arange(sets) % GROUPS)[of]",
-          "rng.permutation(np.arange(len(of)) % GROUPS)",
+    Fault("posterior/groups.py", "group[of][:, None]",
+          "group[np.arange(len(of)) % len(group)][:, None]",
           f"{GROUPED}::test_bursts_of_random_laws_collapse_at_the_number_of_groups"),
     Fault("posterior/by_group.py", "others = each.of_sets.masked_fill(same, 0)",
           "others = each.of_sets",

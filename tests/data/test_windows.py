@@ -150,9 +150,8 @@ def test_points_in_a_file_are_refused(tmp_path):
     assert parts_of(data, None, None) == ()
 
 
-def test_points_that_count_as_groups_have_no_windows():
+def test_points_that_count_as_groups_have_windows():
     points = np.random.default_rng(0).random((6, 4, 4))
     dataset = replace(dr.from_arrays(points), groups=np.array([0, 0, 1, 1, 2, 2]))
-    with pytest.raises(dr.InputError, match="--group"):
-        parts_of(dataset, [2], None)
-    assert parts_of(replace(dataset, groups=np.arange(6)), [2], None)
+    (kind,) = parts_of(dataset, [2], None)
+    assert len(kind.parts) == 9

@@ -11,6 +11,7 @@ from clouds import SCHEDULE, blobs
 from diffregimes.data.cloud import prepare
 from diffregimes.populations.mixture import GaussianMixture
 from diffregimes.posterior.groups import T95
+from diffregimes.posterior.left_out import heated_same_point
 from diffregimes.process import snr
 from diffregimes.theory import class_channel
 from diffregimes.transitions import balance
@@ -196,6 +197,22 @@ def test_the_calm_temperature_is_the_largest():
 
     at = heated_log_odds(cloud, times[:1], np.array([[beta, beta / 0.8]]), blocks=1)
     assert at.same_point[0, 0] <= balance.CALM + 1 / 199 < at.same_point[0, 1]
+
+
+def test_two_looks_find_what_all_temperatures_would():
+    """From many points competing to the few of a twin, whose weights rest on one at any beta."""
+    points, labels = blobs(120, 20)
+    points[60:] = points[:60]
+    labels[60:] = labels[:60]
+    points[60:90] += 0.3 * np.random.default_rng(0).standard_normal((30, 20)).astype(np.float32)
+    cloud, times = prepare(points, labels), np.array([9.0, 1.5, 0.8, 0.5, 0.3, 0.1, 1e-3])
+    tried = balance._COOLING
+    same = heated_same_point(cloud, times, np.tile(tried, (len(times), 1)))
+    calm = same <= balance.CALM + 1 / 119
+    expected = [tried[x.argmax()] if x.any() else 0.0 for x in calm]
+    assert balance._calm(cloud, times, 0, 1024).tolist() == expected
+    assert len(set(expected)) > 4
+    assert expected[-1] == 0.0
 
 
 def test_forty_points_may_compete():

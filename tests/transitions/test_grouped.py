@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import diffregimes as dr
-from clouds import SCHEDULE, blobs, exact_collapse, z_of_time
+from clouds import SCHEDULE, blobs, bursts, exact_collapse, z_of_time
 from diffregimes.common.checks import InputError
 from diffregimes.data import readers
 from diffregimes.data.cloud import prepare
@@ -19,15 +19,6 @@ from diffregimes.process import snr, time_from_snr
 from diffregimes.transitions.grouped import collapse_time, speciation_time
 
 TIMES = np.array([0.1, 0.3, 0.6, 1.0, 1.6, 2.4])
-
-
-def bursts(points, labels, k, noise=1e-4, seed=0):
-    """Every point k times with a little noise, shuffled; labels and groups."""
-    rng = np.random.default_rng(seed)
-    order = rng.permutation(k * len(points))
-    many = np.tile(points, (k, 1)) + noise * rng.standard_normal((k * len(points), points.shape[1]))
-    of = np.tile(np.arange(len(points)), k)[order]
-    return many[order].astype(np.float32), labels[of], of
 
 
 def test_groups_of_one_give_the_curves_of_points():

@@ -12,24 +12,17 @@ from scipy.stats import chi2
 
 import diffregimes as dr
 import mixture_reference as mixture
+from clouds import evidence_of
 from diffregimes.data.cloud import prepare
 from diffregimes.data.windows import parts_of
-from diffregimes.posterior.groups import GROUPS, T95
-from diffregimes.process import linear_schedule, snr, time_from_snr
+from diffregimes.posterior.groups import GROUPS, T95, dealt_as
+from diffregimes.posterior.left_out import left_out_means
+from diffregimes.process import snr, time_from_snr
 from diffregimes.theory import TwoGaussians, finite_n
 from diffregimes.transitions.collapse import FREE
-from diffregimes.transitions.criteria import clone_level
-from diffregimes.transitions.part import Found, Part
+from diffregimes.transitions.part import Found, Part, searched
+from diffregimes.transitions.speciation import LOO, OWN
 from diffregimes.transitions.windows import _together, groups_of_points
-
-
-def evidence_of(data, blocks, seed=0):
-    """What a part asks of the evidence of a run."""
-    return SimpleNamespace(
-        cloud=prepare(data.points, data.labels), n=data.n, seed=seed, blocks=blocks,
-        level=clone_level(data.class_counts), class_counts=data.class_counts, memory_mib=256,
-        schedule=linear_schedule(),
-    )  # fmt: skip
 
 
 def seen_through(data, features, blocks=4, seed=0, method="clone-loo"):
@@ -102,9 +95,44 @@ def test_many_random_laws_have_their_exact_times():
     classes, points = errors_over_laws(range(100, 180))
     honest(points)
     assert abs(points.mean()) < 3.3 * points.std() / math.sqrt(len(points))
-    # the interval of t_S spans two ways where few points decide: wider than its error alone
-    assert 0.4 < np.mean(classes**2) < 1.9
+    honest(classes)
     assert np.mean(np.abs(classes) < T95) > 0.88
+
+
+def test_curves_are_followed_to_where_they_cross():
+    """From starts on either side, each row at its own place; none where a row never crosses."""
+    own = np.linspace(-0.2, 0.2, 1 + GROUPS)
+
+    def ask(nodes):
+        rising = {x: 1 / (1 + np.exp(own - at[:, None])) for x, at in nodes.items()}
+        rising["never"] = 0.7 * rising["never"] if "never" in nodes else None
+        return {x: np.stack([rising[x], rising[x] ** 2], -1) for x in nodes}
+
+    levels = {"early": 0.5, "late": 0.5, "never": 0.75}
+    found = searched(ask, {"early": 3.0, "late": -3.0, "never": 0.0}, levels)
+    assert set(found) == {"early", "late"}
+    for at, rows, places in found.values():
+        assert rows.shape == (len(at), 1 + GROUPS, 2)
+        assert (np.diff(at) > 0).all()
+        np.testing.assert_allclose(places, own, atol=5e-3)
+
+
+def test_the_class_parts_where_the_mean_of_confidence_and_true_class_does():
+    """Read off the same draws at that place; the confidence alone is later."""
+    data, features, _, _ = drawn_law(6)
+    seen = seen_through(data, features, blocks=2, seed=6)
+    assert seen.speciation.method == "clone-loo"
+    evidence = evidence_of(data, 2, 6)
+    cloud = prepare(np.ascontiguousarray(data.points[:, features]), data.labels)
+    times = time_from_snr(np.exp(seen.speciation.places[[0, 3]]))
+    means = left_out_means(
+        cloud, {LOO: times, OWN: times}, blocks=2, seed=6,
+        parts=dealt_as(cloud, groups_of_points(evidence)),
+    )  # fmt: skip
+    for k, column in enumerate([0, 3]):
+        middle = (means[LOO] + means[OWN])[k, column] / 2
+        assert abs(middle - evidence.level) < 3e-4  # five times, and straight lines between them
+    assert means[LOO][0, 0] > evidence.level + 1e-3
 
 
 def planted(n=400, seed=0, shift=0.45):

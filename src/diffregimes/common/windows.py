@@ -36,7 +36,7 @@ class Windows:
                    `columns` alone; none of groups
     names          of groups
     sizes          features of each part, (P,)
-    distinct       points that differ there, (P,): t_C is theirs
+    distinct       points that differ there, or groups of them with a patch of their own, (P,)
     speciation     t_S(R), of all points
     collapse       t_C(R), of those that differ
     draws          noised samples behind a part

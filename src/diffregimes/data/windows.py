@@ -54,12 +54,6 @@ def parts_of(
             f"of {dataset.source} stay in their file; raise memory_mib (--memory-mib), or take "
             "fewer points by per_class (--per-class)."
         )
-    asked = windows is not None or groups is not None
-    if asked and dataset.groups is not None and len(np.unique(dataset.groups)) < dataset.n:
-        raise InputError(
-            "windows (--windows) and feature_groups (--groups) count points one by one, and these "
-            "are of groups (--group) that count as one; ask for the one or the other."
-        )
     widths = [] if windows is None else _widths(windows, dataset.sample_shape)
     out = [Parts(width, _squares(dataset.sample_shape, width)) for width in widths]
     if groups is not None:

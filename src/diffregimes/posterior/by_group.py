@@ -130,15 +130,22 @@ def _by_set_and_class(others: Tensor, in_set: Tensor, of: Tensor, classes: int) 
 
 
 def by_group(
-    cloud: Cloud, groups: np.ndarray, times: np.ndarray, *, blocks: int, seed: int = 0, **how: Any
+    cloud: Cloud,
+    groups: np.ndarray,
+    times: np.ndarray,
+    *,
+    blocks: int,
+    seed: int = 0,
+    sets: np.ndarray | None = None,
+    **how: Any,
 ) -> ByGroup:
-    """The answer for `groups` (n,) of the rows of the cloud, 0..S - 1; `how` as in
-    `left_out.asked`."""
+    """The answer for `groups` (n,) of the rows of the cloud, 0..S - 1, which are left out in the
+    `sets` (S,) of the jackknife, dealt by the seed without; `how` as in `left_out.asked`."""
     labels = cloud.labels.cpu().numpy()
     cells, of = np.unique(np.stack([labels, groups]), axis=1, return_inverse=True)
     parted = cloud.relabelled(of.ravel())
     question = _Asked(times, cells[1], cells[0])
-    parts = dealt_whole(parted, cells[1], seed)
+    parts = dealt_whole(parted, cells[1], seed, sets)
     (found,) = asked(parted, [question], blocks=blocks, seed=seed, parts=parts, **how)
     assert isinstance(found, ByGroup)
     return found

@@ -29,7 +29,7 @@ from ..data.cloud import Cloud, square_distances
 
 _FEWEST = 4096  # points from which loading numba (a second) is worth its while for any draws
 _WORK = 2**25  # points times draws likewise
-_SHORT = 32  # points of a stretch on average: fewer, and stretches cost more than points
+_SHORT = 24  # points of a stretch on average: fewer, and stretches cost more than points
 _NEVER = 1e37  # bits
 _LEAVE = 44  # bits beyond log2 n
 _SURE = 400.0

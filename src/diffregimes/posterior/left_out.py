@@ -289,12 +289,12 @@ def heated_log_odds(cloud: Cloud, times: np.ndarray, beta: np.ndarray, **how: An
 
 
 def heated_same_point(
-    cloud: Cloud, times: np.ndarray, beta: np.ndarray, *, seed: int = 0, memory_mib: int = 1024
-) -> np.ndarray:
+    cloud: Cloud, times: np.ndarray, beta: np.ndarray, *, seed: int = 0, memory_mib: int = 1024,
+    alike: int = 1,
+) -> np.ndarray:  # fmt: skip
     """E[sum w'^2] (T, B) as in `heated_log_odds`, from one block: the log-odds take longest."""
-    parts = grouped(cloud, seed=seed)
-    device = cloud.coordinates.device
-    dealt = Dealt(parts, device, 2 * PAIRS_PER_BLOCK)
+    parts = Grouped(cloud, cloud.n * np.eye(1, GROUPS, dtype=np.int64))  # none is left out
+    dealt = Dealt(parts, cloud.coordinates.device, alike * 2 * PAIRS_PER_BLOCK)
     scaled = np.repeat(snr(times) * cloud.scale**2, beta.shape[1])
 
     def sums(some: range) -> Arrays:

@@ -10,6 +10,7 @@ from . import exact_times as exact_times
 from . import exposed_groups as exposed_groups
 from . import given as given
 from . import grouped as grouped
+from . import grouped_part as grouped_part
 from . import levels as levels
 from . import listed as listed
 from . import needed as needed

@@ -54,6 +54,7 @@ FEWEST = 4  # points of a class
 CALM = 0.02  # E[sum w'^2] below which many points compete
 FAR = 0.3  # beta from which the log-odds are carried too far to suppose Gaussian classes
 _COOLING = 0.8 ** np.arange(16)  # inverse temperatures that are tried
+_STRIDE = 4
 _SLOPE = 0.64  # the slope at beta is that between beta and this times it
 _AROUND = np.linspace(-0.8, 0.8, 5)  # in log gamma
 _TRIES = 5
@@ -110,6 +111,7 @@ def balanced(
     progress: Progress | None = None,
     first: tuple[Look, HeatedLogOdds] | None = None,
     parts: Grouped | None = None,
+    alike: int = 1,
 ) -> tuple[TransitionTime, np.ndarray | None]:
     """Speciation by `balance`, looked for from log gamma = `start` on, and log gamma of its
     crossings in the whole set and without each group, (1 + G,), None where there is none.
@@ -117,6 +119,7 @@ def balanced(
     floor : the time from which on the left-out weights do not tell the true class, if known
     first : `look(cloud, start)`, if it is known already, with what was seen
     parts : the groups, dealt by the seed without
+    alike : as in `left_out.asked`
     """
     why = unfit(cloud)
     if why:
@@ -126,10 +129,10 @@ def balanced(
     seen: list[_Node] = []
     for _ in range(_TRIES):
         if first is None:
-            at = look(cloud, wanted, seed=seed, memory_mib=memory_mib)
+            at = look(cloud, wanted, seed=seed, memory_mib=memory_mib, alike=alike)
             (odds,) = asked_of(
                 cloud, [at.question], blocks=blocks, seed=seed, memory_mib=memory_mib,
-                progress=progress, parts=parts,
+                progress=progress, parts=parts, alike=alike,
             )  # fmt: skip
             first = at, odds
         seen += _nodes(*first, weights, seed)
@@ -218,9 +221,11 @@ def around(start: float) -> np.ndarray:
     return np.asarray(start + _AROUND)
 
 
-def look(cloud: Cloud, nodes: np.ndarray, *, seed: int = 0, memory_mib: int = 1024) -> Look:
+def look(
+    cloud: Cloud, nodes: np.ndarray, *, seed: int = 0, memory_mib: int = 1024, alike: int = 1
+) -> Look:
     times = time_from_snr(np.exp(nodes))
-    calm = _calm(cloud, times, seed, memory_mib)
+    calm = _calm(cloud, times, seed, memory_mib, alike)
     restless, calm = calm == 0, np.where(calm == 0, _COOLING[-1], calm)
     return Look(nodes, calm, restless)
 
@@ -262,22 +267,32 @@ def unfit(cloud: Cloud) -> str:
     return ""
 
 
-def _calm(cloud: Cloud, times: np.ndarray, seed: int, memory_mib: int) -> np.ndarray:
+def _calm(
+    cloud: Cloud, times: np.ndarray, seed: int, memory_mib: int, alike: int = 1
+) -> np.ndarray:
     """The largest beta at which many points compete for x_t, at each time (T,); 0 without one, as
-    where every point has a twin. All n - 1 others alike have sum w'^2 = 1/(n - 1)."""
+    where every point has a twin. All n - 1 others alike have sum w'^2 = 1/(n - 1).
+
+    sum w'^2 falls with beta for every draw: of the `_COOLING` each fourth is tried, and then those
+    between the last that is too large and the first that is not."""
     most = CALM + 1 / (cloud.n - 1)
-    out = np.zeros(len(times))
-    left = np.arange(len(times))
-    for few in np.array_split(_COOLING, 4):
-        tried = np.tile(few, (len(left), 1))
-        seen = heated_same_point(cloud, times[left], tried, seed=seed, memory_mib=memory_mib)
-        calm = seen <= most
-        some = calm.any(axis=1)
-        out[left[some]] = few[calm[some].argmax(axis=1)]
-        left = left[~some]
-        if not len(left):
-            break
-    return out
+
+    def first(left: np.ndarray, places: np.ndarray) -> np.ndarray:
+        """Of the `places` (L, B) among `_COOLING` the first (L,) that is calm; the end if none."""
+        seen = heated_same_point(
+            cloud, times[left], _COOLING[places], seed=seed, memory_mib=memory_mib, alike=alike
+        )
+        ends = np.column_stack([places, np.full(len(left), len(_COOLING))])
+        calm = np.column_stack([seen <= most, np.full(len(left), True)])
+        return np.asarray(ends[np.arange(len(left)), calm.argmax(axis=1)])
+
+    every = np.arange(len(times))
+    found = first(every, np.tile(np.arange(0, len(_COOLING), _STRIDE), (len(times), 1)))
+    left = np.flatnonzero(found > 0)
+    if len(left):
+        between = found[left, None] + np.arange(1 - _STRIDE, 0)
+        found[left] = np.minimum(found[left], first(left, between))
+    return np.asarray(np.append(_COOLING, 0.0)[found])
 
 
 def by_spread(nats: float) -> str:

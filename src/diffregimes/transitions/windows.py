@@ -29,6 +29,7 @@ from ..posterior.groups import GROUPS, T95, grouped, jackknife_error
 from ..process import snr, time_from_snr
 from ..results import TransitionTime
 from .criteria import Evidence
+from .grouped_part import GroupedPart, dealt
 from .part import Found, Part, Seen
 
 
@@ -43,7 +44,9 @@ def windows_of(
     Those of the `whole`, t_S and t_C, are those of a part with all features, and their methods
     those of the parts.
     """
-    group = groups_of_points(evidence)
+    group, codes = groups_of_points(evidence), evidence.groups
+    sets = None if codes is None else dealt(codes, evidence.seed)
+    n, counted = (dataset.n, "points") if sets is None else (len(sets), "groups of points")
     total, done, out = sum(len(x.parts) for x in parts), 0, []
     for kind in parts:
         stream = "groups" if kind.width is None else f"windows {kind.width}"
@@ -51,15 +54,19 @@ def windows_of(
         for k, part in enumerate(kind.parts):
             evidence.report(done, total, "windows")
             if len(part.features) == dataset.d:
-                seen.append(_as_whole(whole, evidence))
+                seen.append(_as_whole(whole, evidence, n))
             else:
                 own = int(numpy_generator(evidence.seed, stream, k).integers(2**62))
                 points = np.ascontiguousarray(dataset.points[:, part.features])
                 share = len(part.features) / dataset.d
-                one = Part(evidence, group, share, own, total)
+                one = (
+                    Part(evidence, group, share, own, total)
+                    if codes is None or sets is None
+                    else GroupedPart(evidence, codes, sets, share, own)
+                )
                 seen.append(one.seen(points, dataset, whole[0]))
             done += 1
-        out.append(_told(kind, seen, whole, dataset.n))
+        out.append(_told(kind, seen, whole, n, counted))
     evidence.report(total, total, "windows")
     return tuple(out)
 
@@ -72,8 +79,8 @@ def groups_of_points(evidence: Evidence) -> np.ndarray:
     return group
 
 
-def _as_whole(whole: tuple[TransitionTime, TransitionTime], evidence: Evidence) -> Seen:
-    """A part that is the whole."""
+def _as_whole(whole: tuple[TransitionTime, TransitionTime], evidence: Evidence, n: int) -> Seen:
+    """A part that is the whole, of so many points or groups."""
 
     def found(x: TransitionTime) -> Found:
         if x.t is None:
@@ -81,11 +88,15 @@ def _as_whole(whole: tuple[TransitionTime, TransitionTime], evidence: Evidence) 
         low, high = (x.t if y is None else y for y in (x.low, x.high))
         return Found(np.full(1 + GROUPS, math.log(snr(x.t))), (x.t, low, high), x.method)
 
-    return Seen(found(whole[0]), found(whole[1]), evidence.n, 2 * evidence.sample.units)
+    return Seen(found(whole[0]), found(whole[1]), n, 2 * evidence.sample.units)
 
 
 def _told(
-    kind: Parts, seen: Sequence[Seen], whole: tuple[TransitionTime, TransitionTime], n: int
+    kind: Parts,
+    seen: Sequence[Seen],
+    whole: tuple[TransitionTime, TransitionTime],
+    n: int,
+    counted: str,
 ) -> Windows:
     centres = np.array([x.centre for x in kind.parts]).reshape(len(kind.parts), -1)
     rows, columns = np.empty(0), np.empty(0)
@@ -100,7 +111,7 @@ def _told(
         speciation=_together(of_class, whole[0].method),
         collapse=_together(of_points, whole[1].method),
         draws=max(x.draws for x in seen),
-        notes=_notes(seen, n, "groups" if kind.width is None else "windows"),
+        notes=_notes(seen, n, "groups" if kind.width is None else "windows", counted),
     )  # fmt: skip
 
 
@@ -123,8 +134,9 @@ def _together(found: Sequence[Found], method: str) -> PartTimes:
     )  # fmt: skip
 
 
-def _notes(seen: Sequence[Seen], n: int, what: str) -> tuple[str, ...]:
-    """Where parts have no time, and what t_C means where points are equal there."""
+def _notes(seen: Sequence[Seen], n: int, what: str, counted: str) -> tuple[str, ...]:
+    """Where parts have no time, and what t_C means where points are equal there, or groups of them
+    have no patch of their own: `counted` is what counts as one."""
     out = []
     for words, found in (
         ("t_S", [x.speciation for x in seen]),
@@ -137,8 +149,8 @@ def _notes(seen: Sequence[Seen], n: int, what: str) -> tuple[str, ...]:
     equal = [x.distinct for x in seen if x.distinct < n]
     if equal:
         out.append(
-            f"in {len(equal)} of {len(seen)} {what} points are equal, {min(equal)} to {max(equal)} "
-            f"of {n} differ: t_C is that of those that differ, t_S of all"
+            f"in {len(equal)} of {len(seen)} {what} {counted} are equal, {min(equal)} to "
+            f"{max(equal)} of {n} differ: t_C is that of those that differ, t_S of all"
         )
     few = sum(x.speciation.method == "balance" for x in seen)
     if 0 < few < len(seen):
