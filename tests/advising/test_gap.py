@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from scipy.special import softmax
 
 import diffregimes as dr
@@ -98,14 +100,25 @@ def test_it_is_the_gap_of_held_out_points_of_the_law():
     for k, t in enumerate(times):
         noise = rng.standard_normal(other.shape) * math.sqrt(-math.expm1(-2 * t))
         x = (math.exp(-t) * other.numpy() + noise).astype(np.float32)
-        import torch
-
         guess = score.denoise(torch.from_numpy(x), t).numpy()
         lost = ((other.numpy() - guess) ** 2).sum(1)
         seen = lost.mean() - found.curves["mmse"][k]
         # the 400 points are a sample themselves: their own gap differs by what 400 losses do
         slack = math.hypot(lost.std() / math.sqrt(3000), lost.std() / math.sqrt(400))
         assert abs(seen - value[k]) < 3 * math.hypot(slack, error[k]), (t, seen, value[k])
+
+
+def test_levels_that_may_be_the_largest_are_those_around_it():
+    """A second rise, and a third, that lie below it for sure do not stretch its ends."""
+    t = np.linspace(0.1, 0.8, 8)
+    values = {gap.LEFT_OUT: np.array([0, 0.9, 0, 1, 0.99, 0, 0.9, 0]) + 1, "mmse": np.ones(8)}
+    curves = dr.Curves(t, values, {k: np.full(8, 0.007) for k in values}, 100)
+    found = gap.largest(SimpleNamespace(curves=curves), CLOCK)
+    assert [x.t for x in (found.low, found.at, found.high)] == pytest.approx([0.4, 0.4, 0.5])
+    values[gap.LEFT_OUT][:3] = 2
+    found = gap.largest(SimpleNamespace(curves=curves), CLOCK)
+    assert found.low is None
+    assert found.high.t == pytest.approx(0.5)
 
 
 @pytest.fixture(scope="module")
@@ -134,8 +147,6 @@ def test_the_item_says_where_it_is_largest(analysis):
 
 
 def test_results_without_the_curve_have_the_times_alone(analysis):
-    from dataclasses import replace
-
     older = {k: v for k, v in analysis.curves.values.items() if k != gap.LEFT_OUT}
     item = gap.validation(replace(analysis, curves=replace(analysis.curves, values=older)), CLOCK)
     assert item.answered
