@@ -47,7 +47,7 @@ Examples:
 
   diffregimes clones cars.npz --classes 1,7 --pairs 500 --times 0.5,1,1.5
 
-  diffregimes clones path/to/images/ --model path/to/pipeline
+  diffregimes clones path/to/images/ --model path/to/pipeline --pairs 128 --steps 250
 """
 UTURN_HELP = """
 U-turns: training points noised to t and denoised: do class and point survive?
