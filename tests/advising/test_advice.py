@@ -15,14 +15,6 @@ from diffregimes.process import flow_time, linear_schedule
 from diffregimes.transitions.needed import information_ends
 
 
-@pytest.fixture(scope="module")
-def analysis():
-    rng = np.random.default_rng(0)
-    labels = np.repeat([0, 1], 400)
-    points = 0.4 * rng.standard_normal((800, 8)) + np.where(labels, 0.8, -0.8)[:, None]
-    return dr.analyze(points.astype(np.float32), labels, draws=2048)
-
-
 def config(kind, **settings):
     diffusers = pytest.importorskip("diffusers")
     return getattr(diffusers, kind)(**settings)

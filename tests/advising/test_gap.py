@@ -121,14 +121,6 @@ def test_levels_that_may_be_the_largest_are_those_around_it():
     assert found.high.t == pytest.approx(0.5)
 
 
-@pytest.fixture(scope="module")
-def analysis():
-    rng = np.random.default_rng(0)
-    labels = np.repeat([0, 1], 200)
-    points = 0.4 * rng.standard_normal((400, 8)) + np.where(labels, 0.8, -0.8)[:, None]
-    return dr.analyze(points.astype(np.float32), labels, draws=2048)
-
-
 def test_the_item_says_where_it_is_largest(analysis):
     item = gap.validation(analysis, CLOCK)
     value, error = gap.gap(analysis)

@@ -7,7 +7,6 @@ import json
 import numpy as np
 import pytest
 
-import diffregimes as dr
 from diffregimes.advising import pilot
 from diffregimes.advising.pilot import Pilot
 from diffregimes.common.checks import InputError
@@ -59,14 +58,6 @@ def test_scaled_to_the_points_of_the_data(analysis):
     assert closed.numbers["at least"] == pytest.approx(4000 * n / 50)
     assert "at least" in closed.answer
     assert "--pilot" in analysis.advise()["training length"].answer
-
-
-@pytest.fixture(scope="module")
-def analysis():
-    rng = np.random.default_rng(1)
-    labels = np.arange(200) % 2
-    points = 0.3 * rng.standard_normal((200, 5)) + np.where(labels, 1, -1)[:, None]
-    return dr.analyze(points, labels, draws=256)
 
 
 def written(folder, heads="step,train,held_out", rows=None, recipe=None, name="loss.csv"):

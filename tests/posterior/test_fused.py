@@ -62,7 +62,12 @@ def test_a_sweep_is_that_of_torch(monkeypatch):
     cloud = prepare(*digits01())
     one, two = both(monkeypatch, lambda: sweep.sweep(cloud, TIMES, draws=256))
     for name, values in two.values.items():
-        np.testing.assert_allclose(one.values[name], values, rtol=2e-5, atol=5e-6, err_msg=name)
+        slack = 5e-6
+        if name == "mmse_loo":  # l/gamma: the rounding of l, over a gamma of 1e-7 at the last t
+            slack = np.maximum(slack, 1e-9 / snr(TIMES))
+        np.testing.assert_array_less(
+            np.abs(one.values[name] - values), 2e-5 * np.abs(values) + slack
+        )
     monkeypatch.setattr(fused, "worth", lambda *given: True)
     again = sweep.sweep(cloud, TIMES, draws=256)
     for name, values in again.values.items():

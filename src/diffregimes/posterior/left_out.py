@@ -171,8 +171,8 @@ def asked(
 class Means:
     """The means of observables, in the whole set and without each group.
 
-    Values (T, 1 + G) by the names in `places`, of `observables.OBSERVABLES` but the mmse, each at
-    its own times (T,). A weight 87 nats below the largest of its row counts as none.
+    Values (T, 1 + G) by the names in `places`, of `observables.OBSERVABLES` but mmse and mmse_loo,
+    each at its own times (T,). A weight 87 nats below the largest of its row counts as none.
     """
 
     arrays = 1
