@@ -100,6 +100,9 @@ def test_results_of_before_say_what_they_lack(analysis):
     older = {k: v for k, v in curves.values.items() if not k.startswith("class_cross")}
     advice = replace(analysis, curves=replace(curves, values=older)).advise()
     assert "older version" in advice["guidance"].answer
+    older = {k: v for k, v in curves.values.items() if not k.startswith("own_")}
+    advice = replace(analysis, curves=replace(curves, values=older)).advise()
+    assert "older version" in advice["strength"].answer
 
 
 def test_too_few_draws_for_a_late_start(analysis):

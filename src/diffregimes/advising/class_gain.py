@@ -132,9 +132,11 @@ def strength(analysis: Analysis, clock: Schedule) -> Item:
     """The strength at which an image keeps its class so often, and beyond which nothing of it is
     left."""
     curves = analysis.curves
-    point = "same_point_probability"
-    both = (curves[point], curves["own_point_probability"])
-    errors = (curves.se[point], curves.se["own_point_probability"])
+    point, own_point = "same_point_probability", "own_point_probability"
+    if {point, own_point, OWN, SURE} - set(curves.values):
+        return _older("strength", STRENGTH)
+    both = (curves[point], curves[own_point])
+    errors = (curves.se[point], curves.se[own_point])
     image = clocks.crossing("image back in 1%", clock, curves.t, both, errors, 0.01)
     found: tuple[Setting, ...] = (image,)
     words = ["the classes are not known"]
