@@ -13,6 +13,7 @@ from diffregimes.common.checks import InputError
 from diffregimes.data import readers
 from diffregimes.data.cloud import prepare
 from diffregimes.posterior.by_group import by_group
+from diffregimes.posterior.groups import GROUPS, dealt_whole
 from diffregimes.posterior.moments import draw_block
 from diffregimes.posterior.sweep import sweep
 from diffregimes.process import snr, time_from_snr
@@ -188,3 +189,16 @@ def test_no_times_where_nothing_crosses():
     assert collapse_time(seen, SCHEDULE).t is None
     assert "cross" in speciation_time(seen, SCHEDULE, 0.775).warnings[0]
     assert collapse_time(None, SCHEDULE) is None
+
+
+def test_sets_in_several_classes_are_left_out_whole():
+    """Each point is dealt with all others of its set, of whatever class."""
+    rng = np.random.default_rng(0)
+    labels, sets = rng.integers(0, 3, 400), rng.integers(0, 40, 400)
+    cells, of = np.unique(np.stack([labels, sets]), axis=1, return_inverse=True)
+    cloud = prepare(rng.standard_normal((400, 2)).astype(np.float32), of.ravel())
+    dealt = dealt_whole(cloud, cells[1], seed=3)
+    counts = np.array([dealt.sizes[cells[1] == k].sum(0) for k in range(40)])
+    assert ((counts > 0).sum(axis=1) == 1).all()
+    np.testing.assert_array_equal(counts.sum(1), np.bincount(sets))
+    assert (np.bincount(counts.argmax(1), minlength=GROUPS) >= 2).all()

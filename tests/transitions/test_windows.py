@@ -19,6 +19,7 @@ from diffregimes.posterior.groups import GROUPS, T95, dealt_as
 from diffregimes.posterior.left_out import left_out_means
 from diffregimes.process import snr, time_from_snr
 from diffregimes.theory import TwoGaussians, finite_n
+from diffregimes.transitions import balance
 from diffregimes.transitions.collapse import FREE
 from diffregimes.transitions.part import Found, Part, searched
 from diffregimes.transitions.speciation import LOO, OWN
@@ -230,6 +231,18 @@ def test_equal_points_of_other_classes_leave_the_class_open():
     assert seen.distinct == 101
     assert seen.speciation.why == "the class stays open"
     assert math.isfinite(seen.collapse.t[0])
+
+
+def test_no_temperature_is_looked_for_where_no_class_shows(monkeypatch):
+    """Labels without a pattern: the weights are sure of a class, and right by chance."""
+
+    def never(*given, **more):
+        raise AssertionError("balance was asked")
+
+    monkeypatch.setattr(balance, "balanced", never)
+    points = np.random.default_rng(1).standard_normal((300, 16)).astype(np.float32)
+    seen = seen_through(dr.from_arrays(points, np.arange(300) % 2), np.arange(8), blocks=2)
+    assert seen.speciation.why == "no class shows"
 
 
 def test_constant_parts_and_those_with_few_points():
