@@ -9,7 +9,8 @@ import pytest
 
 import diffregimes as dr
 from clouds import blobs, bursts, evidence_of, exact_collapse, z_of_time
-from diffregimes.transitions.grouped_part import GroupedPart, dealt
+from diffregimes.posterior.groups import dealt_sets
+from diffregimes.transitions.grouped_part import GroupedPart
 from diffregimes.transitions.part import Part
 from diffregimes.transitions.windows import groups_of_points
 
@@ -35,7 +36,7 @@ def test_bursts_have_the_times_of_their_different_points():
     rng = np.random.default_rng(0)
     many, labels, groups = bursts(rng.standard_normal((120, 6)), np.arange(120) % 2, 3, 1e-3)
     data = dr.from_arrays(many, labels)
-    evidence, sets = evidence_of(data, 3), dealt(groups, 0)
+    evidence, sets = evidence_of(data, 3), dealt_sets(int(groups.max()) + 1, 0)
     assert sorted(np.bincount(sets)) == [7] * 8 + [8] * 8
     seen = GroupedPart(evidence, groups, sets, 1.0, 1).seen(data.points, data, SPECTRUM)
     t, low, high = seen.collapse.t
@@ -53,7 +54,7 @@ def test_patches_of_several_groups_count_once():
     data = dr.from_arrays(points.astype(np.float32), np.arange(320) // 2 % 2)
     groups = np.arange(320) // 2  # two patches each, of two groups the same
     evidence = evidence_of(data, 3)
-    one = GroupedPart(evidence, groups, dealt(groups, 0), 1.0, 1)
+    one = GroupedPart(evidence, groups, dealt_sets(int(groups.max()) + 1, 0), 1.0, 1)
     seen = one.seen(data.points, data, CLASSES)
     assert seen.distinct == 80
     t, low, high = seen.collapse.t
@@ -70,7 +71,7 @@ def test_the_error_of_lambda_leaves_whole_groups_out():
     widths = []
     for values, codes in ((points.astype(np.float32), np.arange(160)), (many, groups)):
         data = dr.from_arrays(values)
-        part = GroupedPart(evidence_of(data, 1), codes, dealt(codes, 0), 1.0, 1)
+        part = GroupedPart(evidence_of(data, 1), codes, dealt_sets(int(codes.max()) + 1, 0), 1.0, 1)
         t, low, high = part.seen(data.points, data, SPECTRUM).speciation.t
         assert t == pytest.approx(np.log(9) / 2, abs=0.2)
         widths.append(high - low)

@@ -74,14 +74,18 @@ def dealt_as(cloud: Cloud, group: np.ndarray) -> Grouped:
     return Grouped(cloud.permuted(rows), sizes.reshape(classes, GROUPS))
 
 
+def dealt_sets(count: int, seed: int) -> np.ndarray:
+    """The group (S,) of so many sets of points, as many in each group."""
+    return numpy_generator(seed, "groups").permutation(np.arange(count) % GROUPS)
+
+
 def dealt_whole(
     cloud: Cloud, of: np.ndarray, seed: int = 0, group: np.ndarray | None = None
 ) -> Grouped:
     """Deal whole sets of points out to the groups: `of` (K,) is the set, 0..S - 1, that each class
     is in, and `group` (S,) that of each set, dealt by the seed without."""
     if group is None:
-        every = np.arange(int(of.max()) + 1) % GROUPS
-        group = numpy_generator(seed, "groups").permutation(every)
+        group = dealt_sets(int(of.max()) + 1, seed)
     counts = np.diff(cloud.bounds)
     return Grouped(cloud, counts[:, None] * (group[of][:, None] == np.arange(GROUPS)))
 

@@ -15,12 +15,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..common.rng import numpy_generator
 from ..data.cloud import Cloud, prepare
 from ..data.datasets import Dataset
 from ..data.neighbours import equal_rows
 from ..posterior.by_group import by_group
-from ..posterior.groups import GROUPS, T95, dealt_as, jackknife_error
+from ..posterior.groups import T95, dealt_as, jackknife_error
 from ..posterior.moments import PAIRS_PER_BLOCK
 from ..process import time_from_snr
 from ..results import TransitionTime
@@ -49,12 +48,6 @@ from .part import (
 from .speciation import OVERCONFIDENT
 
 _CLASS, _SURE = "class", "confidence"
-
-
-def dealt(groups: np.ndarray, seed: int) -> np.ndarray:
-    """The set of the jackknife (S,) that each group is in: the same for every part."""
-    sets = np.arange(int(groups.max()) + 1) % GROUPS
-    return np.asarray(numpy_generator(seed, "groups").permutation(sets))
 
 
 class GroupedPart:

@@ -25,11 +25,11 @@ from ..common.rng import numpy_generator
 from ..common.windows import PartTimes, Windows
 from ..data.datasets import Dataset
 from ..data.windows import Parts
-from ..posterior.groups import GROUPS, T95, grouped, jackknife_error
+from ..posterior.groups import GROUPS, T95, dealt_sets, grouped, jackknife_error
 from ..process import snr, time_from_snr
 from ..results import TransitionTime
 from .criteria import Evidence
-from .grouped_part import GroupedPart, dealt
+from .grouped_part import GroupedPart
 from .part import Found, Part, Seen
 
 
@@ -45,7 +45,7 @@ def windows_of(
     those of the parts.
     """
     group, codes = groups_of_points(evidence), evidence.groups
-    sets = None if codes is None else dealt(codes, evidence.seed)
+    sets = None if codes is None else dealt_sets(int(codes.max()) + 1, evidence.seed)
     n, counted = (dataset.n, "points") if sets is None else (len(sets), "groups of points")
     total, done, out = sum(len(x.parts) for x in parts), 0, []
     for kind in parts:
